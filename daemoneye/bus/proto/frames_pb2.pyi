@@ -1,0 +1,447 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KIND_UNSPECIFIED: _ClassVar[Kind]
+    KIND_HELLO: _ClassVar[Kind]
+    KIND_CHALLENGE: _ClassVar[Kind]
+    KIND_PROOF: _ClassVar[Kind]
+    KIND_WELCOME: _ClassVar[Kind]
+    KIND_REFUSED: _ClassVar[Kind]
+    KIND_PUBLISH: _ClassVar[Kind]
+    KIND_SUBSCRIBE: _ClassVar[Kind]
+    KIND_UNSUBSCRIBE: _ClassVar[Kind]
+    KIND_CREDIT: _ClassVar[Kind]
+    KIND_QUERY: _ClassVar[Kind]
+    KIND_GOODBYE: _ClassVar[Kind]
+    KIND_ANSWER: _ClassVar[Kind]
+    KIND_STREAM: _ClassVar[Kind]
+    KIND_NOTICE: _ClassVar[Kind]
+    KIND_CONFIRM: _ClassVar[Kind]
+    KIND_PING: _ClassVar[Kind]
+    KIND_PONG: _ClassVar[Kind]
+
+class Guarantee(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GUARANTEE_UNSPECIFIED: _ClassVar[Guarantee]
+    GUARANTEE_BEST_EFFORT: _ClassVar[Guarantee]
+    GUARANTEE_AT_LEAST_ONCE: _ClassVar[Guarantee]
+
+class Overflow(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OVERFLOW_UNSPECIFIED: _ClassVar[Overflow]
+    OVERFLOW_DROP_OLDEST: _ClassVar[Overflow]
+    OVERFLOW_DROP_NEWEST: _ClassVar[Overflow]
+    OVERFLOW_LATEST: _ClassVar[Overflow]
+    OVERFLOW_DISCONNECT: _ClassVar[Overflow]
+    OVERFLOW_BLOCK: _ClassVar[Overflow]
+KIND_UNSPECIFIED: Kind
+KIND_HELLO: Kind
+KIND_CHALLENGE: Kind
+KIND_PROOF: Kind
+KIND_WELCOME: Kind
+KIND_REFUSED: Kind
+KIND_PUBLISH: Kind
+KIND_SUBSCRIBE: Kind
+KIND_UNSUBSCRIBE: Kind
+KIND_CREDIT: Kind
+KIND_QUERY: Kind
+KIND_GOODBYE: Kind
+KIND_ANSWER: Kind
+KIND_STREAM: Kind
+KIND_NOTICE: Kind
+KIND_CONFIRM: Kind
+KIND_PING: Kind
+KIND_PONG: Kind
+GUARANTEE_UNSPECIFIED: Guarantee
+GUARANTEE_BEST_EFFORT: Guarantee
+GUARANTEE_AT_LEAST_ONCE: Guarantee
+OVERFLOW_UNSPECIFIED: Overflow
+OVERFLOW_DROP_OLDEST: Overflow
+OVERFLOW_DROP_NEWEST: Overflow
+OVERFLOW_LATEST: Overflow
+OVERFLOW_DISCONNECT: Overflow
+OVERFLOW_BLOCK: Overflow
+
+class Frame(_message.Message):
+    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "publisher", "publisher_pid", "publisher_incarnation", "received_at", "publisher_role")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_FIELD_NUMBER: _ClassVar[int]
+    DEDUPLICATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_KEY_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_PID_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_ROLE_FIELD_NUMBER: _ClassVar[int]
+    kind: Kind
+    topic: str
+    count: int
+    body: bytes
+    sequence: int
+    guarantee: Guarantee
+    target: str
+    expires_at: int
+    correlation: Correlation
+    deduplication_id: str
+    partition_key: str
+    retain: bool
+    content_type: str
+    descriptors: int
+    request: int
+    publisher: str
+    publisher_pid: int
+    publisher_incarnation: int
+    received_at: int
+    publisher_role: str
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., received_at: _Optional[int] = ..., publisher_role: _Optional[str] = ...) -> None: ...
+
+class Stamp(_message.Message):
+    __slots__ = ("publisher", "publisher_pid", "publisher_incarnation", "received_at", "publisher_role")
+    PUBLISHER_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_PID_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_ROLE_FIELD_NUMBER: _ClassVar[int]
+    publisher: str
+    publisher_pid: int
+    publisher_incarnation: int
+    received_at: int
+    publisher_role: str
+    def __init__(self, publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., received_at: _Optional[int] = ..., publisher_role: _Optional[str] = ...) -> None: ...
+
+class Correlation(_message.Message):
+    __slots__ = ("id", "parent", "root", "stage", "tags", "traceparent")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    parent: str
+    root: str
+    stage: str
+    tags: _containers.ScalarMap[str, str]
+    traceparent: str
+    def __init__(self, id: _Optional[str] = ..., parent: _Optional[str] = ..., root: _Optional[str] = ..., stage: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("payload", "time")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    payload: _containers.RepeatedScalarFieldContainer[bytes]
+    time: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, payload: _Optional[_Iterable[bytes]] = ..., time: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("version", "identity", "incarnation", "nonce")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    identity: str
+    incarnation: int
+    nonce: bytes
+    def __init__(self, version: _Optional[int] = ..., identity: _Optional[str] = ..., incarnation: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+
+class Challenge(_message.Message):
+    __slots__ = ("nonce", "epoch")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    nonce: bytes
+    epoch: int
+    def __init__(self, nonce: _Optional[bytes] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class Proof(_message.Message):
+    __slots__ = ("mac",)
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    mac: bytes
+    def __init__(self, mac: _Optional[bytes] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("mac", "role", "max_frame_bytes", "heartbeat_interval_ms")
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    mac: bytes
+    role: str
+    max_frame_bytes: int
+    heartbeat_interval_ms: int
+    def __init__(self, mac: _Optional[bytes] = ..., role: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("reason", "detail")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    detail: str
+    def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class SubscribeOptions(_message.Message):
+    __slots__ = ("subscription", "overflow", "max_messages", "max_bytes", "credit_messages", "credit_bytes", "group")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    subscription: int
+    overflow: Overflow
+    max_messages: int
+    max_bytes: int
+    credit_messages: int
+    credit_bytes: int
+    group: str
+    def __init__(self, subscription: _Optional[int] = ..., overflow: _Optional[_Union[Overflow, str]] = ..., max_messages: _Optional[int] = ..., max_bytes: _Optional[int] = ..., credit_messages: _Optional[int] = ..., credit_bytes: _Optional[int] = ..., group: _Optional[str] = ...) -> None: ...
+
+class Unsubscribe(_message.Message):
+    __slots__ = ("subscription",)
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    subscription: int
+    def __init__(self, subscription: _Optional[int] = ...) -> None: ...
+
+class Credit(_message.Message):
+    __slots__ = ("subscription", "messages", "bytes")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    subscription: int
+    messages: int
+    bytes: int
+    def __init__(self, subscription: _Optional[int] = ..., messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class Loss(_message.Message):
+    __slots__ = ("reason", "count")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    count: int
+    def __init__(self, reason: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Stream(_message.Message):
+    __slots__ = ("subscription", "lost")
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    subscription: _containers.RepeatedScalarFieldContainer[int]
+    lost: _containers.RepeatedCompositeFieldContainer[Loss]
+    def __init__(self, subscription: _Optional[_Iterable[int]] = ..., lost: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("error", "detail", "hint", "rule", "subscribers", "narrowed", "clients", "subscriptions")
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBERS_FIELD_NUMBER: _ClassVar[int]
+    NARROWED_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    error: str
+    detail: str
+    hint: str
+    rule: str
+    subscribers: int
+    narrowed: _containers.RepeatedScalarFieldContainer[str]
+    clients: _containers.RepeatedCompositeFieldContainer[ClientRow]
+    subscriptions: _containers.RepeatedCompositeFieldContainer[SubscriptionRow]
+    def __init__(self, error: _Optional[str] = ..., detail: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ..., subscribers: _Optional[int] = ..., narrowed: _Optional[_Iterable[str]] = ..., clients: _Optional[_Iterable[_Union[ClientRow, _Mapping]]] = ..., subscriptions: _Optional[_Iterable[_Union[SubscriptionRow, _Mapping]]] = ...) -> None: ...
+
+class Query(_message.Message):
+    __slots__ = ("what", "who", "action", "topic")
+    class What(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WHAT_UNSPECIFIED: _ClassVar[Query.What]
+        WHAT_CLIENTS: _ClassVar[Query.What]
+        WHAT_SUBSCRIPTIONS: _ClassVar[Query.What]
+        WHAT_ACCESS: _ClassVar[Query.What]
+    WHAT_UNSPECIFIED: Query.What
+    WHAT_CLIENTS: Query.What
+    WHAT_SUBSCRIPTIONS: Query.What
+    WHAT_ACCESS: Query.What
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    what: Query.What
+    who: str
+    action: str
+    topic: str
+    def __init__(self, what: _Optional[_Union[Query.What, str]] = ..., who: _Optional[str] = ..., action: _Optional[str] = ..., topic: _Optional[str] = ...) -> None: ...
+
+class ClientRow(_message.Message):
+    __slots__ = ("identity", "role", "pid", "incarnation", "connected_at", "published", "delivered", "lost", "queued", "subscriptions")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_AT_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    role: str
+    pid: int
+    incarnation: int
+    connected_at: int
+    published: int
+    delivered: int
+    lost: int
+    queued: int
+    subscriptions: int
+    def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., connected_at: _Optional[int] = ..., published: _Optional[int] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ..., subscriptions: _Optional[int] = ...) -> None: ...
+
+class SubscriptionRow(_message.Message):
+    __slots__ = ("identity", "subscription", "filter", "overflow", "delivered", "lost", "queued")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    subscription: int
+    filter: str
+    overflow: str
+    delivered: int
+    lost: int
+    queued: int
+    def __init__(self, identity: _Optional[str] = ..., subscription: _Optional[int] = ..., filter: _Optional[str] = ..., overflow: _Optional[str] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ...) -> None: ...
+
+class Notice(_message.Message):
+    __slots__ = ("code", "topic", "detail", "rule", "subscription")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    topic: str
+    detail: str
+    rule: str
+    subscription: int
+    def __init__(self, code: _Optional[str] = ..., topic: _Optional[str] = ..., detail: _Optional[str] = ..., rule: _Optional[str] = ..., subscription: _Optional[int] = ...) -> None: ...
+
+class Confirm(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: int
+    def __init__(self, messages: _Optional[int] = ...) -> None: ...
+
+class AccessRule(_message.Message):
+    __slots__ = ("who", "access", "filter", "deny")
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    DENY_FIELD_NUMBER: _ClassVar[int]
+    who: str
+    access: str
+    filter: str
+    deny: bool
+    def __init__(self, who: _Optional[str] = ..., access: _Optional[str] = ..., filter: _Optional[str] = ..., deny: bool = ...) -> None: ...
+
+class Credential(_message.Message):
+    __slots__ = ("identity", "role", "kind", "incarnation", "key", "pid", "publishes", "subscribes", "declares_publishes", "declares_subscribes")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHES_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBES_FIELD_NUMBER: _ClassVar[int]
+    DECLARES_PUBLISHES_FIELD_NUMBER: _ClassVar[int]
+    DECLARES_SUBSCRIBES_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    role: str
+    kind: str
+    incarnation: int
+    key: bytes
+    pid: int
+    publishes: _containers.RepeatedScalarFieldContainer[str]
+    subscribes: _containers.RepeatedScalarFieldContainer[str]
+    declares_publishes: bool
+    declares_subscribes: bool
+    def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., kind: _Optional[str] = ..., incarnation: _Optional[int] = ..., key: _Optional[bytes] = ..., pid: _Optional[int] = ..., publishes: _Optional[_Iterable[str]] = ..., subscribes: _Optional[_Iterable[str]] = ..., declares_publishes: bool = ..., declares_subscribes: bool = ...) -> None: ...
+
+class BrokerOrder(_message.Message):
+    __slots__ = ("rules", "admit", "ended", "say")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    ADMIT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    SAY_FIELD_NUMBER: _ClassVar[int]
+    rules: BrokerRules
+    admit: Credential
+    ended: Ended
+    say: Say
+    def __init__(self, rules: _Optional[_Union[BrokerRules, _Mapping]] = ..., admit: _Optional[_Union[Credential, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., say: _Optional[_Union[Say, _Mapping]] = ...) -> None: ...
+
+class BrokerRules(_message.Message):
+    __slots__ = ("rules", "limits")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[AccessRule]
+    limits: _containers.ScalarMap[str, float]
+    def __init__(self, rules: _Optional[_Iterable[_Union[AccessRule, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Ended(_message.Message):
+    __slots__ = ("identity", "incarnation", "cause")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    incarnation: int
+    cause: str
+    def __init__(self, identity: _Optional[str] = ..., incarnation: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class Say(_message.Message):
+    __slots__ = ("topic", "payload", "content_type", "target", "retain")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    payload: bytes
+    content_type: str
+    target: str
+    retain: bool
+    def __init__(self, topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., content_type: _Optional[str] = ..., target: _Optional[str] = ..., retain: bool = ...) -> None: ...
