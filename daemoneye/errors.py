@@ -73,7 +73,7 @@ class BusError(DaemoneyeError):
 
 
 class InvalidTopic(BusError, ValueError):
-    """A topic or filter breaks the grammar; the message names the level, the hint its likely meaning."""
+    """A topic or filter breaks the grammar; the message names the level, the hint what was meant."""
 
 
 class AccessDenied(BusError):
@@ -125,7 +125,7 @@ class SupervisionError(DaemoneyeError):
 
 
 class InvalidTransition(SupervisionError):
-    """A child was asked for a step its state does not have: a bug in the rules, never an operator's fault."""
+    """A child was asked for a step its state does not have: a bug in the rules."""
 
 
 class UnknownChild(SupervisionError):

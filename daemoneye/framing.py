@@ -27,7 +27,7 @@ def pack(frame: bytes) -> bytes:
 
 
 class FrameCutter:
-    """Cuts a byte stream into frames; never holds more than one frame of `limit` bytes and one read."""
+    """Cuts a byte stream into frames; holds at most one frame of `limit` bytes and one read."""
 
     __slots__ = ("_rest", "limit")
 
