@@ -1,0 +1,108 @@
+"""The border to the operating system: what differs between platforms, in one place.
+
+    HAS_PEER_CREDENTIALS   the kernel tells who is at the other end of an AF_UNIX socket
+    HAS_PEER_PID           … and which process that is
+    HAS_PIDFD              a process can be held by a descriptor, so its id is not reused under us
+    HAS_FILE_LOCKS         a file can be locked until its holder dies
+
+Callers ask for an answer and get "unknown" where the platform has none; they never ask which
+platform it is.  Light on purpose: imported by commands that have to answer in milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+
+if sys.platform != "win32":
+    import fcntl
+
+HAS_PEER_CREDENTIALS = sys.platform in ("linux", "darwin")
+HAS_PEER_PID = HAS_PEER_CREDENTIALS
+HAS_PIDFD = sys.platform == "linux" and hasattr(os, "pidfd_open")
+HAS_FILE_LOCKS = sys.platform != "win32"
+
+UNKNOWN_UID = -1
+"""What `peer_of` says when the platform cannot tell; equal to nobody's user id."""
+
+SOCKET_PATH_LIMIT_BYTES = 103
+"""The longest path of an AF_UNIX socket that works everywhere (macOS: 104 with the final NUL)."""
+
+_UCRED = struct.Struct("iII")  # Linux unix(7): pid, uid, gid
+_XUCRED = struct.Struct("IIh2x16I")  # Darwin sys/ucred.h: version, uid, number of groups, groups
+_SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2  # Darwin sys/un.h
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connected AF_UNIX socket, as the kernel recorded it."""
+
+    pid: int
+    """Process that connected or listened; 0 when the platform cannot tell."""
+    uid: int
+    """Effective user id it had then; UNKNOWN_UID when the platform cannot tell."""
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Ask the kernel who connected (on a server's socket) or listened (on a client's).
+
+    Raises OSError when the socket is no connected AF_UNIX socket.
+    """
+    if sys.platform == "linux":
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        pid, uid, _ = _UCRED.unpack(raw)
+        return Peer(pid, uid)
+    elif sys.platform == "darwin":
+        raw = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
+        pid = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID)
+        return Peer(pid, _XUCRED.unpack(raw)[1])
+    else:
+        return Peer(0, UNKNOWN_UID)
+
+
+def user_id() -> int:
+    """The effective user id of this process; UNKNOWN_UID where users have no numbers."""
+    if sys.platform == "win32":
+        return UNKNOWN_UID
+    return os.geteuid()
+
+
+def is_foreign(peer: Peer) -> bool:
+    """Whether the peer is known to be another user than we are."""
+    return peer.uid not in (UNKNOWN_UID, user_id())
+
+
+def set_cloexec(fd: int) -> None:
+    """Keep a descriptor from surviving an exec in a child."""
+    os.set_inheritable(fd, False)
+
+
+def pidfd_open(pid: int) -> int | None:
+    """A descriptor for a process, readable once it has ended; None where there are none.
+
+    Raises ProcessLookupError when no process has this id.
+    """
+    if sys.platform == "linux" and HAS_PIDFD:
+        try:
+            return os.pidfd_open(pid)
+        except ProcessLookupError:
+            raise
+        except OSError:
+            return None  # an old kernel, or a sandbox that forbids the call
+    return None
+
+
+def lock_nowait(fd: int) -> bool:
+    """Take an exclusive lock that ends with this open file; False when somebody else has it.
+
+    Where files cannot be locked every attempt succeeds; the endpoint's probe is the guard there.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True

@@ -1,0 +1,198 @@
+"""Where an instance lives, who may hold it, and which directories are refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemoneye.errors import AlreadyRunning, ConfigError, NotRunning
+from daemoneye.rundir import RunDir, RunLock
+
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> RunDir:
+    made = RunDir(tmp_path / "run")
+    made.make()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"DAEMONEYE_RUN_DIR": "/a", "RUNTIME_DIRECTORY": "/b"}, "/a"),
+        ({"RUNTIME_DIRECTORY": "/b:/c", "XDG_RUNTIME_DIR": "/d"}, "/b"),
+        ({"XDG_RUNTIME_DIR": "/d"}, "/d/daemoneye/blue"),
+        ({}, "/run/daemoneye/blue" if AS_ROOT else f"/tmp/daemoneye-{os.geteuid()}/blue"),
+    ],
+    ids=["variable", "systemd", "xdg", "last resort"],
+)
+def test_find_takes_the_first_rule_that_speaks(environ: dict[str, str], expected: str) -> None:
+    assert RunDir.find(None, "blue", environ).path == Path(expected)
+
+
+def test_find_prefers_what_is_given_and_makes_it_absolute() -> None:
+    found = RunDir.find("here", environ={"DAEMONEYE_RUN_DIR": "/a"})
+    assert found.path == Path.cwd() / "here"
+
+
+@pytest.mark.parametrize("name", ["", "A", "a/b", "..", "a" * 65, "ä", "a\n"])
+def test_find_refuses_names_that_are_no_names(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name an instance"):
+        RunDir.find(None, name, {})
+
+
+def test_find_touches_nothing(tmp_path: Path) -> None:
+    RunDir.find(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_creates_a_private_directory_below_missing_ones(tmp_path: Path) -> None:
+    made = RunDir(tmp_path / "a" / "b")
+    made.make()
+    made.make()
+    assert [oct(p.stat().st_mode & 0o777) for p in (made.path, made.path.parent)] == ["0o700"] * 2
+
+
+def test_make_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        RunDir(tmp_path / "run").make()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_check_says_not_running_when_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning) as caught:
+        RunDir(tmp_path / "none").check()
+    assert "daemoneye run" in caught.value.hint
+
+
+def test_a_directory_open_to_others_is_refused(run_dir: RunDir) -> None:
+    run_dir.path.chmod(0o750)
+    with pytest.raises(ConfigError, match="mode 0750"):
+        run_dir.make()
+
+
+def test_a_symbolic_link_is_refused(run_dir: RunDir, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(run_dir.path)
+    with pytest.raises(ConfigError, match="symbolic link"):
+        RunDir(link).check()
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="no directory"):
+        RunDir(tmp_path / "file").make()
+
+
+def test_a_parent_that_anybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    parent = tmp_path / "open"
+    parent.mkdir()
+    RunDir(parent / "run").make()
+    parent.chmod(0o777)
+    with pytest.raises(ConfigError, match="anybody may replace it"):
+        RunDir(parent / "run").check()
+    parent.chmod(0o1777)
+    RunDir(parent / "run").check()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can give a directory away")
+def test_what_belongs_to_another_user_is_refused(run_dir: RunDir, tmp_path: Path) -> None:
+    os.chown(run_dir.path, 12345, -1)
+    with pytest.raises(ConfigError, match="belongs to user 12345"):
+        run_dir.check()
+    os.chown(run_dir.path, 0, -1)
+    os.chown(tmp_path, 12345, -1)
+    try:
+        with pytest.raises(ConfigError, match="parent belongs to user 12345"):
+            run_dir.check()
+    finally:
+        os.chown(tmp_path, 0, -1)
+
+
+@pytest.mark.parametrize("length", [103, 104])
+def test_sockets_of_a_long_path_have_a_short_place(tmp_path: Path, length: int) -> None:
+    name = "r" * (length - len(os.fsencode(tmp_path)) - len("//control"))
+    made = RunDir(tmp_path / name)
+    made.make()
+    assert len(os.fsencode(made.path / "control")) == length
+    assert len(os.fsencode(made.control_path)) <= 103
+    assert (made.socket_dir == made.path) is (length == 103)
+    if length == 104:
+        assert made.socket_dir.stat().st_mode & 0o777 == 0o700
+        made.socket_dir.rmdir()
+
+
+def test_the_operators_key_is_read_back(run_dir: RunDir) -> None:
+    first = run_dir.make_operator_key()
+    key = run_dir.make_operator_key()
+    assert key != first
+    assert run_dir.read_operator_key() == key
+    assert run_dir.operator_key_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_others_can_read_is_refused(run_dir: RunDir) -> None:
+    run_dir.make_operator_key()
+    run_dir.operator_key_path.chmod(0o644)
+    with pytest.raises(ConfigError, match="can be read by others"):
+        run_dir.read_operator_key()
+
+
+@pytest.mark.parametrize("text", ["", "zz" * 32, "00" * 31, "00" * 33, "\udcff"])
+def test_a_file_without_a_key_is_refused(run_dir: RunDir, text: str) -> None:
+    run_dir.operator_key_path.write_bytes(os.fsencode(text))
+    run_dir.operator_key_path.chmod(0o600)
+    with pytest.raises(ConfigError, match="holds no key"):
+        run_dir.read_operator_key()
+
+
+def test_a_missing_key_means_not_running(run_dir: RunDir) -> None:
+    with pytest.raises(NotRunning):
+        run_dir.read_operator_key()
+
+
+def test_the_lock_has_one_holder_and_names_it(run_dir: RunDir) -> None:
+    lock = RunLock.acquire(run_dir)
+    with pytest.raises(AlreadyRunning) as caught:
+        RunLock.acquire(run_dir)
+    assert caught.value.pid == os.getpid()
+    lock.release()
+    lock.release()
+    assert not run_dir.lock_path.exists()
+    RunLock.acquire(run_dir).release()
+
+
+def test_the_lock_ends_with_its_holder_although_its_child_lives(run_dir: RunDir) -> None:
+    code = (
+        "import subprocess, sys, os\n"
+        "from daemoneye.rundir import RunDir, RunLock\n"
+        "from pathlib import Path\n"
+        "lock = RunLock.acquire(RunDir(Path(sys.argv[1])))\n"
+        "subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0, stdout=2, close_fds=False)\n"
+        "print('held', flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(run_dir.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.read() == b"held\n"
+        assert holder.wait(10) == -9
+        RunLock.acquire(run_dir).release()
+
+
+def test_a_stale_lock_file_is_taken_over(run_dir: RunDir) -> None:
+    run_dir.lock_path.write_text("999999999999\n")
+    lock = RunLock.acquire(run_dir)
+    assert run_dir.lock_path.read_text() == f"{os.getpid()}\n"
+    lock.release()
