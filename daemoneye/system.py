@@ -54,13 +54,12 @@ def peer_of(sock: socket.socket) -> Peer:
     if sys.platform == "linux":
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(raw)
-        return Peer(pid, uid)
     elif sys.platform == "darwin":
         raw = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
-        pid = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID)
-        return Peer(pid, _XUCRED.unpack(raw)[1])
+        pid, uid = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID), _XUCRED.unpack(raw)[1]
     else:
-        return Peer(0, UNKNOWN_UID)
+        pid, uid = 0, UNKNOWN_UID
+    return Peer(pid, uid)
 
 
 def user_id() -> int:
