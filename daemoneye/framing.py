@@ -5,7 +5,9 @@ an 8-byte length for messages past 2 GiB; nothing of ours may be that large, so 
 refused like any other that promises too much, before a byte is allocated for it.
 
 Operations wanted: append what one bulk read brought, get the complete frames as `bytes`.
-Cost: one slice per frame, one `bytes` concatenation per read that ends inside a frame.
+Cost: one slice per frame, one join per read that completes a frame begun in an earlier one.  Reads
+that complete nothing are gathered until the promised length is there, so a large frame that
+trickles in costs its length, not its length times the number of reads.
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ def pack(frame: bytes) -> bytes:
 
 
 class FrameCutter:
-    """Cuts a byte stream into frames; holds at most one frame of `limit` bytes and one read."""
+    """Cuts a byte stream into frames; never holds more than one frame of `limit` bytes and one read."""
 
-    __slots__ = ("_rest", "limit")
+    __slots__ = ("_rest", "_wanted", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._rest = b""
+        self._rest: bytes | bytearray = b""
+        self._wanted = 0  # bytes that `_rest` needs before looking at it again makes sense
 
     @property
     def pending_bytes(self) -> int:
@@ -47,20 +50,31 @@ class FrameCutter:
         stream cannot be understood after that, so the connection has to be closed.
         """
         if self._rest:
-            data = self._rest + data
+            if len(self._rest) + len(data) < self._wanted:
+                self._gather(data)
+                return []
+            data = b"".join((self._rest, data))
         frames: list[bytes] = []
         position, end = 0, len(data)
+        wanted = HEADER_BYTES
         while end - position >= HEADER_BYTES:
             (length,) = _length_at(data, position)
             if not 0 <= length <= self.limit:
                 raise self._refusal(length)
             start = position + HEADER_BYTES
             if end - start < length:
+                wanted += length
                 break
             position = start + length
             frames.append(data[start:position])
-        self._rest = data[position:] if position else data
+        self._rest = data[position:]
+        self._wanted = wanted
         return frames
+
+    def _gather(self, data: bytes) -> None:
+        if isinstance(self._rest, bytes):
+            self._rest = bytearray(self._rest)
+        self._rest += data
 
     def _refusal(self, length: int) -> Exception:
         if length < 0:

@@ -176,7 +176,8 @@ def test_the_lock_ends_with_its_holder_although_its_child_lives(run_dir: RunDir)
         "from daemoneye.rundir import RunDir, RunLock\n"
         "from pathlib import Path\n"
         "lock = RunLock.acquire(RunDir(Path(sys.argv[1])))\n"
-        "subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdin=0, stdout=2, close_fds=False)\n"
+        "child = [sys.executable, '-c', 'import sys; sys.stdin.read()']\n"
+        "subprocess.Popen(child, stdin=0, stdout=2, close_fds=False)\n"
         "print('held', flush=True); os.kill(os.getpid(), 9)\n"
     )
     holder = subprocess.Popen(
