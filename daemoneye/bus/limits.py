@@ -1,0 +1,98 @@
+"""Every number the bus promises to stay under, in one value.  Pure.
+
+Sizes are bytes, durations seconds.  A plan may change any of them; the broker gets them as a
+mapping of names to numbers, so `Limits.of` is where a misspelt or senseless one is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from daemoneye.errors import ConfigError
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+MAX_STAMP_BYTES = 192
+"""By how much the broker's stamp can lengthen a frame: who receives has to allow for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one broker and of each of its clients."""
+
+    frame_bytes: int = MIB
+    """The largest frame a client may send once it has proved who it is."""
+    early_frame_bytes: int = 4 * KIB
+    """The largest frame before that."""
+    turn_bytes: int = 64 * KIB
+    """How much is read from, and gathered for, one client before the next one has its turn."""
+    authentication_timeout: float = 2.0
+    """From accepting a connection to its proof."""
+    unauthenticated_connections: int = 256
+    """How many connections may be without proof at once."""
+    unauthenticated_per_process: int = 8
+    """How many of those one process may hold."""
+    connections: int = 1024
+    """How many connections the broker holds in all."""
+    backlog: int = 128
+    """How many connections the kernel keeps until they are accepted."""
+    subscriptions: int = 256
+    """How many subscriptions one client may have."""
+    subscription_messages: int = 1024
+    """The bound of one subscription's outbox in messages, and its credit when it names none."""
+    subscription_bytes: int = 8 * MIB
+    """The same in bytes."""
+    client_bytes: int = 32 * MIB
+    """How much may wait for one client."""
+    outbound_bytes: int = 256 * MIB
+    """How much may wait for all clients together."""
+    urgent_bytes: int = 2 * MIB
+    """How many answers and notices may wait for a client that does not read; past it, it is cut off."""
+    routes: int = 1024
+    """For how many topics a publisher's route is remembered; past it the older half is forgotten."""
+    listed_rows: int = 4096
+    """How many rows the answer to one query may have."""
+    wishes: int = 256
+    """How many wishes for absent collectors wait until the supervisor is told."""
+    heartbeat_interval: float = 5.0
+    """How often an idle connection says that it is alive."""
+    missed_heartbeats: int = 3
+    """After how many silent intervals a connection is given up."""
+    write_timeout: float = 10.0
+    """How long a connection may have something to read and not read any of it."""
+    drain_timeout: float = 2.0
+    """How long closing may go on writing what waits."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"limits.{name}: expected a number above zero, got {value!r}"
+            for name in Limits.names()
+            if not (value := getattr(self, name)) > 0
+        ]
+        if problems:
+            raise ConfigError("the limits of the bus cannot be used", problems=problems)
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """The names a plan may use."""
+        return tuple(each.name for each in fields(Limits))
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, float]) -> Limits:
+        """These numbers, and the defaults for what is not named.
+
+        Raises ConfigError with every unknown name and every number that is not above zero.
+        """
+        defaults = cls()
+        known = cls.names()
+        unknown = [f"limits.{name}: there is no such limit" for name in numbers if name not in known]
+        if unknown:
+            raise ConfigError(
+                "the limits of the bus cannot be used",
+                problems=unknown,
+                hint=f"known are {', '.join(known)}",
+            )
+        whole = {name for name in known if isinstance(getattr(defaults, name), int)}
+        return cls(**{n: int(v) if n in whole else float(v) for n, v in numbers.items()})  # type: ignore[arg-type]  # names were checked against the fields
