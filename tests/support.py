@@ -136,3 +136,19 @@ def _describe(process: psutil.Process) -> str:
         return f"process {process.pid} ({' '.join(process.cmdline())[:120]})"
     except psutil.Error:
         return f"process {process.pid}"
+
+
+def document(name: str) -> str:
+    """The text of a file of the repository, by its path from the root."""
+    return (Path(__file__).parents[1] / name).read_text(encoding="utf-8")
+
+
+def table_in(markdown: str, first_heading: str) -> list[list[str]]:
+    """The cells of the rows of the first Markdown table whose first column has this heading."""
+    _, _, below = markdown.partition(f"| {first_heading} |")
+    rows = []
+    for line in below.split("\n")[2:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows

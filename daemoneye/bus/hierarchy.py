@@ -113,15 +113,15 @@ TOPICS: tuple[DeclaredTopic, ...] = (
     _row(HEARTBEAT, "children → agent", "Heartbeat",
          "a sign of life on the bus, beside the one on the lifeline"),
     _row(STATUS, "agent → agent, observers", "HealthStatus",
-         "the health of the whole, and why; retained"),
+         "the health of the whole, and why"),
     _row("control.health.status.<child>", "supervisor, that child → agent, observers",
-         "ChildStatus", "the state of one child, its crashes, its answers to wishes; retained"),
+         "ChildStatus", "the state of one child, its crashes, its answers to wishes"),
     _row(DIAGNOSTICS, "agent, children → the `target`", "Diagnostics",
          "a question to one child, and its answer to whoever asked"),
     _row(ADMIN, "agent → agent", None,
          "restricted: between those who may do everything"),
     _row("$bus.clients.<client>", "broker → agent", "ClientPresence",
-         "who is connected, and how it left; retained"),
+         "who is connected, and how it left"),
     _row("$bus.loss.<client>", "broker → agent", "LossReport",
          "what a client missed, by reason; at most once a second"),
     _row(DENIED, "broker → agent", "Denial",
@@ -129,7 +129,7 @@ TOPICS: tuple[DeclaredTopic, ...] = (
     _row("$bus.dead.<group>", "broker → agent", "DeadLetter",
          "a message that no member of the group could handle"),
     _row(STATISTICS, "broker → agent", "BusStatistics",
-         "the counters of the broker; retained"),
+         "the counters of the broker"),
 )
 # fmt: on
 

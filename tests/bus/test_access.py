@@ -16,7 +16,6 @@ from daemoneye.bus.access import (
     Identity,
     Verdict,
 )
-from daemoneye.bus.roles import ROLES
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import ConfigError, InvalidTopic
 
@@ -124,11 +123,6 @@ def test_what_a_role_may_read(identity, text, verdict):
     decision = subscribing(BUILT_IN, text, identity)
     assert decision.verdict == verdict
     assert decision.rule
-
-
-def test_every_role_says_who_has_it():
-    assert set(ROLES) == {"agent", "collector", "worker", "observer"}
-    assert all(role.sentence for role in ROLES.values())
 
 
 def test_a_collector_without_a_kind_has_no_events_of_its_own():

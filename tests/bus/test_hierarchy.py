@@ -1,4 +1,6 @@
-"""The declared topics: each is valid, has a message that exists, and is found by its name."""
+"""The declared topics: valid, found by name, with messages that exist and documents that agree."""
+
+import re
 
 import pytest
 
@@ -7,6 +9,9 @@ from daemoneye.bus.hierarchy import KINDS, TOPICS, declared_topic, message_of
 from daemoneye.bus.proto import events_pb2
 from daemoneye.bus.topics import TopicFilter, check_topic
 from daemoneye.errors import InvalidTopic
+from tests.support import document, table_in
+
+DOCS = document("docs/hierarchy.md")
 
 
 def example_of(declared):
@@ -127,3 +132,51 @@ def enums():
 def test_every_enum_begins_with_unspecified(enum):
     first = enum.values_by_number[0]
     assert first.name.endswith("_UNSPECIFIED")
+
+
+# ---- docs/hierarchy.md ---------------------------------------------------------------------------
+
+
+def test_the_table_of_topics_is_the_declared_one():
+    assert table_in(DOCS, "topic") == [
+        [
+            f"`{declared.text}`",
+            f"{declared.publisher} → {declared.subscriber}",
+            f"`{declared.message.rpartition('.')[2]}`" if declared.message else "agreed on by both",
+            declared.sentence,
+        ]
+        for declared in TOPICS
+    ]
+
+
+@pytest.mark.parametrize("row", table_in(DOCS, "filter"), ids=lambda row: row[0])
+def test_the_examples_of_filters_are_true(row):
+    asked, matched, unmatched = (re.findall(r"`([^`]+)`", cell) for cell in row)
+    for topic in matched:
+        if topic != "$":
+            assert TopicFilter(asked[0]).matches(topic)
+    for topic in unmatched:
+        assert not TopicFilter(asked[0]).matches(topic)
+
+
+def test_the_refusal_shown_is_the_one_that_is_raised():
+    with pytest.raises(InvalidTopic) as refused:
+        TopicFilter("events.*")
+    assert str(refused.value) in DOCS
+
+
+def test_every_message_named_in_the_examples_exists():
+    for names in re.findall(r"from daemoneye\.bus\.proto\.events_pb2 import (.+)", DOCS):
+        for name in names.split(", "):
+            assert hasattr(events_pb2, name)
+
+
+def test_every_example_is_python():
+    for example in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL):
+        compile(example, "docs/hierarchy.md", "exec")
+
+
+def test_the_links_lead_to_headings():
+    headings = re.findall(r"^## (.+)$", DOCS, re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", DOCS)) == anchors
