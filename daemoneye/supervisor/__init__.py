@@ -1,22 +1,23 @@
 """Supervision: starts functions named in specs, watches them, restarts them, ends them in order.
 
-Rules (·): told what happened, they answer what to do; no I/O, no threads, no clock.
+Rules, which are told what happened and answer what to do (no I/O, no clock):
 
-    spec         what to start and how to treat it: values, validated
-    contract     observations (what happened) and instructions (what to do)
-    lifecycle    a child's states and the one transition table
-    restarts     ledger, backoff, window, quarantine
-    supervision  observations in → instructions out
-    health       health reports and crash reports
+    spec          what is asked: ChildSpec, RestartPolicy, Timeouts, Plan
+    contract      observations and instructions
+    lifecycle     a child's states, the one transition table, the diagram
+    restarts      ledger, backoff, window, quarantine, the common rate
+    dependencies  order of starts, ranks of the end
+    heartbeats    what signs of life say
+    incarnation   one child as the rules know it
+    starts        whose turn it is to start
+    reports       what a living child says, and what follows
+    commands      what may be asked of one child
+    stopping      the stop ladder, and the end of everything
+    endings       what becomes of a child when nothing of it is left
+    supervision   observations in, instructions out: all of the above
+    health        reports for people: health, crashes, explanations
+    status        slots as such reports
 
-Shells (!): they touch the world and decide nothing.
-
-    process      spawning, signals, facts, the identity of a process
-    child        the child's side: what `child` in a worker is
-    guardian     ends what a dead supervisor left behind
-    control      the control endpoint
-    supervisor   the loop: performs instructions
-
-What happens in the world comes up as observations, goes through `supervision`, and comes down as
-instructions; nothing else crosses that line.
+Shells, which touch the world and decide nothing:
+`process`, `child`, `guardian`, `control`, `supervisor`.
 """

@@ -42,6 +42,7 @@ __all__ = [
     "Kill",
     "MoreTimeAsked",
     "Observation",
+    "OfIncarnation",
     "Pause",
     "Release",
     "Resume",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from daemoneye.supervisor.lifecycle import State
 
@@ -33,7 +34,6 @@ class HappeningKind(StrEnum):
     CONFIGURED = "configured"
     CRASHED = "crashed"
     COMPLETED = "completed"
-    RESTARTING = "restarting"
     QUARANTINED = "quarantined"
     GAVE_UP = "gave-up"
     STOPPING = "stopping"
@@ -117,7 +117,9 @@ class Happening:
     text: str
     """One sentence for a person, without the child's name."""
     crash: CrashReport | None = None
-    """With `crashed`: the whole report."""
+    """With `crashed` and `lost`: the whole report."""
+    detail: str = ""
+    """More lines, when there are any: stacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +186,82 @@ class Explanation:
     """The last ten, oldest first."""
     crash: CrashReport | None
     """Its last failure."""
+
+
+_OVERALL = {
+    State.PENDING: Overall.STARTING,
+    State.STARTING: Overall.STARTING,
+    State.RUNNING: Overall.HEALTHY,
+    State.DEGRADED: Overall.DEGRADED,
+    State.PAUSED: Overall.HEALTHY,
+    State.STOPPING: Overall.DEGRADED,
+    State.STOPPED: Overall.HEALTHY,
+    State.EXITED: Overall.HEALTHY,
+    State.BACKOFF: Overall.DEGRADED,
+    State.QUARANTINED: Overall.FAILED,
+    State.FATAL: Overall.FAILED,
+    State.LOST: Overall.FAILED,
+}
+
+_GRAVITY = tuple(Overall)
+
+
+def overall_of(child: ChildHealth) -> Overall:
+    """How well one child is; one that is not wanted is never missed."""
+    if child.state is State.STOPPING and child.desired == "down":
+        return Overall.HEALTHY
+    if child.state is State.EXITED and child.reason:
+        return Overall.DEGRADED
+    return _OVERALL[child.state]
+
+
+def report(children: tuple[ChildHealth, ...]) -> HealthReport:
+    """The worst of all children, and which of them it is because of."""
+    worst = max((overall_of(child) for child in children), key=_GRAVITY.index, default=_GRAVITY[0])
+    if worst is Overall.HEALTHY:
+        return HealthReport(worst, "", children)
+    reasons = [
+        f"{child.name} is {child.state}" + (f": {child.reason}" if child.reason else "")
+        for child in children
+        if overall_of(child) is worst
+    ]
+    return HealthReport(worst, "; ".join(reasons), children)
+
+
+SIGNAL_NAMES = MappingProxyType(
+    {
+        1: "SIGHUP",
+        2: "SIGINT",
+        3: "SIGQUIT",
+        4: "SIGILL",
+        5: "SIGTRAP",
+        6: "SIGABRT",
+        7: "SIGBUS",
+        8: "SIGFPE",
+        9: "SIGKILL",
+        10: "SIGUSR1",
+        11: "SIGSEGV",
+        12: "SIGUSR2",
+        13: "SIGPIPE",
+        14: "SIGALRM",
+        15: "SIGTERM",
+        24: "SIGXCPU",
+        25: "SIGXFSZ",
+        31: "SIGSYS",
+    }
+)
+"""Names of the signals that end processes, by number as on Linux."""
+
+
+def signal_name(exit_code: int | None) -> str:
+    """The name of the signal an exit code stands for; empty when it stands for none."""
+    if exit_code is None or exit_code >= 0:
+        return ""
+    return SIGNAL_NAMES.get(-exit_code, f"SIG{-exit_code}")
+
+
+def exit_word(exit_code: int | None) -> str:
+    """An exit code as a cause: `exit:1`, `signal:9`; empty when it never ended."""
+    if exit_code is None:
+        return ""
+    return f"exit:{exit_code}" if exit_code >= 0 else f"signal:{-exit_code}"

@@ -168,8 +168,6 @@ class Timeouts:
     """To be gone after SIGKILL; then it is LOST."""
     beat_interval: float = 1.0
     """Between two heartbeats."""
-    facts_interval: float = 5.0
-    """Between two looks at its process from outside."""
     soft_timeout: float = 10.0
     """Without a heartbeat, or busy with one piece of work: then DEGRADED, with stacks."""
     hard_timeout: float = 30.0
@@ -291,6 +289,8 @@ class Plan:
     """Seconds an orderly end may take in all."""
     first_success_timeout: float = 60.0
     """Seconds in which an essential child has to be ready for the first time."""
+    facts_interval: float = 5.0
+    """Seconds between two looks at all processes from outside."""
     max_starting: int = 8
     """Children that may be starting at the same time."""
     restart_rate: float = 10.0

@@ -1,0 +1,51 @@
+"""Who waits for whom: the order of starts, and the ranks of an orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daemoneye.supervisor.spec import BROKER, Plan
+
+Dependencies = Mapping[str, tuple[str, ...]]
+"""Whom each child waits for, by name."""
+
+
+def dependencies(plan: Plan) -> Dependencies:
+    """Whom each child of a plan waits for, the broker included where it is used."""
+    return {spec.name: plan.dependencies(spec) for spec in plan.children}
+
+
+def start_order(depends_on: Dependencies) -> tuple[str, ...]:
+    """Names so that each comes after those it waits for, otherwise in the order of the plan.
+
+    The graph has no cycles: a plan that has one is refused before.
+    """
+    order: dict[str, None] = {}
+
+    def place(name: str) -> None:
+        if name in order:
+            return
+        for other in depends_on[name]:
+            place(other)
+        order[name] = None
+
+    for name in depends_on:
+        place(name)
+    return tuple(order)
+
+
+def stop_ranks(depends_on: Dependencies) -> tuple[tuple[str, ...], ...]:
+    """Names in ranks, to be stopped one after another: nobody goes before those who wait for it.
+
+    The broker is a rank of its own, the last: what the others say at their end still gets through.
+    """
+    rank = dict.fromkeys(depends_on, 0)
+    for name in reversed(start_order(depends_on)):
+        for other in depends_on[name]:
+            rank[other] = max(rank[other], rank[name] + 1)
+    if BROKER in rank:
+        rank[BROKER] = 1 + max(rank.values())
+    ranks: dict[int, list[str]] = {}
+    for name, number in rank.items():
+        ranks.setdefault(number, []).append(name)
+    return tuple(tuple(ranks[number]) for number in sorted(ranks))
