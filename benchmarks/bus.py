@@ -13,10 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.measure import Figure, over_rounds, percentile
-from benchmarks.peers import Peer, floor, naive, zeromq
+from benchmarks.peers import Peer, floor, naive, ours, zeromq
 from benchmarks.processes import Worker, running
 
-PEERS = (floor.PEER, naive.PEER, zeromq.PEER)
+OURS = ours.PEER.name
+PEERS = (floor.PEER, naive.PEER, ours.PEER, zeromq.PEER)
 
 LATER = {
     "NATS": "no client for the contest yet",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 2.0  # s for a worker to leave by itself; our broker's supervisor ends its tree in order
 
 
 class Worker:
@@ -30,7 +31,7 @@ class Worker:
         assert self.process.stdout is not None
         try:
             self.process.stdin.close()
-            self.process.wait(timeout=0.2)
+            self.process.wait(timeout=PATIENCE)
         except (subprocess.TimeoutExpired, BrokenPipeError):
             self.process.kill()
             self.process.wait()

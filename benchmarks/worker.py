@@ -48,11 +48,11 @@ def wait_for_go() -> None:
 
 
 def echo(client: Client) -> None:
-    """Send back what comes, for ever."""
+    """Send back what comes, until the word that ends it."""
     client.listen(PING)
     print("ready", flush=True)
-    while True:
-        client.publish(PONG, client.receive())
+    while (payload := client.receive()) != END:
+        client.publish(PONG, payload)
 
 
 def ping(client: Client, count: int) -> None:
@@ -66,6 +66,8 @@ def ping(client: Client, count: int) -> None:
         client.receive()
         took.append(time.monotonic_ns() - sent)
     print("\n".join(map(str, took)), flush=True)
+    client.publish(PING, END)
+    client.flush()
 
 
 def publish(client: Client, seconds: float) -> None:
