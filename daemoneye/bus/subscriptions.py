@@ -1,8 +1,9 @@
 """The tree of subscriptions: who wants this topic.  Pure.
 
-Operations wanted: add and remove one (filter, item) pair; all items whose filter matches a topic.
-Adding a pair twice is adding it once.  An item that is held under several filters comes once for
-each filter that matches, so an item should be a subscription, not a session.
+Operations wanted: add and remove one (filter, item) pair; all items whose filter matches a topic;
+all whose filter might share a topic with another filter.  Adding a pair twice is adding it once.
+An item that is held under several filters comes once for each filter that matches, so an item
+should be a subscription, not a session.
 
 Shape: one node for each level of a filter.  A node has its literal children by name, one special
 slot for `+` (a node), one for `#` (items, since nothing follows it), and the items whose filter
@@ -15,6 +16,7 @@ Costs promised, with L levels (16 at most) and n pairs held:
   walked depends on how many different filters match, not on n.  Somebody who may subscribe to
   every mixture of one long topic's levels and `+` can make it walk 2^L nodes; the bound on
   subscriptions of one client is what keeps that small.
+* near: as match, and every child where the other filter has a wildcard.
 
 Refused: a list of filters to scan (n steps for each topic), one dictionary by whole filter (finds
 no wildcards), one compiled regular expression of all filters (a change compiles it again).  No
@@ -146,6 +148,35 @@ class SubscriptionTree(Generic[Item]):
                 found += node.here
             if node.rest is not None:
                 found += node.rest
+        return found
+
+    def near(self, asked: TopicFilter) -> list[Item]:
+        """Every item whose filter shares a topic with `asked`, and few others.
+
+        Limits on length and the rule for reserved topics are not looked at: `intersects` says for
+        each whether it really does.
+        """
+        found: list[Item] = []
+        nodes = [self._root]
+        for level in asked.head:
+            deeper: list[_Node[Item]] = []
+            for node in nodes:
+                found += node.rest or ()
+                if level == ONE:
+                    deeper += node.children.values()
+                elif level in node.children:
+                    deeper.append(node.children[level])
+                if node.one is not None:
+                    deeper.append(node.one)
+            nodes = deeper
+        while nodes:
+            node = nodes.pop()
+            found += node.here or ()
+            found += node.rest or ()
+            if asked.open:
+                nodes += node.children.values()
+                if node.one is not None:
+                    nodes.append(node.one)
         return found
 
     def _path(self, topic_filter: TopicFilter) -> list[_Node[Item]] | None:

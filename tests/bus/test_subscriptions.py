@@ -51,6 +51,19 @@ def test_the_tree_finds_what_a_scan_finds(pairs):
         assert sorted(match(tree, topic)) == sorted(scan)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(filters(), max_size=30, unique=True), filters())
+def test_what_is_near_a_filter_includes_all_that_share_a_topic_with_it(held, asked):
+    tree = SubscriptionTree()
+    for topic_filter in held:
+        tree.add(topic_filter, topic_filter)
+    near = tree.near(asked)
+    assert len(near) == len(set(near))
+    assert {each for each in near if each.intersects(asked)} == {
+        each for each in held if each.intersects(asked)
+    }
+
+
 class AddAndRemove(RuleBasedStateMachine):
     """Any sequence of additions and removals leaves the tree equal to a set of pairs."""
 
@@ -132,6 +145,20 @@ def test_removing_what_is_not_there_changes_nothing():
     assert not tree.remove(TopicFilter("a.b.#"), 1)
     assert not tree.remove(TopicFilter("a.b.c"), 1)
     assert match(tree, "a.b") == [1]
+
+
+def test_what_is_near_a_filter_is_found_level_by_level():
+    tree = tree_of(("a.b", 1), ("a.b.c", 2), ("a.+.d", 3), ("a.#", 4), ("b.b", 5), ("+.b.c", 6))
+
+    def near(text):
+        return sorted(tree.near(TopicFilter(text)))
+
+    assert near("a.b") == [1, 4]
+    assert near("a.b.+") == [2, 3, 4, 6]
+    assert near("a.b.#") == [1, 2, 3, 4, 6]
+    assert near("+.b") == [1, 4, 5]
+    assert near("#") == [1, 2, 3, 4, 5, 6]
+    assert near("c") == []
 
 
 def test_all_items_of_a_topic_come_in_the_order_they_were_added():
