@@ -24,7 +24,9 @@ PROTOBUF = "application/protobuf"
 NO_LOSS: Mapping[str, int] = MappingProxyType({})
 """What an envelope's `lost` is when nothing was missed."""
 
-Payload: TypeAlias = "bytes | bytearray | memoryview | Message | Mapping[str, object] | Sequence[object]"
+Payload: TypeAlias = (
+    "bytes | bytearray | memoryview | Message | Mapping[str, object] | Sequence[object]"
+)
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
@@ -80,9 +82,13 @@ class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
     __slots__ = ()
 
     payload: bytes = property(itemgetter(0), doc="What was published.")  # type: ignore[assignment]  # read by C code, half the price of a function
-    sequence: int = property(itemgetter(2), doc="The publisher's number for it on this topic, rising.")  # type: ignore[assignment]  # as above
+    sequence: int = property(
+        itemgetter(2), doc="The publisher's number for it on this topic, rising."
+    )  # type: ignore[assignment]  # as above
     header: Header = property(itemgetter(3), doc="What it shares with its frame.")  # type: ignore[assignment]  # as above
-    lost: Mapping[str, int] = property(itemgetter(4), doc="Reason → messages missed just before it.")  # type: ignore[assignment]  # as above
+    lost: Mapping[str, int] = property(
+        itemgetter(4), doc="Reason → messages missed just before it."
+    )  # type: ignore[assignment]  # as above
 
     @property
     def topic(self) -> str:
@@ -144,12 +150,14 @@ class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
             ) from error
 
     def __repr__(self) -> str:
-        return f"<Envelope {self.topic} #{self[2]} from {self.publisher.name}, {len(self[0])} bytes>"
+        return (
+            f"<Envelope {self.topic} #{self[2]} from {self.publisher.name}, {len(self[0])} bytes>"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class BadBody:
-    """A delivered frame whose body is not what its outer frame says; it never raises in a subscriber."""
+    """A delivered frame whose body is not what its outer frame says, told as a value."""
 
     topic: str
     """Where it was published."""
@@ -185,7 +193,9 @@ def encode_payload(payload: Payload) -> tuple[bytes, str]:
 
 def _encode_json(value: object) -> bytes:
     try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(
+            value, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        ).encode()
     except (TypeError, ValueError) as error:
         raise LocalProtocolError(
             f"a payload is not JSON: {error}",

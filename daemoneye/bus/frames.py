@@ -1,8 +1,7 @@
 """What travels between a client and the broker: values ↔ protobuf bytes.  Pure.
 
-One value for each kind of frame, its encoding beside its decoding; only this module and
-`orders.py` know the generated code.  Publishes have a path of their own, because they are what
-there is a lot of:
+The values stand in `kinds.py` and `envelope.py`; only this module, `codecs.py` and `orders.py`
+know the generated code.  Publishes have a path of their own, being what there is a lot of:
 
 * a publisher keeps what consecutive messages share as a `Heading`, whose bytes are made once;
 * the broker reads the outer frame (`parse`) and appends a stamp.  In protobuf the last value of a
@@ -10,20 +9,22 @@ there is a lot of:
   safe because the outer frame was parsed whole: nothing in it can swallow what follows;
 * a subscriber gets the messages of a frame as envelopes in one go.
 
-Nothing here raises anything but RemoteProtocolError for bytes that came from elsewhere.
+Bytes that came from elsewhere raise nothing but RemoteProtocolError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import IntEnum
+from functools import lru_cache
 from itertools import count as counting
 from itertools import repeat
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
 
+from daemoneye.bus.codecs import CODEC_OF_KIND, CODECS
 from daemoneye.bus.envelope import (
     NO_LOSS,
     BadBody,
@@ -34,8 +35,30 @@ from daemoneye.bus.envelope import (
     Publisher,
     encode_payload,
 )
+from daemoneye.bus.kinds import (
+    Answer,
+    Challenge,
+    ClientRow,
+    Confirm,
+    Credit,
+    Goodbye,
+    Hello,
+    Notice,
+    Overflow,
+    Ping,
+    Pong,
+    Proof,
+    Query,
+    Refusal,
+    StreamMark,
+    Subscribe,
+    SubscriptionRow,
+    Unsubscribe,
+    Value,
+    Welcome,
+)
 from daemoneye.bus.proto import frames_pb2 as pb
-from daemoneye.errors import RemoteProtocolError
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
     "NO_LOSS",
@@ -52,7 +75,6 @@ __all__ = [
     "Header",
     "Heading",
     "Hello",
-    "Kind",
     "Notice",
     "OuterFrame",
     "Overflow",
@@ -67,6 +89,7 @@ __all__ = [
     "Subscribe",
     "SubscriptionRow",
     "Unsubscribe",
+    "Value",
     "Welcome",
     "arrival_stamp",
     "control_value",
@@ -77,35 +100,24 @@ __all__ = [
     "envelopes",
     "identity_stamp",
     "parse",
-    "publisher_of",
 ]
 
 PROTOCOL_VERSION = 1
 
+PUBLISH: int = pb.KIND_PUBLISH
+"""The kind the router looks for first."""
+
+MIN_MESSAGE_BYTES = 10
+"""No message takes less in a body: two bytes of payload field and eight of time."""
+
 OuterFrame: TypeAlias = pb.Frame
 """A frame whose body has not been looked at: what the broker decides by."""
 
+NotAFrame = DecodeError
+"""What `read_outer` raises, for a caller that guards a whole loop of them."""
 
-class Kind(IntEnum):
-    """What a frame is."""
-
-    HELLO = pb.KIND_HELLO
-    CHALLENGE = pb.KIND_CHALLENGE
-    PROOF = pb.KIND_PROOF
-    WELCOME = pb.KIND_WELCOME
-    REFUSED = pb.KIND_REFUSED
-    PUBLISH = pb.KIND_PUBLISH
-    SUBSCRIBE = pb.KIND_SUBSCRIBE
-    UNSUBSCRIBE = pb.KIND_UNSUBSCRIBE
-    CREDIT = pb.KIND_CREDIT
-    QUERY = pb.KIND_QUERY
-    GOODBYE = pb.KIND_GOODBYE
-    ANSWER = pb.KIND_ANSWER
-    STREAM = pb.KIND_STREAM
-    NOTICE = pb.KIND_NOTICE
-    CONFIRM = pb.KIND_CONFIRM
-    PING = pb.KIND_PING
-    PONG = pb.KIND_PONG
+read_outer: Callable[[bytes], OuterFrame] = pb.Frame.FromString
+"""The outer frame of these bytes, in a quarter of a microsecond.  Raises NotAFrame."""
 
 
 class Guarantee(IntEnum):
@@ -116,294 +128,197 @@ class Guarantee(IntEnum):
     AT_LEAST_ONCE = pb.GUARANTEE_AT_LEAST_ONCE
 
 
-class Overflow(StrEnum):
-    """What happens when an outbox is full."""
-
-    DEFAULT = "default"
-    DROP_OLDEST = "drop-oldest"
-    DROP_NEWEST = "drop-newest"
-    LATEST = "latest"
-    DISCONNECT = "disconnect"
-    BLOCK = "block"
+def parse(raw: bytes) -> OuterFrame:
+    """The outer frame of these bytes.  Raises RemoteProtocolError."""
+    try:
+        return read_outer(raw)
+    except DecodeError as error:
+        raise RemoteProtocolError(f"{len(raw)} bytes are no frame: {error}") from error
 
 
-_OVERFLOW_WIRE = {
-    Overflow.DEFAULT: pb.OVERFLOW_UNSPECIFIED,
-    Overflow.DROP_OLDEST: pb.OVERFLOW_DROP_OLDEST,
-    Overflow.DROP_NEWEST: pb.OVERFLOW_DROP_NEWEST,
-    Overflow.LATEST: pb.OVERFLOW_LATEST,
-    Overflow.DISCONNECT: pb.OVERFLOW_DISCONNECT,
-    Overflow.BLOCK: pb.OVERFLOW_BLOCK,
-}
-_OVERFLOW_OF_WIRE: dict[int, Overflow] = {number: each for each, number in _OVERFLOW_WIRE.items()}
+def decode(raw: bytes) -> Value | list[Envelope] | BadBody:
+    """Any frame: a publish as its envelopes (or what is wrong with it), all else as its value.
+
+    Raises RemoteProtocolError.
+    """
+    frame = parse(raw)
+    return envelopes(frame) if frame.kind == PUBLISH else control_value(frame)
 
 
-# ---- the handshake ------------------------------------------------------------------------------
+# ---- publishes ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """client → broker: who I say I am."""
+class Heading:
+    """What consecutive messages have to agree in to travel as one frame.
 
-    version: int
-    """Of the protocol."""
-    identity: str
-    """Whose key will prove it."""
-    incarnation: int
-    """Which life of that identity."""
-    nonce: bytes
-    """32 random bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """broker → client: prove it."""
-
-    nonce: bytes
-    """32 random bytes."""
-    epoch: int
-    """This life of the broker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """client → broker."""
-
-    mac: bytes
-    """Over the transcript."""
-
-
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """broker → client: you are in, and this proves me."""
-
-    mac: bytes
-    """Over the transcript, with the broker's label."""
-    role: str
-    """What the client may act as."""
-    max_frame_bytes: int
-    """The largest frame it may send."""
-    heartbeat_interval: float
-    """How often an idle connection has to say something, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """broker → client: no; the connection is closed after it."""
-
-    reason: str
-    """A word of the protocol: "unknown-identity", "bad-proof", "busy" …"""
-    detail: str = ""
-    """For a person."""
-
-
-# ---- client → broker ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """client → broker: send me what this filter matches."""
-
-    subscription: int
-    """The client's number for it, above zero."""
-    filter: str
-    """Not checked yet."""
-    overflow: Overflow = Overflow.DEFAULT
-    """What the broker does when its outbox for it is full."""
-    max_messages: int = 0
-    """Bound of that outbox; 0 is the default."""
-    max_bytes: int = 0
-    """The same in bytes."""
-    credit_messages: int = 0
-    """How much may be sent before the first Credit; 0 is the default."""
-    credit_bytes: int = 0
-    """The same in bytes."""
-    group: str = ""
-    """The group it shares the work with; empty: none."""
-    request: int = 0
-    """The number its answer carries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """client → broker: no more of it."""
-
-    subscription: int
-    """The number given when subscribing."""
-    request: int = 0
-    """The number its answer carries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """client → broker: how much may have been sent in all since the subscription began."""
-
-    subscription: int
-    """The number given when subscribing."""
-    messages: int
-    """Counted as the frames' `count`."""
-    bytes: int
-    """Counted as the delivered frames with their 4-byte headers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """client → broker: tell me what you know."""
-
-    what: str
-    """"clients", "subscriptions" or "access"."""
-    who: str = ""
-    """For "access": an identity; empty is the asker."""
-    action: str = ""
-    """For "access": "publish" or "subscribe"."""
-    topic: str = ""
-    """For "access": a topic to publish on or a filter to subscribe to."""
-    request: int = 0
-    """The number its answer carries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Goodbye:
-    """client → broker: a clean end."""
-
-
-# ---- broker → client ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRow:
-    """One session, as a query tells it."""
-
-    identity: str
-    role: str
-    pid: int
-    incarnation: int
-    connected_at: int
-    """Unix time in ns."""
-    published: int
-    """Messages taken from it."""
-    delivered: int
-    """Messages written to it."""
-    lost: int
-    """Messages it missed."""
-    queued: int
-    """Messages that wait for it."""
-    subscriptions: int
-    """How many it has."""
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionRow:
-    """One subscription, as a query tells it."""
-
-    identity: str
-    subscription: int
-    filter: str
-    overflow: str
-    delivered: int
-    """Messages written to it."""
-    lost: int
-    """Messages it missed."""
-    queued: int
-    """Messages that wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """broker → client: what became of a request."""
-
-    request: int
-    """The number the request carried."""
-    error: str = ""
-    """Empty: it worked; else the name of a class of the exception tree."""
-    detail: str = ""
-    """What, where, why."""
-    hint: str = ""
-    """What to do next."""
-    rule: str = ""
-    """The access rule that decided, as text."""
-    subscribers: int = 0
-    """Of a publish: how many sessions took it."""
-    narrowed: tuple[str, ...] = ()
-    """Of a subscribe: the filters that are cut out of it."""
-    clients: tuple[ClientRow, ...] = ()
-    """Of a query for clients."""
-    subscriptions: tuple[SubscriptionRow, ...] = ()
-    """Of a query for subscriptions."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamMark:
-    """broker → client: the publishes that follow are for these subscriptions.
-
-    It holds until the next one.  `lost` is told once: it belongs to the next delivery, or to
-    nothing when none comes.
+    Raises LocalProtocolError when the protocol cannot say it.
     """
 
-    subscriptions: tuple[int, ...]
-    """The client's numbers."""
-    lost: Mapping[str, int] = field(default_factory=lambda: NO_LOSS)
-    """Reason → messages that they missed since their last delivery."""
+    topic: str
+    """Where to publish; checked by `topics`, not here."""
+    target: str = ""
+    """Only this identity may receive it; empty: all."""
+    content_type: str = ""
+    """What the payloads are; empty for plain bytes."""
+    correlation: Correlation | None = None
+    """How they belong to other events."""
+    expires_at: int = 0
+    """Unix time in ns after which nobody needs them; 0: never."""
+    guarantee: Guarantee = Guarantee.DEFAULT
+    """How sure their delivery is."""
+    deduplication_id: str = ""
+    """Two with the same are one."""
+    partition_key: str = ""
+    """In a group, equal keys go to the same member."""
+    retain: bool = False
+    """Whether the last one is kept for those who subscribe later."""
+    prefix: bytes = field(init=False, repr=False, compare=False)
+    """All of that as the beginning of a frame."""
+
+    def __post_init__(self) -> None:
+        try:
+            frame = pb.Frame(
+                kind=pb.KIND_PUBLISH,
+                topic=self.topic,
+                target=self.target,
+                content_type=self.content_type,
+                correlation=_correlation_message(self.correlation),
+                expires_at=self.expires_at,
+                guarantee=self.guarantee,  # type: ignore[arg-type]  # the same numbers
+                deduplication_id=self.deduplication_id,
+                partition_key=self.partition_key,
+                retain=self.retain,
+            )
+        except (ValueError, TypeError) as error:
+            raise LocalProtocolError(
+                f"a publish on {self.topic!r} cannot be said: {error}"
+            ) from error
+        object.__setattr__(self, "prefix", frame.SerializeToString())
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """broker → client: something you did not ask for but have to know."""
+def encode_publish(
+    heading: Heading,
+    payloads: Sequence[bytes],
+    times: Sequence[int],
+    sequence: int,
+    request: int = 0,
+) -> bytes:
+    """One frame of these payloads and their times (unix time in ns); `sequence` is the first one's.
 
-    code: str
-    """"denied", "refused", "unsubscribed", "going-down" …"""
-    topic: str = ""
-    """The topic or filter it is about."""
-    detail: str = ""
-    """For a person."""
-    rule: str = ""
-    """The access rule that decided, as text."""
-    subscription: int = 0
-    """The subscription it is about; 0: none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """broker → client: so many messages have been taken from this session, in all."""
-
-    messages: int
-    """Counted as the frames' `count`, whatever became of them."""
+    With a `request` number an Answer will say what became of it.
+    """
+    body = pb.Batch(payload=payloads, time=times).SerializeToString()
+    rest = pb.Frame(count=len(payloads), body=body, sequence=sequence, request=request)
+    return heading.prefix + rest.SerializeToString()
 
 
-# ---- either way ---------------------------------------------------------------------------------
+def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
+    """The messages of a delivered publish; a body that is not what it claims comes as a value."""
+    publisher = _publisher(
+        frame.publisher, frame.publisher_role, frame.publisher_pid, frame.publisher_incarnation
+    )
+    count = frame.count
+    try:
+        body = pb.Batch.FromString(frame.body)
+    except DecodeError:
+        return BadBody(frame.topic, publisher, count, f"{len(frame.body)} bytes that are no batch")
+    payloads, times = body.payload, body.time
+    if not len(payloads) == len(times) == count:
+        reason = f"{count} messages claimed, {len(payloads)} payloads and {len(times)} times found"
+        return BadBody(frame.topic, publisher, count, reason)
+    header = Header(
+        frame.topic,
+        publisher,
+        frame.content_type,
+        frame.target,
+        _correlation_of(frame),
+        frame.received_at,
+        frame.expires_at,
+    )
+    return list(
+        map(
+            Envelope,
+            zip(payloads, times, counting(frame.sequence), repeat(header), repeat(NO_LOSS)),
+        )
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Are you there?  Whoever gets it answers Pong."""
-
-    request: int = 0
-    """The number its answer carries."""
+_publisher = lru_cache(maxsize=1024)(Publisher)
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """I am."""
+def _correlation_of(frame: OuterFrame) -> Correlation | None:
+    if not frame.HasField("correlation"):
+        return None
+    said = frame.correlation
+    tags = tuple(sorted(said.tags.items()))
+    return Correlation(said.id, said.parent, said.root, said.stage, tags, said.traceparent)
 
-    request: int = 0
-    """The number the question carried."""
+
+def _correlation_message(correlation: Correlation | None) -> pb.Correlation | None:
+    if correlation is None:
+        return None
+    return pb.Correlation(
+        id=correlation.id,
+        parent=correlation.parent,
+        root=correlation.root,
+        stage=correlation.stage,
+        tags=dict(correlation.tags),
+        traceparent=correlation.traceparent,
+    )
 
 
-Value: TypeAlias = (
-    Hello
-    | Challenge
-    | Proof
-    | Welcome
-    | Refusal
-    | Subscribe
-    | Unsubscribe
-    | Credit
-    | Query
-    | Goodbye
-    | Answer
-    | StreamMark
-    | Notice
-    | Confirm
-    | Ping
-    | Pong
-)
+# ---- the broker's stamp -------------------------------------------------------------------------
+
+
+def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
+    """The part of the stamp that a session keeps.
+
+    Zeros are written too, though protobuf would leave them out: what is not written would let the
+    client's own claim stand.
+    """
+    stamp = pb.Stamp(publisher=name, publisher_role=role).SerializeToString()
+    return stamp + _number_field(21, pid) + _number_field(22, incarnation)
+
+
+def arrival_stamp(now_ns: int) -> bytes:
+    """The part that changes: when the frame reached the broker, in unix time in ns."""
+    return _number_field(23, now_ns)
+
+
+def _number_field(field_number: int, value: int) -> bytes:
+    return _varint(field_number << 3) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+# ---- everything else -------------------------------------------------------------------------
+
+
+def encode(value: Value) -> bytes:
+    """The frame that says this.  Raises LocalProtocolError when a number is out of its range."""
+    codec = CODECS[type(value)]
+    try:
+        return codec.to_frame(value).SerializeToString()
+    except (ValueError, TypeError) as error:
+        raise LocalProtocolError(f"{value!r} cannot be said: {error}") from error
+
+
+def control_value(frame: OuterFrame) -> Value:
+    """The value of a frame that is no publish.  Raises RemoteProtocolError."""
+    codec = CODEC_OF_KIND.get(frame.kind)
+    if codec is None:
+        raise RemoteProtocolError(f"a frame of the unknown kind {frame.kind}")
+    try:
+        return codec.of_frame(frame)
+    except DecodeError as error:
+        raise RemoteProtocolError(
+            f"the body of a frame of kind {frame.kind} is not one: {error}"
+        ) from error

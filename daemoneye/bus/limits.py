@@ -49,9 +49,9 @@ class Limits:
     outbound_bytes: int = 256 * MIB
     """How much may wait for all clients together."""
     urgent_bytes: int = 2 * MIB
-    """How many answers and notices may wait for a client that does not read; past it, it is cut off."""
+    """How much of answers and notices may wait for a client; past it, it is cut off."""
     routes: int = 1024
-    """For how many topics a publisher's route is remembered; past it the older half is forgotten."""
+    """For how many topics a publisher's route is kept; past it the older half is forgotten."""
     listed_rows: int = 4096
     """How many rows the answer to one query may have."""
     wishes: int = 256
@@ -87,7 +87,9 @@ class Limits:
         """
         defaults = cls()
         known = cls.names()
-        unknown = [f"limits.{name}: there is no such limit" for name in numbers if name not in known]
+        unknown = [
+            f"limits.{name}: there is no such limit" for name in numbers if name not in known
+        ]
         if unknown:
             raise ConfigError(
                 "the limits of the bus cannot be used",

@@ -1,17 +1,81 @@
-"""Frames in, deliveries out.  Pure."""
+"""Frames in, deliveries out: the middle of the broker.  Pure.
+
+The border is drawn around whole turns, because that costs nothing: `receive` takes the frames of
+one read of one client, joins consecutive ones that go to the same recipients to one run, and
+queues that run at each of them.  Who now has something to write stands in `dirty`, who has to be
+cut off in `doomed`, and what the supervisor has to hear in `handed_up`; the shell drains all
+three after each turn.
+
+A publish without wishes (no receipt, target, expiry …) is the fast path: read the outer frame,
+look up the route, compare the sequence, append the stamp.  Everything else goes the slow way, one
+frame, one run.  What is refused costs the publisher an answer or a notice, never its session; only
+bytes that break the protocol do.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from daemoneye.bus.envelope import Correlation, Payload
+from daemoneye.bus import hierarchy
+from daemoneye.bus.access import AccessList, Declared, Identity
+from daemoneye.bus.answers import answer, refusal
+from daemoneye.bus.directory import Directory
+from daemoneye.bus.frames import (
+    MIN_MESSAGE_BYTES,
+    PUBLISH,
+    Answer,
+    BadBody,
+    Confirm,
+    Correlation,
+    Credit,
+    Goodbye,
+    Guarantee,
+    Heading,
+    NotAFrame,
+    Notice,
+    OuterFrame,
+    Payload,
+    Ping,
+    Pong,
+    Query,
+    Subscribe,
+    Unsubscribe,
+    Value,
+    arrival_stamp,
+    control_value,
+    encode_payload,
+    encode_publish,
+    envelopes,
+    read_outer,
+)
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.roles import AGENT
+from daemoneye.bus.routes import Recipients, Route
 from daemoneye.bus.session import Session
+from daemoneye.bus.streams import Run, Tally
+from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
+from daemoneye.errors import (
+    AccessDenied,
+    BackPressure,
+    BusError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TooLarge,
+)
+from daemoneye.framing import pack_length
 
-if TYPE_CHECKING:
-    from daemoneye.bus.access import AccessList, Declared, Identity
+SUPERVISOR = "supervisor"
+
+GOODBYE = "goodbye"
+"""Why a session is doomed that asked for it."""
+
+CONFIRM_EVERY = 1024
+"""A publisher is told after so many messages how many were taken; a ping tells it too."""
+
+WISH_TOPICS = (hierarchy.COLLECTOR_LIFECYCLE, hierarchy.COLLECTOR_CONFIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,43 +83,434 @@ class HandedUp:
     """A wish for a collector that has no session: the supervisor has to hear it."""
 
     topic: str
+    """One of `WISH_TOPICS`."""
     target: str
+    """The collector."""
     payload: bytes
+    """The wish."""
     content_type: str
+    """What the payload is."""
     publisher: str
     """The proven identity of who wishes."""
     correlation: Correlation | None
+    """What an answer has to carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What this life of the broker has seen; messages, unless it says bytes."""
+
+    clients: int
+    """Sessions now."""
+    subscriptions: int
+    """Theirs, now."""
+    published: int
+    """Taken from publishers, refused ones included."""
+    delivered: int
+    """Written to subscribers."""
+    lost: Mapping[str, int]
+    """Missed by subscribers, by reason."""
+    denied: int
+    """Publishes and subscribes that a rule refused, in frames."""
+    refused: int
+    """Publishes refused for another reason, in frames."""
+    queued: int
+    """Waiting for subscribers now."""
+    queued_bytes: int
+    """The same in bytes, the broker's own frames included."""
 
 
 class Router:
-    """All sessions of one broker."""
+    """All that the broker knows and decides."""
 
-    dirty: set[Session]
-    """Sessions that have something to write: the shell takes them out and writes."""
-    doomed: dict[Session, str]
-    """Sessions the shell has to close, and why; already closed here, what `take` still gives may be written."""
-    handed_up: deque[HandedUp]
+    def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
+        self.directory = Directory(limits, access)
+        self.dirty: set[Session] = set()
+        """Sessions that may have something to write: the shell empties this."""
+        self.doomed: dict[Session, str] = {}
+        """Sessions that are closed here and whose connection has to be closed, with the cause.
 
-    def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None: ...
+        What `take` still gives may be written first: the broker's last words.
+        """
+        self.handed_up: deque[HandedUp] = deque()
+        """Wishes for the supervisor: the shell empties this."""
+        self.counted: Counter[str] = Counter()
+        self._past = Tally.empty()
+        self._runs = 0
+        self._failing: dict[Session, str] = {}
+        """Sessions that will be doomed at the end of this turn."""
+        self._supervisor = Session(
+            Identity(SUPERVISOR, AGENT, incarnation=epoch), Declared(), self.directory.backlog, 0
+        )
+
+    # ---- sessions -----------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self.directory.limits
 
     def open(self, identity: Identity, declared: Declared, now_ns: int) -> Session:
         """A client has proved who it is."""
-        raise NotImplementedError
+        return self.directory.enter(identity, declared, now_ns)
 
-    def close(self, session: Session, cause: str, now_ns: int) -> None:
-        """The connection is gone (or has to go); harmless when it is closed already."""
+    def close(self, session: Session) -> None:
+        """The session is over; harmless when it is already."""
+        if session not in self.directory:
+            return
+        self.directory.leave(session)
+        self._past.add(session.outbox.tally())
+        self.counted["published"] += session.publishing.messages
+        self.dirty.discard(session)
 
-    def end(self, identity: str, incarnation: int, cause: str, now_ns: int) -> None:
-        """That incarnation is over: its sessions are closed here and put into `doomed`."""
+    def end(self, identity: str, incarnation: int, cause: str) -> None:
+        """That incarnation is over: its sessions are closed, and everything of theirs released."""
+        for session in self.directory.named(identity):
+            if session.identity.incarnation == incarnation:
+                self._cut_off(session, f"incarnation {incarnation} has ended: {cause}")
 
-    def receive(self, session: Session, frames: list[bytes], now_ns: int) -> None:
-        """Take the frames of one turn.  Raises RemoteProtocolError: close the session then."""
+    def set_rules(self, limits: Limits, access: AccessList) -> None:
+        """Replace limits and access list; what is no longer allowed ends with a notice."""
+        for session, subscription, decision in self.directory.replace_rules(limits, access):
+            notice = Notice(
+                "unsubscribed",
+                topic=subscription.filter.text,
+                detail="the access list has changed",
+                rule=decision.rule,
+                subscription=subscription.number,
+            )
+            self._tell(session, notice)
+        self.dirty.update(self.directory)
+        self._cut_off_failing()
 
-    def set_rules(self, limits: Limits, access: AccessList, now_ns: int) -> None:
-        """Replace access list and limits; live sessions are held against them at once."""
+    def statistics(self) -> Statistics:
+        """Everything counted; walks all sessions, so ask once a second, not more."""
+        total = Tally.empty()
+        total.add(self._past)
+        published = self.counted["published"] + self._supervisor.publishing.messages
+        for session in self.directory:
+            total.add(session.outbox.tally())
+            published += session.publishing.messages
+        return Statistics(
+            clients=len(self.directory),
+            subscriptions=self.directory.subscriptions,
+            published=published,
+            delivered=total.delivered,
+            lost=dict(total.lost),
+            denied=self.counted["denied"],
+            refused=self.counted["refused"],
+            queued=total.queued,
+            queued_bytes=self.directory.backlog.bytes,
+        )
+
+    # ---- frames in ----------------------------------------------------------------------------
+
+    def receive(self, session: Session, frames: Iterable[bytes], now_ns: int) -> None:
+        """Take the frames of one turn.
+
+        Raises RemoteProtocolError when they break the protocol; what stood before is delivered,
+        and the session has to be closed.
+        """
+        publishing, directory = session.publishing, self.directory
+        routes, max_bytes = publishing.routes, self.limits.frame_bytes
+        stamp = publishing.stamp + arrival_stamp(now_ns)
+        stamp_bytes = len(stamp)
+        recipients: Recipients = ()
+        origin = ("", "")
+        parts: list[bytes] = []
+        add = parts.append
+        messages = taken = 0
+        try:
+            for raw in frames:
+                frame = read_outer(raw)
+                if frame.kind == PUBLISH:
+                    topic, count, sequence = frame.topic, frame.count, frame.sequence
+                    route = routes.get(topic)
+                    if (
+                        route is not None
+                        and route.generation == directory.generation
+                        and route.decision is None
+                        and route.sequence < sequence
+                        and 0 < count * MIN_MESSAGE_BYTES <= len(raw) <= max_bytes
+                        and not (frame.request or frame.target or frame.expires_at)
+                        and not (frame.guarantee or frame.retain or frame.descriptors)
+                    ):
+                        route.sequence = sequence + count - 1
+                        taken += count
+                        if route.recipients is not recipients or messages >= route.run_messages:
+                            if messages:
+                                self._deliver(recipients, b"".join(parts), messages, 0, origin)
+                                parts.clear()
+                                messages = 0
+                            recipients = route.recipients
+                            origin = (session.identity.name, topic)
+                        if recipients:
+                            messages += count
+                            add(pack_length(len(raw) + stamp_bytes))
+                            add(raw)
+                            add(stamp)
+                        continue
+                if messages:
+                    self._deliver(recipients, b"".join(parts), messages, 0, origin)
+                    parts.clear()
+                    messages = 0
+                recipients = ()
+                publishing.messages += taken
+                taken = 0
+                if frame.kind == PUBLISH:
+                    self._publish(session, frame, raw, stamp)
+                else:
+                    self._obey(session, control_value(frame))
+        except NotAFrame as error:
+            raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
+        finally:
+            if messages:
+                self._deliver(recipients, b"".join(parts), messages, 0, origin)
+            publishing.messages += taken
+            if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
+                self._confirm(session)
+            self._cut_off_failing()
 
     def say(
-        self, topic: str, payload: Payload, now_ns: int, *, content_type: str = "", target: str = ""
+        self,
+        topic: str,
+        payload: Payload,
+        now_ns: int,
+        *,
+        content_type: str = "",
+        target: str = "",
     ) -> int:
-        """Publish as `supervisor`; returns how many sessions took it."""
-        raise NotImplementedError
+        """Publish as `supervisor`; how many sessions took it.
+
+        Raises InvalidTopic, AccessDenied, TooLarge, LocalProtocolError.
+        """
+        content, found_type = encode_payload(payload)
+        session = self._supervisor
+        heading = Heading(topic, target=target, content_type=content_type or found_type)
+        sequence = self._route(session, topic).sequence + 1
+        raw = encode_publish(heading, [content], [now_ns], sequence)
+        stamp = session.publishing.stamp + arrival_stamp(now_ns)
+        subscribers = self._admit(session, read_outer(raw), raw, stamp)
+        session.publishing.messages += 1
+        self._cut_off_failing()
+        return subscribers
+
+    # ---- one publish at a time ----------------------------------------------------------------
+
+    def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
+        """The slow path: everything is looked at, and a receipt is given if one is wanted."""
+        possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
+        session.publishing.messages += frame.count if possible else 1
+        try:
+            subscribers = self._admit(session, frame, raw, stamp)
+        except BusError as error:
+            self._refuse(session, frame, error)
+        else:
+            if frame.request:
+                self._tell(session, Answer(frame.request, subscribers=subscribers))
+
+    def _admit(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> int:
+        """Deliver one frame; how many took it.  Raises the BusError that says why not."""
+        topic = frame.topic
+        route = self._route(session, topic)
+        if route.decision is not None:
+            raise AccessDenied(
+                f"{session.identity.name} may not publish on {topic}",
+                rule=route.decision.rule,
+                hint=route.decision.hint,
+            )
+        self._check(route, frame, len(raw))
+        route.sequence = frame.sequence + frame.count - 1
+        recipients = route.recipients
+        if frame.target:
+            if topic in WISH_TOPICS and not self.directory.named(frame.target):
+                return self._hand_up(session, frame)
+            recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        if recipients:
+            data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
+            origin = (session.identity.name, topic)
+            self._deliver(recipients, data, frame.count, frame.expires_at, origin)
+        return len(recipients)
+
+    def _route(self, session: Session, topic: str) -> Route:
+        """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""
+        routes = session.publishing.routes
+        route = routes.get(topic)
+        if route is None:
+            check_topic(topic)
+            route = routes.remember(topic, self.limits.routes)
+        if route.generation != self.directory.generation:
+            self.directory.find(route, session, topic)
+        return route
+
+    def _check(self, route: Route, frame: OuterFrame, size: int) -> None:
+        """Refuse what a publisher may not say, or what is not offered.  Raises BusError."""
+        if size > self.limits.frame_bytes:
+            raise TooLarge(
+                f"a frame of {size} bytes is past the limit of {self.limits.frame_bytes}",
+                hint="send smaller payloads, or fewer in a batch",
+            )
+        if not 0 < frame.count * MIN_MESSAGE_BYTES <= size:
+            raise LocalProtocolError(f"{size} bytes cannot hold {frame.count} messages")
+        if frame.sequence <= route.sequence:
+            raise LocalProtocolError(
+                f"the sequence on {frame.topic} does not rise: {frame.sequence} after"
+                f" {route.sequence}",
+                hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
+            )
+        if Guarantee.AT_LEAST_ONCE == int(frame.guarantee):
+            raise LocalProtocolError("delivery at least once is not offered by this broker")
+        if frame.retain:
+            raise LocalProtocolError("retained values are not offered by this broker")
+        if frame.descriptors:
+            raise LocalProtocolError("descriptors are not offered by this broker")
+
+    def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
+        """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
+        self.counted["denied" if isinstance(error, AccessDenied) else "refused"] += 1
+        if frame.request:
+            self._tell(session, refusal(frame.request, error))
+            return
+        refusals = session.publishing.count_refusal(frame.topic)
+        if refusals & (refusals - 1) == 0:
+            said = refusal(0, error)
+            code = "denied" if said.rule else "refused"
+            detail = f"{said.error}: {said.detail} ({refusals} so far)"
+            self._tell(session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule))
+
+    def _hand_up(self, session: Session, frame: OuterFrame) -> int:
+        found = envelopes(frame)
+        if isinstance(found, BadBody):
+            raise LocalProtocolError(f"a wish for {frame.target} cannot be read: {found.reason}")
+        if len(self.handed_up) + len(found) > self.limits.wishes:
+            raise BackPressure(
+                f"{len(self.handed_up)} wishes wait for the supervisor already", hint="try again"
+            )
+        self.handed_up.extend(
+            HandedUp(
+                topic=each.topic,
+                target=each.target,
+                payload=each.payload,
+                content_type=each.content_type,
+                publisher=session.identity.name,
+                correlation=each.correlation,
+            )
+            for each in found
+        )
+        return 1
+
+    # ---- deliveries out -----------------------------------------------------------------------
+
+    def _deliver(
+        self,
+        recipients: Recipients,
+        data: bytes,
+        messages: int,
+        expires_at: int,
+        origin: tuple[str, str],
+    ) -> None:
+        """Queue one run at each recipient."""
+        self._runs += 1
+        run = Run(self._runs, data, messages, expires_at, origin)
+        limits, dirty = self.limits, self.dirty
+        for session, stream in recipients:
+            cause = session.outbox.offer(stream, run, limits)
+            dirty.add(session)
+            if cause:
+                self._failing[session] = cause
+        if self.directory.backlog.bytes > limits.outbound_bytes:
+            self._shed(self.directory.backlog.bytes - limits.outbound_bytes)
+
+    def _shed(self, excess: int) -> None:
+        """All clients together have too much waiting: the greediest pays."""
+        greediest = max(self.directory, key=lambda session: session.outbox.backlog.bytes)
+        cause = greediest.outbox.shed(excess)
+        self.dirty.add(greediest)
+        if cause:
+            self._failing[greediest] = cause
+
+    def _tell(self, session: Session, value: Value) -> None:
+        cause = session.tell(value, self.limits)
+        self.dirty.add(session)
+        if cause:
+            self._failing[session] = cause
+
+    def _confirm(self, session: Session) -> None:
+        publishing = session.publishing
+        if publishing.messages > publishing.confirmed:
+            publishing.confirmed = publishing.messages
+            self._tell(session, Confirm(publishing.messages))
+
+    def _cut_off_failing(self) -> None:
+        """Close who has to go; at the end of a turn, so that no run meets a closed outbox."""
+        while self._failing:
+            session, cause = self._failing.popitem()
+            if session in self.directory:
+                self._cut_off(session, cause)
+
+    def _cut_off(self, session: Session, cause: str) -> None:
+        if cause != GOODBYE:
+            session.tell(Notice("cut-off", detail=cause), self.limits)
+        self.close(session)
+        self.doomed[session] = cause
+
+    # ---- everything else a client may say -----------------------------------------------------
+
+    def _obey(self, session: Session, value: Value) -> None:
+        obey = _OBEYED.get(type(value))
+        if obey is None:
+            raise RemoteProtocolError(f"a client does not say {type(value).__name__}")
+        obey(self, session, value)
+
+    def _subscribe(self, session: Session, wish: Subscribe) -> None:
+        try:
+            subscription = self.directory.subscribe(session, wish)
+        except BusError as error:
+            self.counted["denied"] += isinstance(error, AccessDenied)
+            self._tell(session, refusal(wish.request, error))
+            return
+        decision = subscription.decision
+        narrowed = tuple(each.text for each in decision.cut)
+        self._tell(session, Answer(wish.request, rule=decision.rule, narrowed=narrowed))
+
+    def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
+        try:
+            self.directory.unsubscribe(session, wish.subscription)
+        except BusError as error:
+            self._tell(session, refusal(wish.request, error))
+        else:
+            self._tell(session, Answer(wish.request))
+
+    def _credit(self, session: Session, credit: Credit) -> None:
+        subscription = session.subscriptions.get(credit.subscription)
+        if subscription is not None:
+            subscription.balance.grant(credit)
+            self.dirty.add(session)
+
+    def _query(self, session: Session, query: Query) -> None:
+        try:
+            said = answer(self.directory, session, query)
+        except BusError as error:
+            said = refusal(query.request, error)
+        self._tell(session, said)
+
+    def _ping(self, session: Session, ping: Ping) -> None:
+        self._confirm(session)
+        self._tell(session, Pong(ping.request))
+
+    def _pong(self, session: Session, pong: Pong) -> None:
+        """That it came is all it says, and the shell has seen that."""
+
+    def _goodbye(self, session: Session, goodbye: Goodbye) -> None:
+        self._failing[session] = GOODBYE
+
+
+_OBEYED: dict[type[Value], Callable[[Router, Session, Any], None]] = {
+    Subscribe: Router._subscribe,
+    Unsubscribe: Router._unsubscribe,
+    Credit: Router._credit,
+    Query: Router._query,
+    Ping: Router._ping,
+    Pong: Router._pong,
+    Goodbye: Router._goodbye,
+}

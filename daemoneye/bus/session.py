@@ -1,36 +1,96 @@
-"""One client as the broker knows it: subscriptions, credit, lanes, outbox, losses.  Pure."""
+"""One client as the broker knows it: who it is, what it wants, what waits for it.  Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from daemoneye.bus.access import Declared, Identity
+from daemoneye.bus.frames import Value, encode, identity_stamp
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.outbox import Outbox
+from daemoneye.bus.routes import Routes
+from daemoneye.bus.streams import Backlog, Subscription, Tally
+from daemoneye.framing import pack
 
-from daemoneye.bus.frames import Value
+
+class Publishing:
+    """What a session is as a publisher."""
+
+    __slots__ = ("astray", "confirmed", "messages", "routes", "stamp")
+
+    def __init__(self, identity: Identity) -> None:
+        self.routes = Routes()
+        self.stamp = identity_stamp(
+            identity.name, identity.role, identity.pid, identity.incarnation
+        )
+        """What the broker appends to its frames, but for the time."""
+        self.messages = 0
+        """How many messages were taken from it, whatever became of them."""
+        self.confirmed = 0
+        """How many of those it has been told of."""
+        self.astray = 0
+        """How many publishes were on what is no topic."""
+
+    def count_refusal(self, topic: str) -> int:
+        """One more was refused; how many now, on this topic (or on no topic at all)."""
+        route = self.routes.get(topic)
+        if route is None:
+            self.astray += 1
+            return self.astray
+        route.refusals += 1
+        return route.refusals
 
 
 class Session:
     """One connected client.
 
-    The shell reads `identity`, writes what `take` gives and tells `written`; everything else
+    The shell reads `identity`, writes what `take` gives and says so to `written`; everything else
     is between the session and the router.
     """
 
-    def take(self, max_bytes: int, now_ns: int, max_buffers: int = 64) -> Sequence[bytes | memoryview]:
+    __slots__ = ("connected_at", "declared", "identity", "outbox", "publishing", "subscriptions")
+
+    def __init__(
+        self, identity: Identity, declared: Declared, backlog: Backlog, now_ns: int
+    ) -> None:
+        self.identity = identity
+        """Proven."""
+        self.declared = declared
+        """What its spec says it publishes and reads."""
+        self.connected_at = now_ns
+        """Unix time in ns."""
+        self.subscriptions: dict[int, Subscription] = {}
+        """By the client's number."""
+        self.outbox = Outbox(backlog)
+        self.publishing = Publishing(identity)
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.identity.name}, incarnation {self.identity.incarnation}>"
+
+    def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write, in order; empty when nothing may be sent now.
 
-        What is taken belongs to the connection: call `written` with what the kernel took, then
-        `take` again, which begins with the rest.
+        What was taken belongs to the connection: say to `written` what the kernel took, then
+        `take` again, which begins with the rest.  About `max_bytes`: one run may stand out.
         """
-        raise NotImplementedError
+        return self.outbox.take(max_bytes, now_ns)
 
     def written(self, count: int) -> None:
         """The kernel took the first `count` bytes of what `take` gave last."""
-        raise NotImplementedError
+        self.outbox.written(count)
 
     @property
     def pending(self) -> bool:
-        """Whether `take` would give something (credit and all considered)."""
-        raise NotImplementedError
+        """Whether `take` has something to give, credit considered."""
+        return self.outbox.pending
 
-    def tell(self, value: Value) -> None:
-        """Queue one of the broker's own frames, in the urgent lane."""
-        raise NotImplementedError
+    def tell(self, value: Value, limits: Limits) -> str:
+        """Queue a frame of the broker's own; why the client has to go instead, or ""."""
+        return self.outbox.say(pack(encode(value)), limits)
+
+    def tally_of(self, subscription: Subscription) -> Tally:
+        """What became of all that one subscription was offered."""
+        total = Tally.empty()
+        total.add(subscription.past)
+        for stream in self.outbox.streams.values():
+            if subscription in stream.subscriptions:
+                total.add(stream.tally)
+        return total

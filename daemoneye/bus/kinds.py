@@ -1,0 +1,296 @@
+"""Every kind of frame, as a value.  Pure; `frames.py` turns them into bytes and back.
+
+Publishes are not here: a publisher's side of them is a `Heading` (frames.py), a subscriber's
+side an `Envelope` (envelope.py), and the broker never builds a value of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from daemoneye.bus.envelope import NO_LOSS
+
+
+class Overflow(StrEnum):
+    """What happens when an outbox is full."""
+
+    DEFAULT = "default"
+    DROP_OLDEST = "drop-oldest"
+    DROP_NEWEST = "drop-newest"
+    LATEST = "latest"
+    DISCONNECT = "disconnect"
+    BLOCK = "block"
+
+
+# ---- the handshake ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """client → broker: who I say I am."""
+
+    version: int
+    """Of the protocol."""
+    identity: str
+    """Whose key will prove it."""
+    incarnation: int
+    """Which life of that identity."""
+    nonce: bytes
+    """32 random bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """broker → client: prove it."""
+
+    nonce: bytes
+    """32 random bytes."""
+    epoch: int
+    """This life of the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """client → broker."""
+
+    mac: bytes
+    """Over the transcript."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """broker → client: you are in, and this proves me."""
+
+    mac: bytes
+    """Over the transcript, with the broker's label."""
+    role: str
+    """What the client may act as."""
+    max_frame_bytes: int
+    """The largest frame it may send."""
+    heartbeat_interval: float
+    """How often an idle connection has to say something, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """broker → client: no; the connection is closed after it."""
+
+    reason: str
+    """A word of the protocol: "unknown-identity", "bad-proof", "busy" …"""
+    detail: str = ""
+    """For a person."""
+
+
+# ---- client → broker ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """client → broker: send me what this filter matches."""
+
+    subscription: int
+    """The client's number for it, above zero."""
+    filter: str
+    """Not checked yet."""
+    overflow: Overflow = Overflow.DEFAULT
+    """What the broker does when its outbox for it is full."""
+    max_messages: int = 0
+    """Bound of that outbox; 0 is the default."""
+    max_bytes: int = 0
+    """The same in bytes."""
+    credit_messages: int = 0
+    """How much may be sent before the first Credit; 0 is the default."""
+    credit_bytes: int = 0
+    """The same in bytes."""
+    group: str = ""
+    """The group it shares the work with; empty: none."""
+    request: int = 0
+    """The number its answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """client → broker: no more of it."""
+
+    subscription: int
+    """The number given when subscribing."""
+    request: int = 0
+    """The number its answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """client → broker: how much may have been sent in all since the subscription began."""
+
+    subscription: int
+    """The number given when subscribing."""
+    messages: int
+    """Counted as the frames' `count`."""
+    bytes: int
+    """Counted as the delivered frames with their 4-byte headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """client → broker: tell me what you know."""
+
+    what: str
+    """"clients", "subscriptions" or "access"."""
+    who: str = ""
+    """For "access": an identity; empty is the asker."""
+    action: str = ""
+    """For "access": "publish" or "subscribe"."""
+    topic: str = ""
+    """For "access": a topic to publish on or a filter to subscribe to."""
+    request: int = 0
+    """The number its answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """client → broker: a clean end."""
+
+
+# ---- broker → client ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """One session, as a query tells it."""
+
+    identity: str
+    role: str
+    pid: int
+    incarnation: int
+    connected_at: int
+    """Unix time in ns."""
+    published: int
+    """Messages taken from it."""
+    delivered: int
+    """Messages written to it."""
+    lost: int
+    """Messages it missed."""
+    queued: int
+    """Messages that wait for it."""
+    subscriptions: int
+    """How many it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    """One subscription, as a query tells it."""
+
+    identity: str
+    subscription: int
+    filter: str
+    overflow: str
+    delivered: int
+    """Messages written to it."""
+    lost: int
+    """Messages it missed."""
+    queued: int
+    """Messages that wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """broker → client: what became of a request."""
+
+    request: int
+    """The number the request carried."""
+    error: str = ""
+    """Empty: it worked; else the name of a class of the exception tree."""
+    detail: str = ""
+    """What, where, why."""
+    hint: str = ""
+    """What to do next."""
+    rule: str = ""
+    """The access rule that decided, as text."""
+    subscribers: int = 0
+    """Of a publish: how many sessions took it."""
+    narrowed: tuple[str, ...] = ()
+    """Of a subscribe: the filters that are cut out of it."""
+    clients: tuple[ClientRow, ...] = ()
+    """Of a query for clients."""
+    subscriptions: tuple[SubscriptionRow, ...] = ()
+    """Of a query for subscriptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMark:
+    """broker → client: the publishes that follow are for these subscriptions.
+
+    It holds until the next one.  `lost` is told once: it belongs to the next delivery, or to
+    nothing when none comes.
+    """
+
+    subscriptions: tuple[int, ...]
+    """The client's numbers."""
+    lost: Mapping[str, int] = field(default_factory=lambda: NO_LOSS)
+    """Reason → messages that they missed since their last delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """broker → client: something you did not ask for but have to know."""
+
+    code: str
+    """"denied", "refused", "unsubscribed", "going-down" …"""
+    topic: str = ""
+    """The topic or filter it is about."""
+    detail: str = ""
+    """For a person."""
+    rule: str = ""
+    """The access rule that decided, as text."""
+    subscription: int = 0
+    """The subscription it is about; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """broker → client: so many messages have been taken from this session, in all."""
+
+    messages: int
+    """Counted as the frames' `count`, whatever became of them."""
+
+
+# ---- either way ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there?  Whoever gets it answers Pong."""
+
+    request: int = 0
+    """The number its answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """I am."""
+
+    request: int = 0
+    """The number the question carried."""
+
+
+Value: TypeAlias = (
+    Hello
+    | Challenge
+    | Proof
+    | Welcome
+    | Refusal
+    | Subscribe
+    | Unsubscribe
+    | Credit
+    | Query
+    | Goodbye
+    | Answer
+    | StreamMark
+    | Notice
+    | Confirm
+    | Ping
+    | Pong
+)
