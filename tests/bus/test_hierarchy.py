@@ -117,23 +117,6 @@ def test_what_is_no_topic_has_no_message_but_an_explanation():
         message_of("events.*")
 
 
-def enums():
-    return [
-        *events_pb2.DESCRIPTOR.enum_types_by_name.values(),
-        *(
-            enum
-            for message in events_pb2.DESCRIPTOR.message_types_by_name.values()
-            for enum in message.enum_types
-        ),
-    ]
-
-
-@pytest.mark.parametrize("enum", enums(), ids=lambda enum: enum.name)
-def test_every_enum_begins_with_unspecified(enum):
-    first = enum.values_by_number[0]
-    assert first.name.endswith("_UNSPECIFIED")
-
-
 # ---- docs/hierarchy.md ---------------------------------------------------------------------------
 
 
