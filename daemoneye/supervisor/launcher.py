@@ -111,11 +111,11 @@ class _Popen(popen_spawn_posix.Popen):
             try:
                 birth.arm(self.pid)
                 _write_at_once(argument_write, arguments)
-            except BaseException:
+            except BaseException:  # born or not, it may not stay unarmed
                 self._process.kill()
                 self._process.wait()
                 raise
-        except BaseException:
+        except BaseException:  # whatever it was, nothing is left open
             self.finalizer()
             raise
         finally:
