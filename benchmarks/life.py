@@ -52,10 +52,10 @@ def until_all_run(directory: Path) -> float:
 def all_run(client: ControlClient) -> bool:
     """Whether every child of the instance is RUNNING."""
     try:
-        children = client.ask("status")["children"]
+        states = {child["state"] for child in client.ask("status")["children"]}
     except DaemoneyeError:  # it is not that far
         return False
-    return {child["state"] for child in children} == {"RUNNING"}
+    return states == {"RUNNING"}
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

@@ -124,7 +124,7 @@ def marks_of(package: str) -> dict[str, str]:
     section = ""
     for line in docstring.splitlines():
         if line and not line.startswith(" "):
-            section = {"Rules": "·", "Shells": "!"}.get(line.split()[0], "")
+            section = {"Rules": "·", "Shells": "!"}.get(line.split()[0].rstrip(":,"), "")
         elif entry := re.match(r" {4}(\w+)(?:\.py\s+([·!]))?(?: {2}|$)", line):
             found[entry[1]] = entry[2] or section
     return found
