@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count as counting
 from itertools import repeat
+from struct import Struct
 from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -208,9 +209,20 @@ def encode_publish(
 
     With a `request` number an Answer will say what became of it.
     """
-    body = pb.Batch(payload=payloads, time=times).SerializeToString()
+    if len(payloads) == 1:
+        body = _batch_of_one(payloads[0], times[0])
+    else:
+        body = pb.Batch(payload=payloads, time=times).SerializeToString()
     rest = pb.Frame(count=len(payloads), body=body, sequence=sequence, request=request)
     return heading.prefix + rest.SerializeToString()
+
+
+def _batch_of_one(payload: bytes, time: int) -> bytes:
+    """The bytes of `pb.Batch(payload=[payload], time=[time])`, at half the price."""
+    return b"".join((b"\x0a", _varint(len(payload)), payload, b"\x12\x08", _fixed64(time)))
+
+
+_fixed64 = Struct("<Q").pack
 
 
 def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
@@ -227,29 +239,30 @@ def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
     if not len(payloads) == len(times) == count:
         reason = f"{count} messages claimed, {len(payloads)} payloads and {len(times)} times found"
         return BadBody(frame.topic, publisher, count, reason)
-    header = Header(
-        frame.topic,
-        publisher,
-        frame.content_type,
-        frame.target,
-        _correlation_of(frame),
-        frame.received_at,
-        frame.expires_at,
-    )
-    return list(
-        map(
-            Envelope,
-            zip(payloads, times, counting(frame.sequence), repeat(header), repeat(NO_LOSS)),
+    header = _header(
+        (
+            frame.topic,
+            publisher,
+            frame.content_type,
+            frame.target,
+            _correlation_of(frame) if frame.HasField("correlation") else None,
+            frame.received_at,
+            frame.expires_at,
         )
     )
+    if count == 1:
+        return [Envelope((payloads[0], times[0], frame.sequence, header, NO_LOSS))]
+    sequences = counting(frame.sequence)
+    return list(map(Envelope, zip(payloads, times, sequences, repeat(header), repeat(NO_LOSS))))
 
+
+_header = partial(tuple.__new__, Header)
+"""A Header of a tuple of its fields, at a third of the price of calling it."""
 
 _publisher = lru_cache(maxsize=1024)(Publisher)
 
 
-def _correlation_of(frame: OuterFrame) -> Correlation | None:
-    if not frame.HasField("correlation"):
-        return None
+def _correlation_of(frame: OuterFrame) -> Correlation:
     said = frame.correlation
     tags = tuple(sorted(said.tags.items()))
     return Correlation(said.id, said.parent, said.root, said.stage, tags, said.traceparent)
