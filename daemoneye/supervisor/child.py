@@ -220,6 +220,14 @@ class Child:
         """Listen to your own matters alone; see `listen`."""
         self.listen(_TellsOnly(self, callback))
 
+    def when_stopping(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when this child is asked to end: `stopping` for who cannot wait.
+
+        It is called on the runtime thread, perhaps more than once (and in here, when it was asked
+        before), and must not block.
+        """
+        self._runtime.stopping.call(callback)
+
     def configured(self, request: int, error: str = "") -> None:
         """Answer a listener's `configure`: empty when the settings are in force, else why not."""
         self._runtime.say(Configured(request, error))

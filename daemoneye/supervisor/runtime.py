@@ -162,6 +162,26 @@ def _deliver(listener: Listener, order: ForProgram) -> None:
             listener.told(name, body)
 
 
+class StopEvent(threading.Event):
+    """Set when the child was asked to end; tells those who cannot wait on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Let those go who wait, and call whoever asked for it."""
+        super().set()
+        for callback in tuple(self._callbacks):
+            callback()
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Call this when it is set, perhaps more than once; at once when it is set already."""
+        self._callbacks.append(callback)
+        if self.is_set():
+            callback()
+
+
 class _Wishes:
     """Wishes that wait for their verdict."""
 
@@ -196,7 +216,7 @@ class Runtime:
     def __init__(self, end: ChildEnd, beat_interval: float) -> None:
         self.pulse = Pulse()
         self.mailbox = Mailbox()
-        self.stopping = threading.Event()
+        self.stopping = StopEvent()
         self._end = end
         self._beat_interval = beat_interval
         self._wishes = _Wishes()

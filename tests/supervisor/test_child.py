@@ -16,7 +16,7 @@ import pytest
 from daemoneye import lifeline as line
 from daemoneye.supervisor.child import Boot, Work, boot
 from daemoneye.supervisor.launcher import Birth, LaunchedProcess, block_early_signals
-from daemoneye.supervisor.runtime import Mailbox, Pulse
+from daemoneye.supervisor.runtime import Mailbox, Pulse, StopEvent
 from tests.supervisor import targets
 from tests.support import wait_for
 
@@ -268,3 +268,12 @@ def test_a_mailbox_nobody_opens_stays_bounded() -> None:
     mailbox.listen(Last())
     assert heard[-1] == "4999"
     assert len(heard) == 1024
+
+
+def test_who_cannot_wait_for_the_end_is_called_also_when_it_comes_late() -> None:
+    asked, called = StopEvent(), []
+    asked.call(lambda: called.append("early"))
+    assert called == []
+    asked.set()
+    asked.call(lambda: called.append("late"))
+    assert called == ["early", "late"]
