@@ -8,9 +8,10 @@ rights of an identity are compiled from, in this order:
   `publishes` and `subscribes` while what stands under `always` stays,
 * the access list of the plan.
 
-An access list is compiled once and never changed: new rules are a new list, and live sessions are
-held against it at once.  It is asked at both ends: when somebody publishes or subscribes, and
-again for each concrete topic before anything is delivered on any path.
+An access list is never changed: new rules are a new list, and live sessions are held against it at
+once.  Rights are compiled when somebody first asks, once for each identity.  The list is asked at
+both ends: when somebody publishes or subscribes, and again for each concrete topic before anything
+is delivered on any path.
 
 Subscribing to a filter F is *granted* when one allowed filter covers F and no denied one meets
 it, *narrowed* when a denied one meets it without covering it, and refused otherwise.  Two allowed
@@ -36,7 +37,11 @@ from daemoneye.errors import ConfigError, InvalidTopic
 
 EVERYBODY = "*"
 DENY_BY_DEFAULT = "no rule allows it"
+"""Stands for the rule that decided when none did."""
 KEPT_RIGHTS = 4096
+"""For how many identities the compiled rights are remembered."""
+LISTED = 12
+"""How many filters a sentence names before it only counts."""
 
 
 # ---- who ----------------------------------------------------------------------------------------
@@ -288,8 +293,10 @@ def _tree_of(lines: Iterable[_Line]) -> SubscriptionTree[_Line]:
     return tree
 
 
-def _listed(filters: Iterable[TopicFilter]) -> str:
-    return ", ".join(each.text for each in filters) or "nothing"
+def _listed(filters: tuple[TopicFilter, ...]) -> str:
+    """The first of the filters, for a sentence."""
+    said = ", ".join(each.text for each in filters[:LISTED]) or "nothing"
+    return f"{said} and {len(filters) - LISTED} more" if len(filters) > LISTED else said
 
 
 @dataclass(frozen=True, slots=True)

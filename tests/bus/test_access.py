@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemoneye.bus import hierarchy
 from daemoneye.bus.access import (
     DENY_BY_DEFAULT,
     KEPT_RIGHTS,
@@ -131,6 +132,29 @@ def test_a_collector_without_a_kind_has_no_events_of_its_own():
     assert BUILT_IN.may_publish(nameless, SILENT, "control.health.status.x").allowed
 
 
+def collectors_named_in(text):
+    """The built-in collectors that `publisher` or `subscriber` of a declared topic speaks of."""
+    names = dict(zip(("procmond", "netmond", "fsmond", "perfmond"), hierarchy.KINDS, strict=True))
+    for name, kind in names.items():
+        if text in (name, "collectors", f"{kind} collectors"):
+            yield Identity(name, "collector", kind)
+
+
+@pytest.mark.parametrize("declared", hierarchy.TOPICS, ids=lambda declared: declared.text)
+def test_who_is_declared_to_speak_or_listen_on_a_topic_may(declared):
+    topic = declared.filter.text.replace("#", "x")
+    for collector in collectors_named_in(declared.publisher):
+        assert BUILT_IN.may_publish(collector, SILENT, topic).allowed
+    for collector in collectors_named_in(declared.subscriber):
+        assert subscribing(BUILT_IN, topic, collector).allowed
+    if "agent" in declared.publisher:
+        assert BUILT_IN.may_publish(OPERATOR, SILENT, topic.replace("+", "x")).allowed
+    if "agent" in declared.subscriber:
+        assert subscribing(BUILT_IN, declared.filter.text, OPERATOR).allowed
+    if "observers" in declared.subscriber:
+        assert subscribing(BUILT_IN, declared.filter.text, OBSERVER).allowed
+
+
 # ---- what a spec declares -----------------------------------------------------------------------
 
 
@@ -243,6 +267,13 @@ def test_a_refusal_says_what_may_be_read_or_published_instead():
 
 def test_one_who_may_do_nothing_is_told_so():
     assert BUILT_IN.may_publish(WORKER, SILENT, "x").hint == "may publish on nothing"
+
+
+def test_a_long_list_of_rights_is_cut_in_words_and_complete_as_values():
+    declared = Declared(subscribes=filters(*(f"jobs.a{number}" for number in range(15))))
+    decision = subscribing(BUILT_IN, "jobs.#", WORKER, declared)
+    assert decision.hint.endswith("jobs.a11 and 3 more")
+    assert decision.readable == declared.subscribes
 
 
 def test_the_rule_that_decided_is_named_as_it_was_written():
