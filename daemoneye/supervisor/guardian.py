@@ -66,19 +66,31 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def look(pid: int) -> tuple[int, int] | None:
-    """(parent, start time) of a living process; None when there is none, or only a zombie."""
+def _stat(pid: int) -> list[bytes]:
+    """What stands behind the name in a living process's stat; empty for a zombie, or none."""
     raw = _read(f"/proc/{pid}/stat")
     if not raw:
-        return None
-    state, parent, *rest = raw[raw.rindex(b")") + 2 :].split()  # the name before may hold anything
-    return None if state in b"ZX" else (int(parent), int(rest[17]))
+        return []
+    fields = raw[raw.rindex(b")") + 2 :].split()  # the name before may hold anything
+    return [] if fields[0] in b"ZX" else fields
+
+
+def look(pid: int) -> int | None:
+    """The start time of a living process; None when there is none, or only a zombie."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def has_living_members(group: int) -> bool:
+    """Whether anything but zombies is in this process group."""
+    wanted = str(group).encode()
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return any(fields[2] == wanted for pid in pids if (fields := _stat(pid)))
 
 
 def is_alive(pid: int, started: int) -> bool:
     """Whether the process with this identity lives, and not another with its number."""
-    seen = look(pid)
-    return seen is not None and seen[1] == started
+    return look(pid) == started
 
 
 def is_marked(pid: int, variable: str, scope: str) -> bool:
@@ -93,7 +105,7 @@ def marked(scope: str, variable: str = MARK) -> Tree:
         if not name.isdigit() or int(name) == os.getpid():
             continue
         if is_marked(int(name), variable, scope) and (seen := look(int(name))):
-            found[int(name)] = seen[1]
+            found[int(name)] = seen
     return found
 
 
@@ -114,7 +126,7 @@ def below(roots: Tree) -> Tree:
     while waiting:
         for child in children_of(waiting.pop()):
             if child not in found and child != os.getpid() and (seen := look(child)):
-                found[child] = seen[1]
+                found[child] = seen
                 waiting.append(child)
     return found
 
@@ -192,7 +204,7 @@ def _look_around(charge: Charge, known: Tree) -> Tree:
     for pid in children_of(charge.supervisor):
         seen = look(pid) if pid != os.getpid() else None
         if seen and (charge.whole or pid in known or is_marked(pid, MARK, charge.scope)):
-            own[pid] = seen[1]
+            own[pid] = seen
     return below({**known, **own})
 
 

@@ -176,9 +176,9 @@ def test_it_kills_only_the_process_it_identified() -> None:
     process = subprocess.Popen(["sleep", "600"])
     seen = guardian.look(process.pid)
     assert seen is not None
-    guardian.kill(process.pid, seen[1] - 1)  # one that had this number before
+    guardian.kill(process.pid, seen - 1)  # one that had this number before
     assert is_running(process.pid)
-    guardian.kill(process.pid, seen[1])
+    guardian.kill(process.pid, seen)
     assert process.wait(5) == -signal.SIGKILL
 
 
