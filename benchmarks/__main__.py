@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import bus, life, rules
+from benchmarks import bus, life, routing, rules
 from benchmarks.measure import Figure, shown
 
-ALONE = {each.__name__: each for each in (*rules.BENCHMARKS, *life.BENCHMARKS)}
+ALONE = {each.__name__: each for each in (*rules.BENCHMARKS, *routing.BENCHMARKS, *life.BENCHMARKS)}
 NAMES = ("bus", *ALONE)
 
 

@@ -55,7 +55,7 @@ def all_run(client: ControlClient) -> bool:
         states = {child["state"] for child in client.ask("status")["children"]}
     except DaemoneyeError:  # it is not that far
         return False
-    return states == {"RUNNING"}
+    return bool(states == {"RUNNING"})
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
