@@ -684,18 +684,6 @@ class CollectorConfig(_message.Message):
     request: int
     def __init__(self, settings: _Optional[str] = ..., validate_only: bool = ..., request: _Optional[int] = ...) -> None: ...
 
-class WishAnswer(_message.Message):
-    __slots__ = ("request", "child", "done", "text")
-    REQUEST_FIELD_NUMBER: _ClassVar[int]
-    CHILD_FIELD_NUMBER: _ClassVar[int]
-    DONE_FIELD_NUMBER: _ClassVar[int]
-    TEXT_FIELD_NUMBER: _ClassVar[int]
-    request: int
-    child: str
-    done: bool
-    text: str
-    def __init__(self, request: _Optional[int] = ..., child: _Optional[str] = ..., done: bool = ..., text: _Optional[str] = ...) -> None: ...
-
 class Task(_message.Message):
     __slots__ = ("id", "kind", "operation", "arguments", "priority", "timeout_seconds", "deadline_at")
     ID_FIELD_NUMBER: _ClassVar[int]
