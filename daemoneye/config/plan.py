@@ -1,0 +1,263 @@
+"""From sources to a validated plan: everything is checked before anything is acted on."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.limits import Limits
+from daemoneye.config import schema
+from daemoneye.config.collectors import BUILT_IN, RUNNER, BuiltIn
+from daemoneye.config.lines import Path as KeyPath
+from daemoneye.config.probe import Found, Question, look_at
+from daemoneye.config.problems import Problem, in_reading_order, nearest, refusal
+from daemoneye.config.sources import (
+    Sources,
+    config_files,
+    dotted,
+    instance_of,
+    read_sources,
+)
+from daemoneye.errors import ConfigError
+from daemoneye.supervisor.spec import (
+    BROKER,
+    AccessLine,
+    BusPlan,
+    ChildSpec,
+    Plan,
+    RestartPolicy,
+    Timeouts,
+)
+from daemoneye.supervisor.spec import Problem as PlanProblem
+
+Values: TypeAlias = dict[str, Any]
+"""A table of values that the schema has typed; it does not leave this package."""
+
+RESERVED_NAMES = frozenset({BROKER, "supervisor", "guardian", "operator"})
+"""Names that already mean somebody on the bus."""
+
+_SETTING_PROBLEM = re.compile(r"settings\.([\w-]+): ")
+_TIMEOUTS = {each.name for each in fields(Timeouts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What all sources together ask for, and what is wrong with it."""
+
+    plan: Plan
+    """The plan; only worth running when there are no problems."""
+    files: tuple[Path, ...] = ()
+    """The files that were read, strongest first."""
+    problems: tuple[Problem, ...] = ()
+    """Why it cannot be run, in reading order."""
+    warnings: tuple[Problem, ...] = ()
+    """What can be run and will surprise."""
+    import_dirs: tuple[str, ...] = ()
+    """Directories of the files: classes of a configuration are found beside it, so whoever runs
+    the plan appends these to `sys.path`, which spawned children inherit."""
+
+
+def load(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    instance: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """The configuration these sources make.
+
+    Raises ConfigError with all problems, each with its file and line.
+    """
+    configuration = examine(config, instance=instance, environ=environ)
+    if configuration.problems:
+        raise refusal(configuration.problems)
+    return configuration
+
+
+def examine(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    instance: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """As `load`, with problems in the answer.  Raises ConfigError when `config` does not exist."""
+    sources = read_sources(config_files(config, environ), environ)
+    return _Draft(sources).configuration(instance or instance_of(sources))
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making: children are built from typed values, complaints are gathered."""
+
+    sources: Sources
+    problems: list[Problem] = field(default_factory=list)
+    origins: dict[str, KeyPath] = field(default_factory=dict)
+
+    def configuration(self, instance: str) -> Configuration:
+        reading = schema.read(self.sources)
+        self.problems += [*self.sources.problems, *reading.problems]
+        values: Values = reading.values
+        collectors: Values = values.get("collectors", {})
+        workers: Values = values.get("workers", {})
+        self._check_names(collectors, workers)
+        found = self._look_at_code(collectors, workers)
+        children = (*self._collectors(collectors, found), *self._workers(workers))
+        plan = Plan(
+            children,
+            instance=instance,
+            bus=self._bus(values.get("bus", {})),
+            **values.get("supervisor", {}),
+        )
+        self.problems += self._translated(plan.problems())
+        return Configuration(
+            plan,
+            self.sources.files,
+            in_reading_order(self.problems),
+            tuple(self._translated(plan.warnings())),
+            self.import_dirs,
+        )
+
+    @property
+    def import_dirs(self) -> tuple[str, ...]:
+        """The directories of the files, strongest first."""
+        return tuple(dict.fromkeys(str(file.resolve().parent) for file in self.sources.files))
+
+    def _complain(self, path: KeyPath, text: str, expected: str = "", suggestion: str = "") -> None:
+        place = self.sources.place_of(path)
+        self.problems.append(Problem(place, dotted(path), text, expected, suggestion))
+
+    def _check_names(self, collectors: Values, workers: Values) -> None:
+        for section, tables in (("collectors", collectors), ("workers", workers)):
+            for name in tables:
+                if name in RESERVED_NAMES:
+                    reserved = ", ".join(sorted(RESERVED_NAMES))
+                    self._complain((section, name), "this name is reserved", f"none of {reserved}")
+        for name in workers:
+            if name in collectors or name in BUILT_IN:
+                at = self.sources.place_of(("collectors", name))
+                whose = f"at {at}" if name in collectors else "built in"
+                self._complain(
+                    ("workers", name), f"a collector has this name ({whose})", "another name"
+                )
+
+    def _look_at_code(self, collectors: Values, workers: Values) -> Mapping[KeyPath, Found]:
+        """What the classes and targets that a configuration names turn out to be, by their keys.
+
+        Built-in collectors are known; only settings for one are a question.
+        """
+        questions: dict[KeyPath, Question] = {}
+        for name, each in collectors.items():
+            reference = each.get("class") or (name in BUILT_IN and BUILT_IN[name].reference)
+            settings = each.get("settings", {})
+            if _is_enabled(each) and reference and (settings or "class" in each):
+                questions["collectors", name, "class"] = Question(reference, settings=settings)
+        for name, each in workers.items():
+            if _is_enabled(each) and "target" in each:
+                questions["workers", name, "target"] = Question(each["target"], False)
+        path = [*sys.path, *self.import_dirs]
+        answers = look_at(tuple(questions.values()), path) if questions else ()
+        found = dict(zip(questions, answers, strict=True))
+        for key, answer in found.items():
+            self._complain_of_code(key, questions[key].reference, answer)
+        return found
+
+    def _complain_of_code(self, path: KeyPath, reference: str, found: Found) -> None:
+        for problem in found.problems:
+            setting = _SETTING_PROBLEM.match(problem)
+            if setting:
+                where = (*path[:-1], "settings", setting[1])
+                self._complain(where, problem[setting.end() :])
+            else:
+                self._complain(path, f"{reference}: {problem}")
+
+    def _collectors(self, tables: Values, found: Mapping[KeyPath, Found]) -> Iterator[ChildSpec]:
+        for name in (*BUILT_IN, *(each for each in tables if each not in BUILT_IN)):
+            values: Values = dict(tables.get(name, {}))
+            if not _is_enabled(values):
+                continue
+            known = BUILT_IN.get(name, BuiltIn("", ""))
+            reference = values.pop("class", known.reference)
+            if not reference:
+                self._complain_of_no_class(name)
+                continue
+            described = found.get(("collectors", name, "class"), Found(kind=known.kind))
+            declared: Values = {
+                "kind": described.kind,
+                "publishes": described.publishes or None,
+                "subscribes": described.subscribes,
+                **values,
+            }
+            path: KeyPath = ("collectors", name)
+            yield self._child(path, RUNNER, declared, role="collector", args=(reference,))
+
+    def _complain_of_no_class(self, name: str) -> None:
+        path: KeyPath = ("collectors", name)
+        if (*path, "class") not in self.sources.places:  # one that is there has its own complaint
+            self._complain(
+                path,
+                "no built-in collector has this name",
+                f'class = "module:Class", or one of {", ".join(BUILT_IN)}',
+                nearest(name, BUILT_IN),
+            )
+
+    def _workers(self, tables: Values) -> Iterator[ChildSpec]:
+        for name, values in tables.items():
+            if _is_enabled(values) and "target" in values:
+                target = values.pop("target")
+                yield self._child(("workers", name), target, values)
+
+    def _child(self, path: KeyPath, target: str, values: Values, **fixed: Any) -> ChildSpec:
+        name = str(path[1])
+        self.origins[name] = path
+        given = {key: value for key, value in values.items() if key not in _TIMEOUTS}
+        given.pop("enabled", None)
+        # Everybody who uses the bus waits for the broker; saying so changes nothing.
+        given["depends_on"] = tuple(each for each in given.get("depends_on", ()) if each != BROKER)
+        return ChildSpec(
+            name,
+            target,
+            timeouts=Timeouts(**{key: values[key] for key in _TIMEOUTS & values.keys()}),
+            restart=RestartPolicy(**given.pop("restart", {})),
+            **given,
+            **fixed,
+        )
+
+    def _bus(self, values: Values) -> BusPlan:
+        rules = values.pop("access", [])
+        for name in Limits.names():
+            if name in values and not values[name] > 0:
+                self._complain(("bus", name), f"found {values[name]:g}", "more than 0")
+        return BusPlan(limits=values, access=tuple(self._access(rules)))
+
+    def _access(self, rules: Iterable[Values]) -> Iterator[AccessLine]:
+        for position, rule in enumerate(rules):
+            if not {"who", "access", "filter"} <= rule.keys():
+                continue  # what is missing or wrong was said where it stands
+            try:
+                AccessRule(**rule)
+            except ConfigError as error:
+                self._complain(("bus", "access", position), error.args[0], error.hint)
+            yield AccessLine(**rule)
+
+    def _translated(self, problems: Iterable[PlanProblem]) -> Iterator[Problem]:
+        """Complaints of the plan, moved to the place in a file that caused them."""
+        for problem in problems:
+            # Names were checked where they are written, with better words.
+            if problem.key != "name":
+                path = self._path_of(problem)
+                yield Problem(self.sources.place_of(path), dotted(path), problem.text)
+
+    def _path_of(self, problem: PlanProblem) -> KeyPath:
+        if not problem.child:
+            return ("instance",) if problem.key == "instance" else ("supervisor", problem.key)
+        keys = problem.key.removeprefix("timeouts.").split(".")
+        return (*self.origins[problem.child], *keys)
+
+
+def _is_enabled(values: Values) -> bool:
+    return bool(values.get("enabled", True))

@@ -1,0 +1,1 @@
+"""Configuration: the tests mirror daemoneye/config file for file."""

@@ -1,0 +1,201 @@
+"""From files to a plan, and every problem of a file in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemoneye.config.collectors import RUNNER
+from daemoneye.config.plan import Configuration, examine, load
+from daemoneye.config.problems import Place
+from daemoneye.errors import ConfigError
+from daemoneye.supervisor.spec import AccessLine, RestartPolicy
+
+EVERYTHING_WRONG = """\
+instnce = "x"
+[supervisor]
+max_starting = "many"
+[bus]
+backlog = 0
+[[bus.access]]
+who = "role:observer"
+access = "readonly"
+filter = "events.*"
+[collectors.procmond]
+settings = { intervl = "2s" }
+[collectors.gone]
+class = "tests.config.nowhere:X"
+[collectors.netmnd]
+[collectors.clock]
+class = "tests.config.importable:Clock"
+[collectors.clock]
+class = "tests.config.importable:Clock"
+[workers.clock]
+target = "tests.config.importable:work"
+[workers.broker]
+target = "tests.config.importable:work"
+[workers.a]
+target = "tests.config.importable:work"
+depends_on = ["b"]
+[workers.b]
+target = "tests.config.importable:work"
+depends_on = ["a", "nobody"]
+soft_timeout = "1 h"
+"""
+
+
+def configuration(tmp_path: Path, text: str, **environ: str) -> Configuration:
+    file = tmp_path / "daemoneye.toml"
+    file.write_text(text, encoding="utf-8")
+    return examine(file, environ=environ)
+
+
+def test_without_any_file_the_built_in_collectors_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = load(environ={"HOME": str(tmp_path)})
+    assert [spec.name for spec in found.plan.children] == ["procmond", "perfmond"]
+    assert found.plan.instance == "default"
+    assert found.import_dirs == ()
+    for spec in found.plan.children:
+        assert (spec.target, spec.role, spec.publishes) == (RUNNER, "collector", None)
+
+
+def test_a_file_changes_disables_and_adds_children(tmp_path: Path) -> None:
+    found = configuration(
+        tmp_path,
+        """
+        instance = "blue"
+        [supervisor]
+        shutdown_timeout = "10s"
+        [bus]
+        subscription_bytes = "1 MiB"
+        [[bus.access]]
+        who = "role:observer"
+        access = "read-only"
+        filter = "control.health.#"
+        deny = true
+        [collectors.perfmond]
+        enabled = false
+        [collectors.procmond]
+        restart = { type = "transient", max_failures = 2 }
+        ready_timeout = "5s"
+        [collectors.clock]
+        class = "tests.config.importable:Clock"
+        settings = { interval = "1s" }
+        [workers.job]
+        target = "tests.config.importable:work"
+        args = [1, "two"]
+        kwargs = { three = 3 }
+        depends_on = ["clock", "broker"]
+        publishes = ["events.jobs.#"]
+        """,
+    )
+    assert found.problems == ()
+    plan = found.plan
+    assert (plan.instance, plan.shutdown_timeout) == ("blue", 10.0)
+    assert plan.bus.limits == {"subscription_bytes": 1 << 20}
+    assert plan.bus.access == (
+        AccessLine("role:observer", "read-only", "control.health.#", deny=True),
+    )
+    procmond, clock, job = plan.children
+    assert procmond.restart == RestartPolicy("transient", max_failures=2)
+    assert procmond.timeouts.ready_timeout == 5.0
+    assert clock.args == ("tests.config.importable:Clock",)
+    assert (clock.kind, clock.publishes) == ("performance", ("events.performance.clock",))
+    assert clock.settings == {"interval": "1s"}
+    assert (job.target, job.args, job.kwargs) == (
+        "tests.config.importable:work",
+        (1, "two"),
+        {"three": 3},
+    )
+    assert (job.depends_on, job.publishes) == (("clock",), ("events.jobs.#",))
+    assert found.import_dirs == (str(tmp_path),)
+
+
+def test_every_problem_of_a_file_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    found = configuration(tmp_path, EVERYTHING_WRONG)
+    told = [(each.place.line, each.key) for each in found.problems]
+    assert told == [
+        (1, "instnce"),
+        (3, "supervisor.max_starting"),
+        (5, "bus.backlog"),
+        (8, "bus.access[1].access"),
+        (9, "bus.access[1].filter"),
+        (11, "collectors.procmond.settings.intervl"),
+        (13, "collectors.gone.class"),
+        (14, "collectors.netmnd"),
+        (17, "collectors.clock"),
+        (19, "workers.clock"),
+        (21, "workers.broker"),
+        (25, "workers.a.depends_on"),
+        (28, "workers.b.depends_on"),
+        (29, "workers.b.soft_timeout"),
+    ]
+    words = {each.key: str(each) for each in found.problems}
+    assert "did you mean 'instance'" in words["instnce"]
+    assert "written twice, first at line 15" in words["collectors.clock"]
+    assert "a collector has this name" in words["workers.clock"]
+    assert "reserved" in words["workers.broker"]
+    assert "a → b → a" in words["workers.a.depends_on"]
+    assert "'nobody'" in words["workers.b.depends_on"]
+    assert "no module named" in words["collectors.gone.class"]
+
+
+def test_load_raises_one_error_with_all_problems(tmp_path: Path) -> None:
+    file = tmp_path / "daemoneye.toml"
+    file.write_text(EVERYTHING_WRONG, encoding="utf-8")
+    with pytest.raises(ConfigError, match="14 problems") as refused:
+        load(file, environ={})
+    assert len(refused.value.problems) == 14
+    assert refused.value.problems[0].startswith(f"{file}:1: instnce: unknown key")
+
+
+def test_a_worker_may_not_have_the_name_of_a_built_in_collector(tmp_path: Path) -> None:
+    (problem,) = configuration(
+        tmp_path, '[workers.procmond]\ntarget = "tests.config.importable:work"\n'
+    ).problems
+    assert "a collector has this name (built in)" in str(problem)
+
+
+def test_code_of_a_disabled_child_is_not_looked_at(tmp_path: Path) -> None:
+    text = '[workers.a]\nenabled = false\ntarget = "tests.config.nowhere:x"\n'
+    found = configuration(tmp_path, text)
+    assert found.problems == ()
+    assert [spec.name for spec in found.plan.children] == ["procmond", "perfmond"]
+
+
+def test_a_class_is_found_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("def work(child):\n    pass\n", encoding="utf-8")
+    assert configuration(tmp_path, '[workers.a]\ntarget = "beside:work"\n').problems == ()
+
+
+def test_a_rule_that_contradicts_itself_is_told(tmp_path: Path) -> None:
+    (problem,) = configuration(
+        tmp_path,
+        '[[bus.access]]\nwho = "a"\naccess = "restricted"\nfilter = "a.#"\ndeny = true\n',
+    ).problems
+    assert problem.place.line == 1
+    assert "both denies and restricts" in problem.text
+
+
+def test_a_variable_is_told_by_its_name(tmp_path: Path) -> None:
+    (problem,) = configuration(tmp_path, "", DAEMONEYE_BUS__BACKLOG="lots").problems
+    assert problem.place == Place("DAEMONEYE_BUS__BACKLOG")
+
+
+def test_the_instance_of_the_command_line_is_the_strongest(tmp_path: Path) -> None:
+    file = tmp_path / "daemoneye.toml"
+    file.write_text('instance = "green"\n', encoding="utf-8")
+    assert load(file, instance="blue", environ={}).plan.instance == "blue"
+
+
+def test_limits_that_never_trigger_are_a_warning(tmp_path: Path) -> None:
+    text = '[collectors.procmond]\nrestart = { max_failures = 50, backoff_interval = "10s" }\n'
+    found = configuration(tmp_path, text)
+    assert found.problems == ()
+    (warning,) = found.warnings
+    assert warning.key == "collectors.procmond.restart.max_failures"
+    assert warning.place.line == 2
