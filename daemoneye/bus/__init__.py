@@ -27,6 +27,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     session        one client as the broker knows it
     streams        subscriptions, and the bounded queues of what waits for them
     outbox         what waits for one client, in lanes
+    deliveries     runs on their way into outboxes
+    wishes         for collectors that are not connected, on their way to the supervisor
     answers        what the broker answers to questions
 
     link           the client's side of the protocol, between bytes and what they mean
@@ -35,6 +37,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 Shells (!): they touch the world and decide nothing.
 
     endpoint       listening and dialling made safe
+    broker         the broker process: read, ask the router, write
     dialler        from an address and a key to a connection both sides believe in
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
