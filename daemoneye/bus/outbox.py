@@ -253,7 +253,7 @@ class Outbox:
                 stream.lose_all(DENIED)
 
     def close(self) -> None:
-        """The connection is gone: all that waits is lost; the broker's last words may go out.
+        """The connection is gone or has to go: what waits is lost, the broker's last words are not.
 
         A frame that has been begun is kept, so that what follows it can still be understood.
         """
@@ -272,6 +272,7 @@ class Outbox:
         self.streams.clear()
         for lane in self._lanes:
             lane.clear()
+        self.backlog.detach()
 
     def tally(self) -> Tally:
         """What became of all that was ever offered to this client."""

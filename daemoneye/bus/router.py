@@ -19,20 +19,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daemoneye.bus import hierarchy
 from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.answers import answer, refusal
+from daemoneye.bus.deliveries import GOODBYE, Deliveries, Joining
 from daemoneye.bus.directory import Directory
 from daemoneye.bus.frames import (
     MIN_MESSAGE_BYTES,
     PUBLISH,
     Answer,
-    BadBody,
     Confirm,
-    Correlation,
     Credit,
     Goodbye,
-    Guarantee,
     Heading,
     NotAFrame,
     Notice,
@@ -48,52 +45,22 @@ from daemoneye.bus.frames import (
     control_value,
     encode_payload,
     encode_publish,
-    envelopes,
     read_outer,
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
 from daemoneye.bus.routes import Recipients, Route
 from daemoneye.bus.session import Session
-from daemoneye.bus.streams import Run, Tally
+from daemoneye.bus.streams import Tally
 from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
-from daemoneye.errors import (
-    AccessDenied,
-    BackPressure,
-    BusError,
-    LocalProtocolError,
-    RemoteProtocolError,
-    TooLarge,
-)
+from daemoneye.bus.wishes import WISH_TOPICS, HandedUp, hand_up
+from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
 from daemoneye.framing import pack_length
 
 SUPERVISOR = "supervisor"
 
-GOODBYE = "goodbye"
-"""Why a session is doomed that asked for it."""
-
 CONFIRM_EVERY = 1024
 """A publisher is told after so many messages how many were taken; a ping tells it too."""
-
-WISH_TOPICS = (hierarchy.COLLECTOR_LIFECYCLE, hierarchy.COLLECTOR_CONFIG)
-
-
-@dataclass(frozen=True, slots=True)
-class HandedUp:
-    """A wish for a collector that has no session: the supervisor has to hear it."""
-
-    topic: str
-    """One of `WISH_TOPICS`."""
-    target: str
-    """The collector."""
-    payload: bytes
-    """The wish."""
-    content_type: str
-    """What the payload is."""
-    publisher: str
-    """The proven identity of who wishes."""
-    correlation: Correlation | None
-    """What an answer has to carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +90,16 @@ class Statistics:
 class Router:
     """All that the broker knows and decides."""
 
+    __slots__ = ("_counted", "_deliveries", "_supervisor", "directory", "handed_up")
+
     def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
         self.directory = Directory(limits, access)
-        self.dirty: set[Session] = set()
-        """Sessions that may have something to write: the shell empties this."""
-        self.doomed: dict[Session, str] = {}
-        """Sessions that are closed here and whose connection has to be closed, with the cause.
-
-        What `take` still gives may be written first: the broker's last words.
-        """
         self.handed_up: deque[HandedUp] = deque()
         """Wishes for the supervisor: the shell empties this."""
-        self.counted: Counter[str] = Counter()
-        self._past = Tally.empty()
-        self._runs = 0
-        self._failing: dict[Session, str] = {}
-        """Sessions that will be doomed at the end of this turn."""
-        self._supervisor = Session(
-            Identity(SUPERVISOR, AGENT, incarnation=epoch), Declared(), self.directory.backlog, 0
-        )
+        self._deliveries = Deliveries(self.directory)
+        self._counted: Counter[str] = Counter()
+        speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
+        self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
 
     # ---- sessions -----------------------------------------------------------------------------
 
@@ -150,24 +108,33 @@ class Router:
         """The limits in force."""
         return self.directory.limits
 
+    @property
+    def dirty(self) -> set[Session]:
+        """Sessions that may have something to write: the shell empties this."""
+        return self._deliveries.dirty
+
+    @property
+    def doomed(self) -> dict[Session, str]:
+        """Sessions that are over and whose connection has to be closed: the shell empties this.
+
+        The value is the cause.  What `take` still gives may be written first: last words.
+        """
+        return self._deliveries.doomed
+
     def open(self, identity: Identity, declared: Declared, now_ns: int) -> Session:
         """A client has proved who it is."""
         return self.directory.enter(identity, declared, now_ns)
 
     def close(self, session: Session) -> None:
-        """The session is over; harmless when it is already."""
-        if session not in self.directory:
-            return
-        self.directory.leave(session)
-        self._past.add(session.outbox.tally())
-        self.counted["published"] += session.publishing.messages
-        self.dirty.discard(session)
+        """The connection is gone; harmless when the session is over already."""
+        self._deliveries.release(session)
 
     def end(self, identity: str, incarnation: int, cause: str) -> None:
-        """That incarnation is over: its sessions are closed, and everything of theirs released."""
+        """That incarnation is over: its sessions are doomed, everything of theirs released."""
         for session in self.directory.named(identity):
             if session.identity.incarnation == incarnation:
-                self._cut_off(session, f"incarnation {incarnation} has ended: {cause}")
+                self._deliveries.condemn(session, f"incarnation {incarnation} ended: {cause}")
+        self._deliveries.settle()
 
     def set_rules(self, limits: Limits, access: AccessList) -> None:
         """Replace limits and access list; what is no longer allowed ends with a notice."""
@@ -179,15 +146,19 @@ class Router:
                 rule=decision.rule,
                 subscription=subscription.number,
             )
-            self._tell(session, notice)
+            self._deliveries.tell(session, notice)
         self.dirty.update(self.directory)
-        self._cut_off_failing()
+        self._deliveries.settle()
+
+    def tell(self, session: Session, value: Value) -> None:
+        """Say something of the broker's own: a ping, a notice."""
+        self._deliveries.tell(session, value)
 
     def statistics(self) -> Statistics:
         """Everything counted; walks all sessions, so ask once a second, not more."""
         total = Tally.empty()
-        total.add(self._past)
-        published = self.counted["published"] + self._supervisor.publishing.messages
+        total.add(self._deliveries.past)
+        published = self._deliveries.published + self._supervisor.publishing.messages
         for session in self.directory:
             total.add(session.outbox.tally())
             published += session.publishing.messages
@@ -197,8 +168,8 @@ class Router:
             published=published,
             delivered=total.delivered,
             lost=dict(total.lost),
-            denied=self.counted["denied"],
-            refused=self.counted["refused"],
+            denied=self._counted["denied"],
+            refused=self._counted["refused"],
             queued=total.queued,
             queued_bytes=self.directory.backlog.bytes,
         )
@@ -214,12 +185,8 @@ class Router:
         publishing, directory = session.publishing, self.directory
         routes, max_bytes = publishing.routes, self.limits.frame_bytes
         stamp = publishing.stamp + arrival_stamp(now_ns)
-        stamp_bytes = len(stamp)
-        recipients: Recipients = ()
-        origin = ("", "")
-        parts: list[bytes] = []
-        add = parts.append
-        messages = taken = 0
+        joining = Joining(self._deliveries, session.identity.name, stamp)
+        add = joining.add
         try:
             for raw in frames:
                 frame = read_outer(raw)
@@ -236,40 +203,21 @@ class Router:
                         and not (frame.guarantee or frame.retain or frame.descriptors)
                     ):
                         route.sequence = sequence + count - 1
-                        taken += count
-                        if route.recipients is not recipients or messages >= route.run_messages:
-                            if messages:
-                                self._deliver(recipients, b"".join(parts), messages, 0, origin)
-                                parts.clear()
-                                messages = 0
-                            recipients = route.recipients
-                            origin = (session.identity.name, topic)
-                        if recipients:
-                            messages += count
-                            add(pack_length(len(raw) + stamp_bytes))
-                            add(raw)
-                            add(stamp)
+                        publishing.messages += count
+                        add(route, raw, count, topic)
                         continue
-                if messages:
-                    self._deliver(recipients, b"".join(parts), messages, 0, origin)
-                    parts.clear()
-                    messages = 0
-                recipients = ()
-                publishing.messages += taken
-                taken = 0
-                if frame.kind == PUBLISH:
+                    joining.flush()
                     self._publish(session, frame, raw, stamp)
                 else:
+                    joining.flush()
                     self._obey(session, control_value(frame))
         except NotAFrame as error:
             raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
         finally:
-            if messages:
-                self._deliver(recipients, b"".join(parts), messages, 0, origin)
-            publishing.messages += taken
+            joining.flush()
             if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
                 self._confirm(session)
-            self._cut_off_failing()
+            self._deliveries.settle()
 
     def say(
         self,
@@ -292,7 +240,7 @@ class Router:
         stamp = session.publishing.stamp + arrival_stamp(now_ns)
         subscribers = self._admit(session, read_outer(raw), raw, stamp)
         session.publishing.messages += 1
-        self._cut_off_failing()
+        self._deliveries.settle()
         return subscribers
 
     # ---- one publish at a time ----------------------------------------------------------------
@@ -307,7 +255,7 @@ class Router:
             self._refuse(session, frame, error)
         else:
             if frame.request:
-                self._tell(session, Answer(frame.request, subscribers=subscribers))
+                self.tell(session, Answer(frame.request, subscribers=subscribers))
 
     def _admit(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> int:
         """Deliver one frame; how many took it.  Raises the BusError that says why not."""
@@ -319,17 +267,19 @@ class Router:
                 rule=route.decision.rule,
                 hint=route.decision.hint,
             )
-        self._check(route, frame, len(raw))
-        route.sequence = frame.sequence + frame.count - 1
-        recipients = route.recipients
+        route.check(frame, len(raw), self.limits)
+        recipients: Recipients = route.recipients
         if frame.target:
             if topic in WISH_TOPICS and not self.directory.named(frame.target):
-                return self._hand_up(session, frame)
+                hand_up(self.handed_up, frame, session.identity.name, self.limits.wishes)
+                route.sequence = frame.sequence + frame.count - 1
+                return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        route.sequence = frame.sequence + frame.count - 1
         if recipients:
             data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
             origin = (session.identity.name, topic)
-            self._deliver(recipients, data, frame.count, frame.expires_at, origin)
+            self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
         return len(recipients)
 
     def _route(self, session: Session, topic: str) -> Route:
@@ -343,116 +293,24 @@ class Router:
             self.directory.find(route, session, topic)
         return route
 
-    def _check(self, route: Route, frame: OuterFrame, size: int) -> None:
-        """Refuse what a publisher may not say, or what is not offered.  Raises BusError."""
-        if size > self.limits.frame_bytes:
-            raise TooLarge(
-                f"a frame of {size} bytes is past the limit of {self.limits.frame_bytes}",
-                hint="send smaller payloads, or fewer in a batch",
-            )
-        if not 0 < frame.count * MIN_MESSAGE_BYTES <= size:
-            raise LocalProtocolError(f"{size} bytes cannot hold {frame.count} messages")
-        if frame.sequence <= route.sequence:
-            raise LocalProtocolError(
-                f"the sequence on {frame.topic} does not rise: {frame.sequence} after"
-                f" {route.sequence}",
-                hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
-            )
-        if Guarantee.AT_LEAST_ONCE == int(frame.guarantee):
-            raise LocalProtocolError("delivery at least once is not offered by this broker")
-        if frame.retain:
-            raise LocalProtocolError("retained values are not offered by this broker")
-        if frame.descriptors:
-            raise LocalProtocolError("descriptors are not offered by this broker")
-
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
-        self.counted["denied" if isinstance(error, AccessDenied) else "refused"] += 1
+        self._counted["denied" if isinstance(error, AccessDenied) else "refused"] += 1
         if frame.request:
-            self._tell(session, refusal(frame.request, error))
+            self.tell(session, refusal(frame.request, error))
             return
         refusals = session.publishing.count_refusal(frame.topic)
         if refusals & (refusals - 1) == 0:
             said = refusal(0, error)
             code = "denied" if said.rule else "refused"
             detail = f"{said.error}: {said.detail} ({refusals} so far)"
-            self._tell(session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule))
-
-    def _hand_up(self, session: Session, frame: OuterFrame) -> int:
-        found = envelopes(frame)
-        if isinstance(found, BadBody):
-            raise LocalProtocolError(f"a wish for {frame.target} cannot be read: {found.reason}")
-        if len(self.handed_up) + len(found) > self.limits.wishes:
-            raise BackPressure(
-                f"{len(self.handed_up)} wishes wait for the supervisor already", hint="try again"
-            )
-        self.handed_up.extend(
-            HandedUp(
-                topic=each.topic,
-                target=each.target,
-                payload=each.payload,
-                content_type=each.content_type,
-                publisher=session.identity.name,
-                correlation=each.correlation,
-            )
-            for each in found
-        )
-        return 1
-
-    # ---- deliveries out -----------------------------------------------------------------------
-
-    def _deliver(
-        self,
-        recipients: Recipients,
-        data: bytes,
-        messages: int,
-        expires_at: int,
-        origin: tuple[str, str],
-    ) -> None:
-        """Queue one run at each recipient."""
-        self._runs += 1
-        run = Run(self._runs, data, messages, expires_at, origin)
-        limits, dirty = self.limits, self.dirty
-        for session, stream in recipients:
-            cause = session.outbox.offer(stream, run, limits)
-            dirty.add(session)
-            if cause:
-                self._failing[session] = cause
-        if self.directory.backlog.bytes > limits.outbound_bytes:
-            self._shed(self.directory.backlog.bytes - limits.outbound_bytes)
-
-    def _shed(self, excess: int) -> None:
-        """All clients together have too much waiting: the greediest pays."""
-        greediest = max(self.directory, key=lambda session: session.outbox.backlog.bytes)
-        cause = greediest.outbox.shed(excess)
-        self.dirty.add(greediest)
-        if cause:
-            self._failing[greediest] = cause
-
-    def _tell(self, session: Session, value: Value) -> None:
-        cause = session.tell(value, self.limits)
-        self.dirty.add(session)
-        if cause:
-            self._failing[session] = cause
+            self.tell(session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule))
 
     def _confirm(self, session: Session) -> None:
         publishing = session.publishing
         if publishing.messages > publishing.confirmed:
             publishing.confirmed = publishing.messages
-            self._tell(session, Confirm(publishing.messages))
-
-    def _cut_off_failing(self) -> None:
-        """Close who has to go; at the end of a turn, so that no run meets a closed outbox."""
-        while self._failing:
-            session, cause = self._failing.popitem()
-            if session in self.directory:
-                self._cut_off(session, cause)
-
-    def _cut_off(self, session: Session, cause: str) -> None:
-        if cause != GOODBYE:
-            session.tell(Notice("cut-off", detail=cause), self.limits)
-        self.close(session)
-        self.doomed[session] = cause
+            self.tell(session, Confirm(publishing.messages))
 
     # ---- everything else a client may say -----------------------------------------------------
 
@@ -466,20 +324,20 @@ class Router:
         try:
             subscription = self.directory.subscribe(session, wish)
         except BusError as error:
-            self.counted["denied"] += isinstance(error, AccessDenied)
-            self._tell(session, refusal(wish.request, error))
+            self._counted["denied"] += isinstance(error, AccessDenied)
+            self.tell(session, refusal(wish.request, error))
             return
         decision = subscription.decision
         narrowed = tuple(each.text for each in decision.cut)
-        self._tell(session, Answer(wish.request, rule=decision.rule, narrowed=narrowed))
+        self.tell(session, Answer(wish.request, rule=decision.rule, narrowed=narrowed))
 
     def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
         try:
             self.directory.unsubscribe(session, wish.subscription)
         except BusError as error:
-            self._tell(session, refusal(wish.request, error))
+            self.tell(session, refusal(wish.request, error))
         else:
-            self._tell(session, Answer(wish.request))
+            self.tell(session, Answer(wish.request))
 
     def _credit(self, session: Session, credit: Credit) -> None:
         subscription = session.subscriptions.get(credit.subscription)
@@ -492,17 +350,17 @@ class Router:
             said = answer(self.directory, session, query)
         except BusError as error:
             said = refusal(query.request, error)
-        self._tell(session, said)
+        self.tell(session, said)
 
     def _ping(self, session: Session, ping: Ping) -> None:
         self._confirm(session)
-        self._tell(session, Pong(ping.request))
+        self.tell(session, Pong(ping.request))
 
     def _pong(self, session: Session, pong: Pong) -> None:
         """That it came is all it says, and the shell has seen that."""
 
     def _goodbye(self, session: Session, goodbye: Goodbye) -> None:
-        self._failing[session] = GOODBYE
+        self._deliveries.condemn(session, GOODBYE)
 
 
 _OBEYED: dict[type[Value], Callable[[Router, Session, Any], None]] = {

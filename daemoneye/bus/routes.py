@@ -13,7 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from daemoneye.bus.access import Decision
+from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Guarantee, OuterFrame
+from daemoneye.bus.limits import Limits
 from daemoneye.bus.streams import Stream
+from daemoneye.errors import LocalProtocolError, TooLarge
 
 if TYPE_CHECKING:
     from daemoneye.bus.session import Session  # sessions hold routes, and routes lead to sessions
@@ -42,6 +45,32 @@ class Route:
         """The last one seen."""
         self.refusals = 0
         """How many publishes were refused here."""
+
+    def check(self, frame: OuterFrame, size: int, limits: Limits) -> None:
+        """Refuse what a publisher may not say, or what is not offered.
+
+        Raises TooLarge or LocalProtocolError.
+        """
+        if size > limits.frame_bytes:
+            raise TooLarge(
+                f"a frame of {size} bytes is past the limit of {limits.frame_bytes}",
+                hint="send smaller payloads, or fewer in a batch",
+            )
+        if not 0 < frame.count * MIN_MESSAGE_BYTES <= size:
+            raise LocalProtocolError(f"{size} bytes cannot hold {frame.count} messages")
+        if frame.sequence <= self.sequence:
+            raise LocalProtocolError(
+                f"the sequence on {frame.topic} does not rise: {frame.sequence} after"
+                f" {self.sequence}",
+                hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
+            )
+        for wanted, offer in (
+            (Guarantee.AT_LEAST_ONCE == int(frame.guarantee), "delivery at least once is"),
+            (frame.retain, "retained values are"),
+            (frame.descriptors, "descriptors are"),
+        ):
+            if wanted:
+                raise LocalProtocolError(f"{offer} not offered by this broker")
 
 
 class Routes(dict[str, Route]):

@@ -89,6 +89,12 @@ class Backlog:
         if self.whole is not None:
             self.whole.bytes += by
 
+    def detach(self) -> None:
+        """The client is gone: what waits for it no longer counts with all the others."""
+        if self.whole is not None:
+            self.whole.bytes -= self.bytes
+            self.whole = None
+
 
 class Balance:
     """What a subscription has been granted and sent, cumulative since it began."""
