@@ -120,10 +120,9 @@ class Conversation:
             if beats.due(time.monotonic()):
                 self._publish(HEARTBEAT, self._heartbeat())
             wait = (beats.next_at or 0.0) - time.monotonic()
-            try:
-                self._answer(control.get(timeout=max(0.0, wait)))
-            except DeadlineExceeded:
-                continue
+            said = control.get(timeout=max(0.0, wait))
+            if said is not None:
+                self._answer(said)
 
     def _answer(self, said: Envelope) -> None:
         try:
@@ -149,7 +148,10 @@ class Conversation:
     def _wish(self, said: Envelope, wish: wishes.Wish) -> tuple[bool, str]:
         asker = said.publisher.name
         self._child.log.info("%s wishes: %s", asker, wish.verb)
-        return self._child.wish(wish.verb, self._child.name, wish.settings, asker)
+        try:
+            return self._child.wish(wish.verb, self._child.name, wish.settings, asker)
+        except DeadlineExceeded as error:
+            return False, str(error)
 
     def _validate(self, wish: wishes.Wish) -> tuple[bool, str]:
         try:
@@ -176,7 +178,7 @@ class Conversation:
         return state.capabilities if asked == "capabilities" else dict(state.counters)
 
     def _heartbeat(self) -> Heartbeat:
-        now, state = time.monotonic(), self._state()
+        state, now = self._state(), time.monotonic()
         return Heartbeat(
             child=self._child.name,
             pid=os.getpid(),

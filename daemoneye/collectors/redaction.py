@@ -33,10 +33,8 @@ _KEY_OWNERS = frozenset(
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 # Names begin only where no name goes on, so that a long text without any is read once, not squared.
-_ASSIGNMENT = re.compile(
-    r"(?<![\w.-])(?P<name>-*[A-Za-z_][\w.-]*)(?P<sign>[\"']?\s*[=:]\s*)"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s\"'&,;}]+)"
-)
+_ASSIGNMENT = re.compile(r"(?<![\w.-])(-*[A-Za-z_][\w.-]*)[\"']?\s*[=:]\s*")
+_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"'&,;}]+")
 _URL_SECRET = re.compile(r"(?P<head>(?<![\w+.-])[A-Za-z][\w+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)")
 _HEADER = re.compile(
     r"(?P<head>\b(?:(?:proxy-)?authorization|x-api-key|set-cookie|cookie)\s*:\s*)[^\"'\n]+", re.I
@@ -99,15 +97,14 @@ def _redact_value(value: object) -> object:
 
 def _redact_assignments(text: str) -> str:
     shown, position = [], 0
-    while found := _ASSIGNMENT.search(text, position):
-        start = found.start("value")
-        shown.append(text[position:start])
-        position = start
+    for named in _ASSIGNMENT.finditer(text):
         # What is no secret may have one inside: `https://host/?token=x`.
-        if is_secret_name(found["name"]):
-            quote = found["value"][0] if found["value"][0] in "\"'" else ""
-            shown.append(f"{quote}{MASK}{quote}")
-            position = found.end("value")
+        if named.end() < position or not is_secret_name(named[1]):
+            continue
+        if value := _VALUE.match(text, named.end()):
+            quote = value[0][0] if value[0][0] in "\"'" else ""
+            shown.append(f"{text[position : value.start()]}{quote}{MASK}{quote}")
+            position = value.end()
     return "".join((*shown, text[position:]))
 
 

@@ -1,8 +1,8 @@
 """A collector's process: lifeline, bus, loop, orderly end.  A shell.
 
-    lifeline's thread ──orders──▶ ┌───────┐
-    bus-listener ──────events───▶ │ inbox │ ──▶ main thread: setup, collections, listeners, teardown
-    stop-watch ────────stop─────▶ └───────┘           └──▶ events to the bus
+    lifeline's thread ──orders, the end──▶ ┌───────┐
+    bus-listener ───────────────events───▶ │ inbox │ ──▶ main thread: the collector's methods
+                                           └───────┘           └──▶ events to the bus
     bus-conversation: control topics, heartbeats; reads what the main thread is at
 
 Only the main thread calls a collector.  What failures lead to is decided in `conduct.py`, when
@@ -72,6 +72,7 @@ class Runner:
     def run(self) -> None:
         """Set up, collect until asked to end, tear down."""
         self._child.listen(self._inbox)
+        self._child.when_stopping(self._inbox.stop)
         self._child.before_beat(self._count)
         try:
             self._start_threads()
@@ -151,21 +152,16 @@ class Runner:
 
     def _start_threads(self) -> None:
         self._conversation.start()
-        threading.Thread(target=self._watch_stopping, name="stop-watch", daemon=True).start()
         if self._work.description.listeners:
             threading.Thread(target=self._listen, name="bus-listener", daemon=True).start()
-
-    def _watch_stopping(self) -> None:
-        self._child.stopping.wait()
-        self._inbox.stop()
 
     def _listen(self) -> None:
         filters = dict.fromkeys(str(each.filter) for each in self._work.description.listeners)
         while True:
             try:
                 events = self._child.bus.subscribe(*filters)
-                while self._inbox.put_event(events.get()):
-                    pass
+                while (event := events.get()) is not None and self._inbox.put_event(event):
+                    continue
             except BusClosed:
                 return
             except BusError as error:

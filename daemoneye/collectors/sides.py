@@ -48,8 +48,8 @@ class Orders(Protocol):
 class Subscription(Protocol):
     """What the bus delivers for one subscription."""
 
-    def get(self, timeout: float | None = None) -> Envelope:
-        """The next event.  Raises DeadlineExceeded, BusClosed or BusBroken."""
+    def get(self, timeout: float | None = None) -> Envelope | None:
+        """The next event; None when none came in time.  Raises BusClosed or AccessDenied."""
 
     def close(self) -> None:
         """End it."""
@@ -120,6 +120,9 @@ class ChildSide(Protocol):
     def listen(self, listener: Orders) -> None:
         """Hear the supervisor's orders."""
 
+    def when_stopping(self, callback: Callable[[], None]) -> None:
+        """Have this called when it is asked to end; it must not block."""
+
     def configured(self, request: int, error: str) -> None:
         """How new settings went; empty: they are in force."""
 
@@ -137,4 +140,7 @@ class ChildSide(Protocol):
         asked_by: str = "",
         timeout: float = 5.0,
     ) -> tuple[bool, str]:
-        """Hand a wish to the supervisor; whether it was done, and what it said."""
+        """Hand a wish to the supervisor; whether it was done, and what it said.
+
+        Raises DeadlineExceeded when it said nothing in time.
+        """
