@@ -16,7 +16,8 @@
     │   │   ├── LocalProtocolError    you asked for something the protocol cannot say
     │   │   └── RemoteProtocolError   the peer sent something it must not send
     │   ├── BusClosed             you closed this client; using it again is a bug of the caller
-    │   └── BusBroken             the connection was taken away: broker gone, refused, cut off
+    │   └── BusBroken             the connection was taken away: broker gone, cut off
+    │       └── Refused           … or never came to be: the broker did not let us in
     ├── SupervisionError
     │   ├── InvalidTransition     a bug: a child's state machine was asked for an impossible step
     │   ├── UnknownChild          no child of that name in the plan
@@ -118,6 +119,14 @@ class BusClosed(BusError):
 
 class BusBroken(BusError):
     """The connection was taken away, or never came to be.  You do not get it after `close()`."""
+
+
+class Refused(BusBroken):
+    """The broker did not let us in.  `.reason` is its word for why, as in `docs/wire.md`."""
+
+    def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class SupervisionError(DaemoneyeError):

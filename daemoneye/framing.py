@@ -29,19 +29,26 @@ def pack(frame: bytes) -> bytes:
 
 
 class FrameCutter:
-    """Cuts a byte stream into frames; never holds more than one frame of `limit` bytes and one read."""
+    """Cuts a byte stream into frames; holds at most one frame of `limit` bytes and one read."""
 
     __slots__ = ("_rest", "_wanted", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._rest: bytes | bytearray = b""
-        self._wanted = 0  # bytes that `_rest` needs before looking at it again makes sense
+        self._wanted = (
+            HEADER_BYTES  # bytes that `_rest` needs before looking at it again makes sense
+        )
 
     @property
     def pending_bytes(self) -> int:
         """How much of an unfinished frame is held."""
         return len(self._rest)
+
+    @property
+    def missing_bytes(self) -> int:
+        """How much more has to come before the unfinished frame, or its header, is whole."""
+        return self._wanted - len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take what one read brought; return the frames it completed, in order.

@@ -120,7 +120,7 @@ class RunDir:
         Raises NotRunning when there is none, ConfigError when it cannot be trusted.
         """
         for directory in {self.path: None, self.socket_dir: None}:
-            _check_private(directory)
+            check_private(directory)
 
     def make_operator_key(self) -> bytes:
         """A fresh key for the operator in its file, replacing the one of an earlier run."""
@@ -224,7 +224,11 @@ def _make_private(directory: Path) -> None:
             continue
 
 
-def _check_private(directory: Path) -> None:
+def check_private(directory: Path) -> None:
+    """Hold that a directory is ours alone and stays where it is.
+
+    Raises NotRunning when there is none, ConfigError when it cannot be trusted.
+    """
     try:
         found, parent = directory.lstat(), directory.parent.stat()
     except (FileNotFoundError, NotADirectoryError):

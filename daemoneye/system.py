@@ -12,6 +12,7 @@ platform it is.  Light on purpose: imported by commands that have to answer in m
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -105,3 +106,48 @@ def lock_nowait(fd: int) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+READABLE = select.POLLIN
+WRITABLE = select.POLLOUT
+
+
+class Poller:
+    """Waits for many descriptors at once: epoll where there is one, else poll.
+
+    Cost of a wait with epoll: that of the descriptors that are ready, not of all.
+    """
+
+    __slots__ = ("_poll", "_unit", "_watched")
+
+    def __init__(self) -> None:
+        if sys.platform == "linux":
+            self._poll: select.epoll | select.poll = select.epoll()
+            self._unit = 1.0
+        else:
+            self._poll = select.poll()
+            self._unit = 1000.0
+        self._watched: set[int] = set()
+
+    def watch(self, fd: int, what: int) -> None:
+        """From now on wait for `what` (READABLE, WRITABLE) of this descriptor, and for its end."""
+        if fd in self._watched:
+            self._poll.modify(fd, what)
+        else:
+            self._poll.register(fd, what)
+            self._watched.add(fd)
+
+    def forget(self, fd: int) -> None:
+        """No more of it; before it is closed, because its number may be another's afterwards."""
+        if fd in self._watched:
+            self._watched.discard(fd)
+            self._poll.unregister(fd)
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
+        """Descriptors and what is up with them; empty after `timeout` seconds."""
+        return self._poll.poll(None if timeout is None else timeout * self._unit)
+
+    def close(self) -> None:
+        """Let go of the kernel's table."""
+        if sys.platform == "linux" and isinstance(self._poll, select.epoll):
+            self._poll.close()

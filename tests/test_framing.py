@@ -71,6 +71,15 @@ def test_what_is_held_is_the_unfinished_frame() -> None:
     assert cutter.pending_bytes == HEADER_BYTES + len("unfinished") - 3
 
 
+def test_what_is_missing_is_the_header_and_then_the_frame() -> None:
+    cutter = FrameCutter(100)
+    missing = [cutter.missing_bytes]
+    for part in (b"\0\0\0", b"\5", b"12", b"345"):
+        cutter.feed(part)
+        missing.append(cutter.missing_bytes)
+    assert missing == [4, 1, 5, 3, 4]
+
+
 def test_a_large_frame_that_trickles_costs_its_length() -> None:
     """Quadratic gathering of this would copy 16 GiB."""
     cutter, stream = FrameCutter(1 << 20), pack(bytes(1 << 20))

@@ -1,0 +1,328 @@
+"""One client's connection to the bus, over any number of sockets.
+
+    reader ── bytes ──▶ link ──▶ runs for subscriptions, answers for requests, notices for the log
+    writer ◀── publishes, requests, credit
+
+When the socket is lost the keeper comes here for another: at once, then after 100 ms, doubling up
+to 5 s, each wait drawn between zero and that (so that a thousand clients do not return together),
+for ever.  What is subscribed to is subscribed to again; requests under way end with BusBroken,
+because nobody can say what became of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import threading
+from collections.abc import Callable
+
+from daemoneye.bus.dialler import Connected
+from daemoneye.bus.frames import Answer, BadBody, Credit, Goodbye, Notice, Query, Value
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.link import Interest, Link, Options
+from daemoneye.bus.reader import Inbox, Reader, Sorted
+from daemoneye.bus.subscription import Source, Subscription
+from daemoneye.bus.topics import TopicFilter
+from daemoneye.bus.writer import Writer
+from daemoneye.errors import (
+    AccessDenied,
+    BackPressure,
+    BusBroken,
+    BusClosed,
+    BusError,
+    DaemoneyeError,
+    DeadlineExceeded,
+    InvalidTopic,
+    NoResponder,
+    TooLarge,
+)
+
+log = logging.getLogger("daemoneye.bus")
+
+FIRST_BACKOFF = 0.1
+LAST_BACKOFF = 5.0
+REQUEST_TIMEOUT = 5.0
+"""How long an answer about the bus itself may take, in seconds."""
+CLOSE_TIMEOUT = 2.0
+
+_READ_BYTES = 64 << 10
+_ERRORS: dict[str, type[BusError]] = {
+    each.__name__: each
+    for each in (BackPressure, TooLarge, NoResponder, DeadlineExceeded, InvalidTopic)
+}
+
+
+class Connection:
+    """What a client and its subscriptions stand on."""
+
+    def __init__(self, dial: Callable[[], Connected]) -> None:
+        """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError."""
+        self._dial = dial
+        self.link: Link[Subscription] = Link()
+        self.writer = Writer(Limits())
+        self.reader = Reader(self._read, self._recover)
+        self._pending: dict[int, Inbox[Answer]] = {}
+        # Held while a wish becomes known and is told, so that a reconnect tells it exactly once.
+        self._wishing = threading.Lock()
+        self._closing = threading.Event()
+        self.notices = Notices()
+
+    def start(self, now: bool) -> None:
+        """Connect: now, raising what goes wrong, or in the background for as long as it takes."""
+        self.reader.start(self._establish() if now else None)
+
+    def close(self) -> None:
+        """Write what waits, say goodbye, and end every wait with BusClosed; within 2 s."""
+        self._closing.set()
+        self.writer.end(Goodbye(), CLOSE_TIMEOUT / 2)
+        self.reader.close(BusClosed("this client was closed"))
+        self.reader.join(CLOSE_TIMEOUT / 2)
+
+    def abandon(self, source: Source) -> None:
+        """After a fork: let go of the socket, which is the parent's, and touch no lock."""
+        for interest in self.link.interests.values():
+            interest.owner.source = source
+        self.reader.abandon()
+
+    # ---- requests -------------------------------------------------------------------------------
+
+    def ask(self, say: Callable[[int], None], timeout: float) -> Answer:
+        """Say something that carries a request number, and wait for the answer to it.
+
+        Raises what the answer says, DeadlineExceeded without one, BusBroken when the connection is
+        or gets lost.
+        """
+        request = self.link.number()
+        inbox: Inbox[Answer] = Inbox()
+        self._pending[request] = inbox
+        try:
+            say(request)
+            return self._answer(inbox, timeout)
+        finally:
+            self._pending.pop(request, None)
+
+    def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
+        """Ask the broker what it knows.  Raises as `ask`."""
+        return self.ask(
+            lambda request: self.writer.send(Query(what, who, action, topic, request)),
+            REQUEST_TIMEOUT,
+        )
+
+    def _answer(self, inbox: Inbox[Answer], timeout: float) -> Answer:
+        try:
+            answer = self.reader.get(inbox, timeout)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"no answer from the broker within {timeout:g} s",
+                hint="what was asked for may still have happened",
+            ) from None
+        if answer.error:
+            raise error_of(answer)
+        return answer
+
+    # ---- subscriptions --------------------------------------------------------------------------
+
+    def subscribe(
+        self, filters: tuple[str, ...], options: Options, timeout: float | None
+    ) -> Subscription:
+        """Listen to what matches one of these.
+
+        Without a connection it begins when there is one.  Raises InvalidTopic, AccessDenied and
+        what else the broker says.
+        """
+        for each in filters:
+            TopicFilter(each)
+        subscription = Subscription(self, timeout)
+        asked: list[Inbox[Answer]] = []
+        with self._wishing:
+            for each in filters:
+                interest = self.link.want(each, options, subscription)
+                subscription.interests.append(interest)
+                asked.append(Inbox())
+                self._pending[interest.number] = asked[-1]
+            told = self._tell_broker(subscription.interests)
+        try:
+            if told:
+                answers = [self._answer(each, REQUEST_TIMEOUT) for each in asked]
+                subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
+        except (BusBroken, DeadlineExceeded):
+            pass  # the wish stands: it is told again with the next connection
+        except BaseException:
+            self.end(subscription)
+            raise
+        finally:
+            for interest in subscription.interests:
+                self._pending.pop(interest.number, None)
+        return subscription
+
+    def _tell_broker(self, interests: list[Interest[Subscription]]) -> bool:
+        try:
+            for each in interests:
+                self.writer.send(each.subscribe(each.number))
+        except BusBroken:
+            return False
+        return True
+
+    def grant(self, credit: Credit) -> None:
+        """Tell the broker of it; without a connection the next one begins with the right credit."""
+        try:
+            self.writer.send(credit)
+        except BusBroken:
+            pass
+
+    def end(self, subscription: Subscription) -> None:
+        """Nobody listens to it any more."""
+        with self._wishing:
+            for each in subscription.interests:
+                if each.number in self.link.interests:
+                    unsubscribe = self.link.forget(each)
+                    try:
+                        self.writer.send(unsubscribe)
+                    except BusBroken:
+                        pass
+        subscription.inbox.items.clear()
+        self.reader.end_inbox(subscription.inbox, BusClosed(f"{subscription!r} was closed"))
+
+    # ---- for the reader -------------------------------------------------------------------------
+
+    def _read(self, sock: socket.socket) -> Sorted:
+        data = sock.recv(_READ_BYTES)
+        if not data:
+            raise EOFError("the broker hung up")
+        received = self.link.receive(data)
+        found: list[tuple[Inbox[object], object]] = [
+            (owner.inbox, run)  # type: ignore[misc]  # inboxes of different kinds in one list
+            for owner, run in received.deliveries
+        ]
+        if received.only_deliveries:
+            return found
+        if received.confirmed is not None:
+            self.writer.tally.confirmed = received.confirmed
+        for answer in received.answers:
+            inbox = self._pending.pop(answer.request, None)
+            if inbox is not None:
+                found.append((inbox, answer))  # type: ignore[arg-type]  # as above
+        for interest, words in received.ended:
+            self._taken_away(interest, words)
+        for notice in received.notices:
+            self.notices.take(notice)
+        for body in received.unreadable:
+            self.notices.take_unreadable(body)
+        for reply in received.replies:
+            self._reply(reply)
+        return found
+
+    def _reply(self, value: Value) -> None:
+        try:
+            self.writer.send(value)
+        except BusBroken:
+            pass  # the reader will find out by itself
+
+    def _taken_away(self, interest: Interest[Subscription], words: Answer | Notice) -> None:
+        """The broker does not serve it (any more): the subscription ends after what it has."""
+        for each in interest.owner.interests:
+            if each.number in self.link.interests:
+                unsubscribe = self.link.forget(each)
+                if each is not interest:
+                    self._reply(unsubscribe)
+        error = (
+            error_of(words)
+            if isinstance(words, Answer)
+            else AccessDenied(
+                f"the subscription to {interest.filter} was ended: {words.detail}", rule=words.rule
+            )
+        )
+        self.reader.end_inbox(interest.owner.inbox, error)
+
+    # ---- for the keeper -------------------------------------------------------------------------
+
+    def _recover(self, cause: BaseException | None) -> socket.socket:
+        self.writer.detach()
+        self._fail_pending(cause)
+        if cause is not None and not self._closing.is_set():
+            log.warning("the connection to the broker is lost (%s); connecting again", cause)
+        ceiling = FIRST_BACKOFF
+        while True:
+            if self._closing.is_set():
+                raise BusClosed("this client was closed")
+            try:
+                return self._establish()
+            except (DaemoneyeError, OSError) as error:
+                log.debug("no connection to the broker yet: %s", error)
+            self._closing.wait(random.uniform(0, ceiling))
+            ceiling = min(2 * ceiling, LAST_BACKOFF)
+
+    def _establish(self) -> socket.socket:
+        connected = self._dial()
+        sock = connected.sock
+        try:
+            # The leader waits inside `recv`; whoever writes says MSG_DONTWAIT.
+            sock.setblocking(True)
+            with self._wishing:
+                wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
+                self.writer.attach(sock, wishes, connected.max_frame_bytes)
+        except BaseException:
+            self.writer.detach()
+            sock.close()
+            raise
+        return sock
+
+    def _fail_pending(self, cause: BaseException | None) -> None:
+        for request in list(self._pending):
+            inbox = self._pending.pop(request, None)
+            if inbox is not None:
+                self.reader.end_inbox(
+                    inbox,
+                    BusBroken(
+                        f"the connection was lost before the answer came: {cause}",
+                        hint="what was asked for may or may not have happened",
+                    ),
+                )
+
+
+class Notices:
+    """What the broker told unasked, counted, and logged at most once for each topic and code."""
+
+    LOGGED = 256
+    """How many different ones are logged; all are counted."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._logged: set[tuple[str, str]] = set()
+
+    def take(self, notice: Notice) -> None:
+        """One notice has come."""
+        self._count(notice.code)
+        if self._is_new(notice.code, notice.topic):
+            rule = f" ({notice.rule})" if notice.rule else ""
+            level = logging.INFO if notice.code == "going-down" else logging.WARNING
+            log.log(level, "broker: %s %s: %s%s", notice.code, notice.topic, notice.detail, rule)
+
+    def take_unreadable(self, body: BadBody) -> None:
+        """A delivery could not be understood."""
+        self._count("unreadable")
+        if self._is_new("unreadable", body.topic):
+            log.warning(
+                "%d messages of %s on %s are unreadable: %s",
+                body.count,
+                body.publisher.name,
+                body.topic,
+                body.reason,
+            )
+
+    def _count(self, code: str) -> None:
+        self.counts[code] = self.counts.get(code, 0) + 1
+
+    def _is_new(self, code: str, topic: str) -> bool:
+        if (code, topic) in self._logged or len(self._logged) >= self.LOGGED:
+            return False
+        self._logged.add((code, topic))
+        return True
+
+
+def error_of(answer: Answer) -> BusError:
+    """The exception that an answer asks for."""
+    if answer.error == AccessDenied.__name__:
+        return AccessDenied(answer.detail, rule=answer.rule, hint=answer.hint)
+    return _ERRORS.get(answer.error, BusError)(answer.detail, hint=answer.hint)

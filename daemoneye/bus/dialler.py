@@ -1,0 +1,114 @@
+"""From an address and a key to a connection that both sides believe in.
+
+Blocking, with one deadline for all of it: this is done by a thread that has nothing else to do,
+the caller of `connect` or the keeper.  The steps are those of `handshake.Introduction`.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemoneye.bus.endpoint import dial
+from daemoneye.bus.frames import Hello, Proof, Refusal, Value, Welcome, control_value, encode, parse
+from daemoneye.bus.handshake import (
+    BAD_PROOF,
+    NONCE_BYTES,
+    UNKNOWN_IDENTITY,
+    WRONG_PROCESS,
+    WRONG_VERSION,
+    Claim,
+    Introduction,
+)
+from daemoneye.bus.limits import Limits
+from daemoneye.errors import BusBroken, Refused
+from daemoneye.framing import HEADER_BYTES, FrameCutter, pack
+
+_HINTS = {
+    UNKNOWN_IDENTITY: "a child may come before the broker knows of it; others need a key it knows",
+    BAD_PROOF: "the instance was probably restarted, which makes a new operator.key",
+    WRONG_PROCESS: "a child's key is good in that process only: give others a client of their own",
+    WRONG_VERSION: "use the same version of daemoneye on both sides",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection that is proven on both sides."""
+
+    sock: socket.socket
+    """Without blocking mode; nothing beyond the Welcome has been read from it."""
+    epoch: int
+    """Which life of the broker this is."""
+    role: str
+    """What we may act as."""
+    max_frame_bytes: int
+    """The largest frame the broker takes."""
+
+
+def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
+    """Connect to the broker at `path` and prove to be `claim`, within `timeout` seconds.
+
+    Raises Refused when the broker says no, other BusBroken when it is not there or does not answer,
+    RemoteProtocolError when what answers is no broker of ours, ConfigError when the place belongs
+    to another user.
+    """
+    deadline = time.monotonic() + timeout
+    sock = dial(path, timeout)
+    try:
+        introduction = Introduction(claim, os.urandom(NONCE_BYTES))
+        answer: Value = introduction.hello()
+        while isinstance(answer, Hello | Proof):
+            _write(sock, pack(encode(answer)))
+            answer = introduction.receive(_read(sock, deadline))
+        if isinstance(answer, Refusal):
+            raise Refused(
+                f"the broker at {path} refused {claim.identity!r}: {answer.detail}",
+                reason=answer.reason,
+                hint=_HINTS.get(answer.reason, ""),
+            )
+        assert isinstance(answer, Welcome)
+    except BaseException:
+        sock.close()
+        raise
+    return Connected(sock, introduction.epoch, answer.role, answer.max_frame_bytes)
+
+
+def _write(sock: socket.socket, data: bytes) -> None:
+    try:
+        sock.sendall(data)  # a few hundred bytes into an empty buffer
+    except OSError as error:
+        raise BusBroken(f"the broker hung up during the handshake: {error.strerror}") from error
+
+
+def _read(sock: socket.socket, deadline: float) -> Value:
+    """The next frame, and not a byte more."""
+    header = _read_exactly(sock, HEADER_BYTES, deadline)
+    cutter = FrameCutter(Limits().early_frame_bytes)
+    frames = cutter.feed(header)
+    while not frames:
+        frames = cutter.feed(_read_exactly(sock, cutter.missing_bytes, deadline))
+    return control_value(parse(frames[0]))
+
+
+def _read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    data = b""
+    while len(data) < size:
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise BusBroken("the broker did not answer in time", hint="it may be stopped or busy")
+        try:
+            more = sock.recv(size - len(data))
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            raise BusBroken(f"the broker hung up during the handshake: {error.strerror}") from error
+        if not more:
+            raise BusBroken("the broker hung up during the handshake")
+        data += more
+    return data

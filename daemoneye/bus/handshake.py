@@ -1,0 +1,362 @@
+"""Both sides of proving who one is.  Pure.
+
+    client                                     broker
+      Hello(version, identity, incarnation, nonce) →
+                         ← Challenge(nonce, epoch)         or Refusal, and the connection ends
+      Proof(mac labelled "client") →
+                         ← Welcome(mac labelled "broker", role, …)     or Refusal
+
+A key of 32 bytes belongs to one identity (and, for a child, to one incarnation of it) and never
+travels.  Each side proves that it has it by HMAC-SHA256 over everything that makes this exchange
+this one: a label for the direction, the role, identity, incarnation, both nonces, the broker's
+epoch.  Each part is preceded by its length, so no two transcripts are the same bytes.  Nonces are
+fresh on both sides, so a recorded exchange proves nothing later.  The client's proof has an empty
+role: it learns its role from the Welcome, whose proof covers it.
+
+Random bytes and the pid the kernel reports are arguments; so is time, in `Lobby`, which keeps the
+unproven connections few and short-lived.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from daemoneye.bus.frames import (
+    PROTOCOL_VERSION,
+    Challenge,
+    Hello,
+    Proof,
+    Refusal,
+    Value,
+    Welcome,
+)
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.orders import Credential
+from daemoneye.errors import RemoteProtocolError
+
+NONCE_BYTES = 32
+KEY_BYTES = 32
+
+UNKNOWN_IDENTITY = "unknown-identity"
+BAD_PROOF = "bad-proof"
+WRONG_PROCESS = "wrong-process"
+WRONG_VERSION = "wrong-version"
+OUT_OF_ORDER = "protocol"
+BUSY = "busy"
+TOO_LATE = "timeout"
+
+PASSING = frozenset({UNKNOWN_IDENTITY, BUSY, TOO_LATE})
+"""Refusals that may be over in a moment: a child may arrive before the word that it was born."""
+
+
+# ---- what both sides compute --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What makes one exchange different from every other."""
+
+    identity: str
+    """Whom the client says it is."""
+    incarnation: int
+    """Which life of it."""
+    client_nonce: bytes
+    """From the Hello."""
+    broker_nonce: bytes
+    """From the Challenge."""
+    epoch: int
+    """This life of the broker."""
+
+    def mac(self, key: bytes, label: str, role: str) -> bytes:
+        """What only somebody with the key can say, in one direction, about one role."""
+        parts = (
+            label.encode(),
+            role.encode(),
+            self.identity.encode(),
+            self.incarnation.to_bytes(8, "big"),
+            self.client_nonce,
+            self.broker_nonce,
+            self.epoch.to_bytes(8, "big"),
+        )
+        text = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(key, text, "sha256")
+
+    def client_proof(self, key: bytes) -> bytes:
+        """What the client sends."""
+        return self.mac(key, "client", "")
+
+    def broker_proof(self, key: bytes, role: str) -> bytes:
+        """What the broker sends, and binds the role with."""
+        return self.mac(key, "broker", role)
+
+
+# ---- the broker's side --------------------------------------------------------------------------
+
+
+class Keyring:
+    """The credentials of everybody who may come in just now."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, credentials: Iterable[Credential] = ()) -> None:
+        self._held: dict[tuple[str, int], Credential] = {}
+        for each in credentials:
+            self.admit(each)
+
+    def admit(self, credential: Credential) -> None:
+        """From now on this one may come; replaces what was known of the same incarnation."""
+        self._held[credential.identity, credential.incarnation] = credential
+
+    def withdraw(self, identity: str, incarnation: int) -> None:
+        """That incarnation is over; harmless when it was not known."""
+        self._held.pop((identity, incarnation), None)
+
+    def find(self, identity: str, incarnation: int) -> Credential | None:
+        """The credential for exactly this incarnation, else the one good for any."""
+        held = self._held
+        return held.get((identity, incarnation)) or held.get((identity, 0))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+class State(Enum):
+    """How far one side has come."""
+
+    HELLO = auto()
+    PROOF = auto()
+    PROVEN = auto()
+    REFUSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a broker brings into each handshake."""
+
+    epoch: int
+    """This life of the broker."""
+    limits: Limits
+    """What a client is told of them: frames and heartbeats."""
+
+
+class Reception:
+    """One connection on its way in, as the broker sees it."""
+
+    __slots__ = ("_nonce", "_terms", "_transcript", "credential", "incarnation", "pid", "state")
+
+    def __init__(self, terms: Terms, nonce: bytes, pid: int) -> None:
+        """`pid` is what the kernel says of the peer; 0 when it cannot tell."""
+        self._terms = terms
+        self._nonce = nonce
+        self.pid = pid
+        self.state = State.HELLO
+        self.credential: Credential | None = None
+        self.incarnation = 0
+        self._transcript: Transcript | None = None
+
+    def receive(self, value: Value, keyring: Keyring) -> Challenge | Welcome | Refusal:
+        """What to send for what came.  After a Refusal the connection has to be closed."""
+        if self.state is State.HELLO and isinstance(value, Hello):
+            return self._challenge(value, keyring)
+        if self.state is State.PROOF and isinstance(value, Proof):
+            return self._welcome(value)
+        return self._refuse(OUT_OF_ORDER, f"a {type(value).__name__} cannot come here")
+
+    def _challenge(self, hello: Hello, keyring: Keyring) -> Challenge | Refusal:
+        if hello.version != PROTOCOL_VERSION:
+            return self._refuse(WRONG_VERSION, f"this broker speaks version {PROTOCOL_VERSION}")
+        if len(hello.nonce) != NONCE_BYTES:
+            return self._refuse(OUT_OF_ORDER, f"a nonce has {NONCE_BYTES} bytes")
+        credential = keyring.find(hello.identity, hello.incarnation)
+        if credential is None:
+            detail = "no key is known for this identity and incarnation"
+            return self._refuse(UNKNOWN_IDENTITY, detail)
+        if credential.pid and self.pid and credential.pid != self.pid:
+            detail = f"process {self.pid} is not the one this key was given to"
+            return self._refuse(WRONG_PROCESS, detail)
+        self.credential, self.incarnation = credential, hello.incarnation
+        self._transcript = Transcript(
+            hello.identity, hello.incarnation, hello.nonce, self._nonce, self._terms.epoch
+        )
+        self.state = State.PROOF
+        return Challenge(self._nonce, self._terms.epoch)
+
+    def _welcome(self, proof: Proof) -> Welcome | Refusal:
+        assert self.credential is not None
+        assert self._transcript is not None
+        key, role = self.credential.key, self.credential.role
+        if not hmac.compare_digest(proof.mac, self._transcript.client_proof(key)):
+            return self._refuse(BAD_PROOF, "this is not the key of that identity")
+        self.state = State.PROVEN
+        limits = self._terms.limits
+        return Welcome(
+            self._transcript.broker_proof(key, role),
+            role,
+            limits.frame_bytes,
+            limits.heartbeat_interval,
+        )
+
+    def _refuse(self, reason: str, detail: str) -> Refusal:
+        self.state = State.REFUSED
+        return Refusal(reason, detail)
+
+
+# ---- the client's side --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who a client says it is, and what it can prove it with."""
+
+    identity: str
+    """A name the broker has a key for."""
+    incarnation: int
+    """Of a child: the number it was born with; of others: any, chosen at random."""
+    key: bytes
+    """32 bytes."""
+
+    def __repr__(self) -> str:
+        return f"Claim({self.identity!r}, {self.incarnation}, key=…)"
+
+
+class Introduction:
+    """One connection on its way in, as the client sees it."""
+
+    __slots__ = ("_claim", "_nonce", "_transcript", "state")
+
+    def __init__(self, claim: Claim, nonce: bytes) -> None:
+        self._claim = claim
+        self._nonce = nonce
+        self._transcript: Transcript | None = None
+        self.state = State.HELLO
+
+    @property
+    def epoch(self) -> int:
+        """Which life of the broker this is; 0 before its Challenge."""
+        return self._transcript.epoch if self._transcript else 0
+
+    def hello(self) -> Hello:
+        """What to send first."""
+        claim = self._claim
+        return Hello(PROTOCOL_VERSION, claim.identity, claim.incarnation, self._nonce)
+
+    def receive(self, value: Value) -> Proof | Welcome | Refusal:
+        """What to send for a Challenge; a Welcome or a Refusal as it came: it is over then.
+
+        Raises RemoteProtocolError for anything out of order, and for a broker that does not have
+        the key: whoever that is, it is not ours.
+        """
+        if isinstance(value, Refusal):
+            self.state = State.REFUSED
+            return value
+        if self.state is State.HELLO and isinstance(value, Challenge):
+            return self._prove(value)
+        if self.state is State.PROOF and isinstance(value, Welcome):
+            return self._judge(value)
+        raise RemoteProtocolError(f"a {type(value).__name__} cannot come in a handshake here")
+
+    def _prove(self, challenge: Challenge) -> Proof:
+        if len(challenge.nonce) != NONCE_BYTES:
+            raise RemoteProtocolError(f"the broker's nonce has {len(challenge.nonce)} bytes")
+        claim = self._claim
+        self._transcript = Transcript(
+            claim.identity, claim.incarnation, self._nonce, challenge.nonce, challenge.epoch
+        )
+        self.state = State.PROOF
+        return Proof(self._transcript.client_proof(claim.key))
+
+    def _judge(self, welcome: Welcome) -> Welcome:
+        assert self._transcript is not None
+        expected = self._transcript.broker_proof(self._claim.key, welcome.role)
+        if not hmac.compare_digest(welcome.mac, expected):
+            raise RemoteProtocolError(
+                "the broker could not prove that it knows our key",
+                hint="another program answers at this address",
+            )
+        self.state = State.PROVEN
+        return welcome
+
+
+# ---- connections without proof ------------------------------------------------------------------
+
+Key = TypeVar("Key")
+
+
+class Lobby(Generic[Key]):
+    """Who has connected and has not proved anything yet, with a deadline for each.
+
+    All have the same timeout, so the oldest is the next to expire and one dict in order of arrival
+    is enough.  Who has to go is found by a walk over at most as many as may wait, and only when
+    there are too many.
+    """
+
+    __slots__ = ("_of_process", "_waiting", "limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._waiting: dict[Key, tuple[int, float]] = {}
+        self._of_process: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, key: Key, pid: int, now: float) -> list[Key]:
+        """Somebody has connected; returns who has to go for it (already taken off the list).
+
+        A process with more than its share loses its oldest; when all places are taken the process
+        that holds most of them does.  A pid of 0 is nobody's and has no share.
+        """
+        self._waiting[key] = (pid, now + self.limits.authentication_timeout)
+        self._of_process[pid] = self._of_process.get(pid, 0) + 1
+        evicted = []
+        if pid and self._of_process[pid] > self.limits.unauthenticated_per_process:
+            evicted.append(self._oldest_of(pid))
+        elif len(self._waiting) > self.limits.unauthenticated_connections:
+            evicted.append(self._oldest_of(max(self._of_process, key=self._of_process.__getitem__)))
+        for each in evicted:
+            self.leave(each)
+        return evicted
+
+    def make_room(self) -> Key | None:
+        """Take off the oldest of the greediest process, when anybody waits at all."""
+        if not self._waiting:
+            return None
+        key = self._oldest_of(max(self._of_process, key=self._of_process.__getitem__))
+        self.leave(key)
+        return key
+
+    def leave(self, key: Key) -> None:
+        """It has proved itself, or is gone; harmless when it is not here."""
+        pid, _ = self._waiting.pop(key, (None, 0.0))
+        if pid is None:
+            return
+        self._of_process[pid] -= 1
+        if not self._of_process[pid]:
+            del self._of_process[pid]
+
+    def expire(self, now: float) -> list[Key]:
+        """Take off everybody whose time is over."""
+        late = []
+        for key, (_, deadline) in self._waiting.items():
+            if deadline > now:
+                break
+            late.append(key)
+        for key in late:
+            self.leave(key)
+        return late
+
+    def next_deadline(self) -> float | None:
+        """When to look again; None when nobody waits."""
+        for _, deadline in self._waiting.values():
+            return deadline
+        return None
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._waiting))
+
+    def _oldest_of(self, pid: int) -> Key:
+        return next(key for key, (owner, _) in self._waiting.items() if owner == pid)

@@ -1,0 +1,208 @@
+"""What a client publishes, on its way into frames.  Pure.
+
+Consecutive publishes that agree in everything but payload, time and sequence become one frame: the
+broker's work is for each frame, not for each message.  A publish that comes alone does not wait
+for company; `add` says when it is time to write.
+
+Sequences rise by one for each message on a topic, from 1.  They are the client's, not the
+connection's: a subscriber compares them across a restart of the broker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from daemoneye.bus.frames import Heading, encode_publish
+from daemoneye.bus.topics import check_topic
+from daemoneye.errors import TooLarge
+from daemoneye.framing import pack
+
+FRAME_TARGET_BYTES = 50 << 10
+"""Where a frame is full: above some 128 KiB each one needs fresh pages, and that costs most."""
+
+FRAME_TARGET_MESSAGES = 256
+"""The same in messages, so that one frame is only a part of a subscription's credit."""
+
+JOIN_WITHIN_NS = 20_000
+"""A publish later than this after the one before it is alone, and is written at once."""
+
+COURSES = 1024
+"""For how many combinations of topic, target and type what they share is kept ready."""
+
+SEQUENCES = 1 << 16
+"""For how many topics the last sequence is kept."""
+
+_MESSAGE_BYTES = 16  # of a body, beyond the payload: tags, lengths, the time
+_FRAME_BYTES = 64  # of a frame, beyond heading and body
+
+
+class Course:
+    """Where a publish goes: what its frame begins with, and the topic's next sequence."""
+
+    __slots__ = ("cell", "heading", "room")
+
+    def __init__(self, heading: Heading, cell: list[int]) -> None:
+        self.heading = heading
+        self.cell = cell
+        self.room = len(heading.prefix) + _FRAME_BYTES + _MESSAGE_BYTES
+
+
+class Courses:
+    """The courses a client uses, found in one look; forgets the oldest half when there are many."""
+
+    __slots__ = ("_cells", "_floor", "_found")
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], Course] = {}
+        self._cells: dict[str, list[int]] = {}
+        self._floor = 1
+
+    def find(self, topic: str, content_type: str, target: str) -> Course:
+        """The course for that.  Raises InvalidTopic and LocalProtocolError."""
+        course = self._found.get((topic, content_type, target))
+        if course is None:
+            course = self.make(Heading(topic, target, content_type))
+            if len(self._found) >= COURSES:
+                for key in list(self._found)[: COURSES // 2]:
+                    del self._found[key]
+            self._found[topic, content_type, target] = course
+        return course
+
+    def make(self, heading: Heading) -> Course:
+        """A course for one use.  Raises InvalidTopic."""
+        check_topic(heading.topic)
+        cell = self._cells.get(heading.topic)
+        if cell is None:
+            if len(self._cells) >= SEQUENCES:
+                self._forget_sequences()
+            cell = self._cells[heading.topic] = [self._floor]
+        return Course(heading, cell)
+
+    def _forget_sequences(self) -> None:
+        """Drop half, and begin above all of them from now on: what comes back still rises."""
+        for topic in list(self._cells)[: SEQUENCES // 2]:
+            self._floor = max(self._floor, self._cells.pop(topic)[0])
+        self._found.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A frame ready to be written."""
+
+    data: bytes
+    """With its header."""
+    messages: int
+    """How many it carries."""
+
+
+class Draft:
+    """The frame that is being filled."""
+
+    __slots__ = ("_course", "_last_at", "_payloads", "_size", "_times", "frame_limit")
+
+    def __init__(self, frame_limit: int) -> None:
+        self.frame_limit = frame_limit
+        self._course: Course | None = None
+        self._payloads: list[bytes] = []
+        self._times: list[int] = []
+        self._size = 0
+        self._last_at = 0
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def fits(self, course: Course) -> bool:
+        """Whether what goes this way may join what is here."""
+        return course is self._course or not self._payloads
+
+    def add(self, course: Course, payload: bytes, now_ns: int) -> bool:
+        """Put one message in; whether to seal and write now.  Only when it fits."""
+        self._course = course
+        self._payloads.append(payload)
+        self._times.append(now_ns)
+        self._size += len(payload) + _MESSAGE_BYTES
+        alone = now_ns - self._last_at > JOIN_WITHIN_NS
+        self._last_at = now_ns
+        return (
+            alone
+            or self._size >= FRAME_TARGET_BYTES
+            or len(self._payloads) >= FRAME_TARGET_MESSAGES
+        )
+
+    def seal(self) -> Sealed:
+        """What is here as one frame, with its sequences; the draft is empty afterwards."""
+        course, payloads, times = self._course, self._payloads, self._times
+        assert course is not None
+        self._payloads, self._times, self._size = [], [], 0
+        return seal(course, payloads, times)
+
+    @property
+    def began_at(self) -> int:
+        """When the first message came, in ns of Unix time.  Only when there is one."""
+        return self._times[0]
+
+    def check_size(self, course: Course, payload_bytes: int) -> None:
+        """Raises TooLarge when a payload of that size fits into no frame."""
+        if payload_bytes + course.room > self.frame_limit:
+            raise TooLarge(
+                f"a payload of {payload_bytes} bytes on {course.heading.topic} needs a frame of "
+                f"{payload_bytes + course.room}; the broker takes {self.frame_limit}",
+                hint="send it in parts, or put it in a file and send the name",
+            )
+
+
+def messages_in_a_frame(payload_bytes: int) -> int:
+    """How many payloads of at most that size make a full frame."""
+    return max(
+        1, min(FRAME_TARGET_MESSAGES, FRAME_TARGET_BYTES // (payload_bytes + _MESSAGE_BYTES))
+    )
+
+
+def seal(
+    course: Course, payloads: Sequence[bytes], times: Sequence[int], request: int = 0
+) -> Sealed:
+    """These messages as one frame, which takes their sequences."""
+    first = course.cell[0]
+    course.cell[0] = first + len(payloads)
+    frame = encode_publish(course.heading, payloads, times, first, request)
+    return Sealed(pack(frame), len(payloads))
+
+
+class OutageBox:
+    """What was published while there was no connection: bounded, the oldest goes first."""
+
+    __slots__ = ("_bytes", "_frames", "_max_bytes", "_max_messages", "_messages", "dropped")
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._frames: deque[Sealed] = deque()
+        self._messages = self._bytes = 0
+        self.dropped = 0
+        """Messages that had no room, in all."""
+
+    def __len__(self) -> int:
+        return self._messages
+
+    def put(self, sealed: Sealed) -> None:
+        """Keep it until there is a connection, at the cost of older ones if need be."""
+        self._frames.append(sealed)
+        self._messages += sealed.messages
+        self._bytes += len(sealed.data)
+        while self._messages > self._max_messages or self._bytes > self._max_bytes:
+            self.dropped += self.take().messages
+
+    def take(self) -> Sealed:
+        """The oldest.  Raises IndexError when there is none."""
+        sealed = self._frames.popleft()
+        self._messages -= sealed.messages
+        self._bytes -= len(sealed.data)
+        return sealed
+
+    def put_back(self, sealed: Sealed) -> None:
+        """It could not be written after all: the first to go next time."""
+        self._frames.appendleft(sealed)
+        self._messages += sealed.messages
+        self._bytes += len(sealed.data)

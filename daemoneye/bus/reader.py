@@ -1,0 +1,317 @@
+"""Whoever waits reads: one socket, any number of waiting threads, and no hand-over between them.
+
+    thread that waits ──▶ leader: reads the socket, sorts what it finds into the inboxes
+    others that wait  ──▶ followers: asleep, each on a lock of its own
+    keeper            ──▶ reads while nobody waits, and gets a new connection when one is lost
+
+A reader thread with a queue would put two wake-ups into every round trip; here the thread that
+wants the answer takes it from the kernel itself.
+
+The rule that everything hangs on: *whenever somebody is asleep, somebody leads, or a woken thread
+is on its way in, or the keeper has the lead because there is no connection*.  It is kept by one
+act: whoever leaves `get`, for whatever reason, wakes a successor when there is no leader.
+
+One case is an exception, for speed.  A leader that will be back in a moment would wake a successor
+for nothing on every message.  So while traffic flows the keeper looks every millisecond and vouches
+for a leader (`_vouched`); meanwhile nobody passes the lead on, and a leader that read only what was
+another's stands back and lets that one lead.  On the first quiet look the old rule is back.
+
+`_mutex` guards all of it.  It is never held over I/O, a wait, or anybody else's code.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from _thread import LockType, allocate_lock
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from daemoneye.errors import BusError
+
+Item = TypeVar("Item")
+
+LINGER = 0.05
+"""Seconds between two looks of the keeper while others read."""
+
+TICK = 0.001
+"""Seconds between two looks of the keeper while it vouches for a leader."""
+
+
+class Inbox(Generic[Item]):
+    """What one thread, or several, may wait for: a subscription's runs, or one answer."""
+
+    __slots__ = ("error", "items", "waiting")
+
+    def __init__(self) -> None:
+        self.items: deque[Item] = (
+            deque()
+        )  # the leader appends; anyone may `popleft`, which is atomic
+        self.waiting: dict[LockType, None] = {}  # of the followers asleep on it, oldest first
+        self.error: BaseException | None = None  # why nothing more will come
+
+
+Sorted = Sequence[tuple[Inbox[Any], Any]]
+"""What one read brought: inboxes of any kind, each with an item of its kind."""
+
+
+class Reader:
+    """The monitor around one client's connection.
+
+    `read` takes the socket, does one bulk read and returns what it brought; it raises OSError,
+    EOFError or a BusError when the connection is of no use any more.  `recover` gets a new
+    connection, however long that takes, and raises BusError only when there is never to be one.
+    Both are called without the mutex.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[socket.socket], Sorted],
+        recover: Callable[[BaseException | None], socket.socket],
+    ) -> None:
+        self._read = read
+        self._recover = recover
+        self._mutex = threading.Lock()
+        self._asleep: dict[LockType, Inbox[Any]] = {}
+        self._sock: socket.socket | None = None
+        self._state = _State()
+        self._keeper = threading.Thread(target=self._keep, name="bus-keeper", daemon=True)
+
+    # ---- for those who wait ---------------------------------------------------------------------
+
+    def get(self, inbox: Inbox[Item], timeout: float | None = None) -> Item:
+        """The next item; waits for it, reading for everybody meanwhile if nobody else does.
+
+        Raises TimeoutError after `timeout` seconds, and what ended the inbox or this reader.
+        """
+        try:
+            return inbox.items.popleft()
+        except IndexError:
+            pass
+        deadline = None if timeout is None else time.monotonic() + timeout
+        state = self._state
+        self._mutex.acquire()
+        stand_back = False
+        try:
+            while not inbox.items:
+                if error := inbox.error or state.ended:
+                    raise error
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError
+                if state.leading or self._sock is None or stand_back:
+                    stand_back = False
+                    self._sleep(inbox, left)
+                else:
+                    self._lead(self._sock, left)
+                    stand_back = state.vouched and state.woken > 0
+            return inbox.items.popleft()
+        finally:
+            if not state.vouched:
+                self._pass_on()
+            self._mutex.release()
+
+    def end_inbox(self, inbox: Inbox[Any], error: BaseException) -> None:
+        """Nothing more will come to it: after what is in it, `error` is raised."""
+        with self._mutex:
+            inbox.error = inbox.error or error
+            for lock in list(inbox.waiting):
+                self._wake(lock)
+
+    # ---- the connection -------------------------------------------------------------------------
+
+    def start(self, sock: socket.socket | None) -> None:
+        """Begin with this connection, or by recovering one when there is none yet."""
+        self._sock = sock
+        self._keeper.start()
+
+    def close(self, error: BusError) -> None:
+        """Let everybody who waits, and will ever wait, have `error`; the socket is shut down."""
+        with self._mutex:
+            self._end(error)
+            if self._sock is not None:
+                _shut(self._sock)
+
+    def join(self, timeout: float) -> None:
+        """Wait until the keeper is gone, and with it the socket."""
+        if self._keeper.is_alive() and self._keeper is not threading.current_thread():
+            self._keeper.join(timeout)
+
+    def abandon(self) -> None:
+        """In a forked process, where no thread but ours exists: close our copy of the socket."""
+        if self._sock is not None:
+            self._sock.close()
+
+    # ---- inside; all of these have the mutex ----------------------------------------------------
+
+    def _pass_on(self) -> None:
+        if not self._state.leading and self._sock is not None and self._asleep:
+            self._wake(next(iter(self._asleep)))
+
+    def _wake(self, lock: LockType) -> None:
+        # Taken out of both tables here, so it is released exactly once.
+        del self._asleep.pop(lock).waiting[lock]
+        self._state.woken += 1
+        lock.release()
+
+    def _sleep(self, inbox: Inbox[Any], left: float | None) -> None:
+        lock = allocate_lock()
+        lock.acquire()
+        self._asleep[lock] = inbox
+        inbox.waiting[lock] = None
+        self._mutex.release()
+        try:
+            lock.acquire(True, -1 if left is None else min(left, threading.TIMEOUT_MAX))
+        finally:
+            self._mutex.acquire()
+            if self._asleep.pop(lock, None) is not None:
+                del inbox.waiting[lock]
+
+    def _lead(self, sock: socket.socket, left: float | None) -> None:
+        """Read once, waiting at most `left` seconds for something to read, and sort it."""
+        state = self._state
+        state.leading = True
+        state.woken = 0
+        found: Sorted = ()
+        broken: BaseException | None = None
+        self._mutex.release()
+        try:
+            if left is None or _readable(sock, left):
+                try:
+                    found = self._read(sock)
+                except (OSError, EOFError, BusError) as error:
+                    broken = error
+                except BaseException as error:
+                    # A Ctrl-C between reading and sorting: what was read is gone, so the
+                    # connection is given up and the gap is told like any other.
+                    broken = error
+                    raise
+        finally:
+            self._mutex.acquire()
+            state.leading = False
+            state.turns += 1
+            for inbox, item in found:
+                inbox.items.append(item)
+                if inbox.waiting:
+                    self._wake(next(iter(inbox.waiting)))
+            if broken is not None and self._sock is sock:
+                self._lose(sock, broken)
+
+    def _lose(self, sock: socket.socket, cause: BaseException) -> None:
+        state = self._state
+        self._sock = None
+        state.lost.append((sock, cause))
+        _shut(sock)  # the keeper wakes up by this
+
+    def _end(self, error: BusError) -> None:
+        self._state.ended = self._state.ended or error
+        for lock in list(self._asleep):
+            self._wake(lock)
+
+    # ---- the keeper -----------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        state = self._state
+        while state.ended is None:
+            sock = self._sock
+            if sock is None:
+                self._reconnect()
+            else:
+                self._watch(sock)
+        with self._mutex:
+            state.vouched = False
+            sock, self._sock = self._sock, None
+        while state.leading:
+            time.sleep(TICK)
+        if sock is not None:
+            sock.close()
+        self._close_lost()
+
+    def _reconnect(self) -> None:
+        """Get a new connection.  Nobody leads meanwhile: who waits sleeps until it is there."""
+        cause = self._close_lost()
+        try:
+            sock = self._recover(cause)
+        except BusError as error:
+            with self._mutex:
+                self._end(error)
+            return
+        with self._mutex:
+            self._sock = sock
+            if self._state.ended is not None:
+                _shut(sock)
+            self._pass_on()
+
+    def _close_lost(self) -> BaseException | None:
+        """Close what was lost, when no leader is inside it; returns why the last one was."""
+        state = self._state
+        while state.leading:
+            time.sleep(TICK)
+        cause: BaseException | None = None
+        while state.lost:
+            sock, cause = state.lost.pop()
+            sock.close()
+        return cause
+
+    def _watch(self, sock: socket.socket) -> None:
+        """Read when nobody does, until this connection is lost."""
+        state = self._state
+        idle = select.poll()
+        idle.register(sock, select.POLLIN)
+        seen = -1
+        while self._sock is sock and state.ended is None:
+            idle.poll()  # holds nothing, so it costs at most one wake-up each LINGER
+            with self._mutex:
+                alone = not state.leading and state.turns == seen
+                if alone and self._sock is sock:
+                    self._lead(sock, 0)
+                    self._pass_on()
+                busy = not alone and state.turns != seen and bool(self._asleep)
+                seen = state.turns
+                state.vouched = busy
+            if busy:
+                self._vouch(seen)
+            elif not alone and self._sock is sock:
+                time.sleep(LINGER)
+
+    def _vouch(self, seen: int) -> None:
+        """Stand in for a leader that may be away for a moment, until traffic pauses."""
+        state = self._state
+        while True:
+            time.sleep(TICK)
+            with self._mutex:
+                if state.turns == seen or self._sock is None or state.ended is not None:
+                    state.vouched = False
+                    self._pass_on()
+                    return
+                seen = state.turns
+
+
+class _State:
+    """What the monitor knows besides who sleeps."""
+
+    __slots__ = ("ended", "leading", "lost", "turns", "vouched", "woken")
+
+    def __init__(self) -> None:
+        self.leading = False  # somebody is reading
+        self.vouched = False  # the keeper sees to it that somebody leads again within a TICK
+        self.turns = 0  # reads so far
+        self.woken = 0  # sleepers woken since the last turn began
+        self.ended: BusError | None = None  # why nobody will read again
+        self.lost: list[tuple[socket.socket, BaseException]] = []  # for the keeper to close
+
+
+def _readable(sock: socket.socket, timeout: float) -> bool:
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(timeout * 1000))
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)  # whoever is inside recv gets an end of file
+    except OSError:
+        pass

@@ -1,0 +1,288 @@
+"""One way out: everything a client sends passes here, whatever thread it comes from.
+
+A publish is put into the draft of a frame; the draft is written when it is full, when something
+else has to go, or at once when publishes come one by one.  What is left of a burst is written by
+the flusher within about two milliseconds (a thread that computes on without a pause can hold it
+back for some ten, because it holds the interpreter; `flush` ends that).
+
+Without a connection frames wait in the outage box, and go first when there is one again.  A frame
+that was cut off in the middle goes again as a whole: the broker has thrown its half away.
+
+`_lock` is held over a write.  That may take as long as the kernel's buffer is full, which is short,
+because a broker never leaves a publisher's socket unread; past the write timeout the connection is
+given up.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from daemoneye.bus.frames import Heading, Value, encode
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.outgoing import Courses, Draft, OutageBox, Sealed, messages_in_a_frame, seal
+from daemoneye.errors import BusBroken
+from daemoneye.framing import pack
+
+FLUSH_INTERVAL = 0.001
+"""How long the flusher leaves the tail of a burst in the draft, in seconds."""
+
+_now_ns = time.time_ns
+
+
+class Writer:
+    """What a client has to say, on its way to the socket."""
+
+    __slots__ = ("_box", "_courses", "_draft", "_flusher", "_lock", "_sock", "patience", "tally")
+
+    def __init__(self, limits: Limits) -> None:
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._draft = Draft(limits.frame_bytes)
+        self._courses = Courses()
+        self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
+        self._flusher = _Flusher(self._flush_tail)
+        self.tally = Tally()
+        self.patience = limits.write_timeout
+        """How long one write may wait for the broker to read anything, in seconds."""
+
+    # ---- publishing -----------------------------------------------------------------------------
+
+    def publish(self, topic: str, payload: bytes, content_type: str, target: str) -> None:
+        """Join it to what was published before, or write it at once.
+
+        Raises InvalidTopic, LocalProtocolError, TooLarge, and what `end` was given.
+        """
+        with self._lock:
+            draft = self._draft
+            course = self._courses.find(topic, content_type, target)
+            draft.check_size(course, len(payload))
+            if not draft.fits(course):
+                self._write(draft.seal())
+            if draft.add(course, payload, _now_ns()):
+                self._write(draft.seal())
+            elif self._flusher.asleep:
+                self._flusher.wake()
+
+    def publish_heading(self, heading: Heading, payload: bytes, request: int = 0) -> None:
+        """Write a publish that shares its frame with no other.
+
+        With a `request` somebody waits for the answer, so without a connection it is refused
+        instead of kept.  Raises as `publish`, and BusBroken.
+        """
+        with self._lock:
+            course = self._courses.make(heading)
+            self._draft.check_size(course, len(payload))
+            self._write_draft()
+            if request and self._sock is None:
+                raise _no_connection()
+            self._write(seal(course, [payload], [_now_ns()], request))
+
+    def publish_many(
+        self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
+    ) -> None:
+        """Publish these in order, and write them.  Raises as `publish`, before any is published."""
+        with self._lock:
+            course = self._courses.find(topic, content_type, target)
+            longest = max(map(len, payloads), default=0)
+            self._draft.check_size(course, longest)
+            self._write_draft()
+            step, now = messages_in_a_frame(longest), _now_ns()
+            for start in range(0, len(payloads), step):
+                part = payloads[start : start + step]
+                self._write(seal(course, part, [now] * len(part)))
+
+    def flush(self) -> None:
+        """Write what waits for company."""
+        with self._lock:
+            self._write_draft()
+
+    # ---- everything else ------------------------------------------------------------------------
+
+    def send(self, value: Value) -> None:
+        """Write one of the client's own frames.  Raises BusBroken when there is no connection."""
+        frame = pack(encode(value))
+        with self._lock:
+            if self._sock is None or not self._write_bytes(frame):
+                raise _no_connection()
+
+    @property
+    def connected(self) -> bool:
+        """Whether what is said now goes to a broker."""
+        return self._sock is not None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for a connection."""
+        return len(self._box)
+
+    @property
+    def dropped(self) -> int:
+        """Messages that found no room while there was no connection, in all."""
+        return self._box.dropped
+
+    # ---- the connection -------------------------------------------------------------------------
+
+    def attach(self, sock: socket.socket, first: Sequence[Value], frame_limit: int) -> None:
+        """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
+        with self._lock:
+            self._draft.frame_limit = frame_limit
+            self._sock = sock
+            for value in first:
+                if not self._write_bytes(pack(encode(value))):
+                    raise _no_connection()
+            while len(self._box):
+                sealed = self._box.take()
+                if not self._write_bytes(sealed.data):
+                    self._box.put_back(sealed)
+                    raise _no_connection()
+                self.tally.sent += sealed.messages
+
+    def detach(self) -> None:
+        """The connection is of no use any more."""
+        with self._lock:
+            self._sock = None
+            self.tally.close()
+
+    def end(self, last: Value, timeout: float) -> None:
+        """Write what waits and then `last`, as far as that goes in time; nothing after it."""
+        deadline = time.monotonic() + timeout
+        self._flusher.stop(timeout / 2)
+        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return  # somebody is stuck in a write: the socket's end will free them
+        try:
+            self.patience = max(0.0, deadline - time.monotonic())
+            if self._sock is not None:
+                self._write_draft()
+            if self._sock is not None:
+                self._write_bytes(pack(encode(last)))
+            self._sock = None
+        finally:
+            self._lock.release()
+
+    # ---- inside; all of these have the lock -----------------------------------------------------
+
+    def _write_draft(self) -> None:
+        if len(self._draft):
+            self._write(self._draft.seal())
+
+    def _write(self, sealed: Sealed) -> None:
+        if self._sock is not None and self._write_bytes(sealed.data):
+            self.tally.sent += sealed.messages
+        else:
+            self._box.put(sealed)
+
+    def _write_bytes(self, data: bytes) -> bool:
+        """Whether the kernel has taken all of it."""
+        sock = self._sock
+        assert sock is not None
+        try:
+            sent = sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return self._give_up(sock)
+        return sent == len(data) or self._write_rest(sock, data, sent)
+
+    def _write_rest(self, sock: socket.socket, data: bytes, sent: int) -> bool:
+        room = select.poll()
+        room.register(sock, select.POLLOUT)
+        rest = memoryview(data)[sent:]
+        while rest:
+            try:
+                if not room.poll(self.patience * 1000):
+                    return self._give_up(sock)
+                rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                return self._give_up(sock)
+        return True
+
+    def _give_up(self, sock: socket.socket) -> bool:
+        """Leave the rest to the reader, which finds the socket at its end."""
+        self._sock = None
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        return False
+
+    def _flush_tail(self) -> bool:
+        """For the flusher: write a draft that has waited long enough; whether to look again."""
+        with self._lock:
+            if not len(self._draft):
+                self._flusher.asleep = True
+                return False
+            if _now_ns() - self._draft.began_at >= FLUSH_INTERVAL * 1e9:
+                self._write_draft()
+            return True
+
+
+class Tally:
+    """Messages written to a connection, and how many of them the broker said it has taken."""
+
+    __slots__ = ("confirmed", "published", "sent", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.published = 0
+        """In all, over earlier connections."""
+        self.unconfirmed = 0
+        """Of those: written, and not confirmed when the connection was lost."""
+        self.sent = 0
+        """On this connection."""
+        self.confirmed = 0
+        """Of these."""
+
+    def close(self) -> None:
+        """The connection is lost."""
+        self.published += self.sent
+        self.unconfirmed += max(0, self.sent - self.confirmed)
+        self.sent = self.confirmed = 0
+
+
+class _Flusher:
+    """A thread that writes the tail of a burst; it is there from the first burst on."""
+
+    __slots__ = ("_ended", "_flush_tail", "_go", "_thread", "asleep")
+
+    def __init__(self, flush_tail: Callable[[], bool]) -> None:
+        self._flush_tail = flush_tail
+        self._go = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self.asleep = True
+
+    def wake(self) -> None:
+        """A burst has begun; called while it is asleep, with the writer's lock."""
+        self.asleep = False
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="bus-flusher", daemon=True)
+            self._thread.start()
+        self._go.release()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread, and wait for that."""
+        self._ended.set()
+        self._go.release()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            self._go.acquire()
+            while not self._ended.wait(FLUSH_INTERVAL):
+                if not self._flush_tail():
+                    break
+            if self._ended.is_set():
+                return
+
+
+def _no_connection() -> BusBroken:
+    return BusBroken(
+        "there is no connection to the broker just now",
+        hint="the client goes on trying; `publish` waits for it, requests do not",
+    )
