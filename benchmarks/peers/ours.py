@@ -1,4 +1,4 @@
-"""daemoneye: a supervised broker in a process of its own, clients with all features on."""
+"""daemoneye: the broker in a process of its own, clients with all features on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 from benchmarks.peers import Peer
 from benchmarks.processes import running
-from daemoneye import BusClient, Supervisor
-
-READY_WITHIN = 10.0
+from daemoneye.bus.access import AccessList
+from daemoneye.bus.broker import Broker, Mailbox
+from daemoneye.bus.client import OPERATOR, BusClient
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.orders import Admit, Credential
+from daemoneye.rundir import RunDir
 
 
 class OurClient:
@@ -56,11 +60,24 @@ connect = OurClient
 
 
 def serve(directory: str) -> None:
-    """A supervisor with no children but its broker, until stdin is closed."""
-    with Supervisor([], run_dir=directory) as supervisor:
-        supervisor.wait_ready(timeout=READY_WITHIN)
-        print("ready", flush=True)
-        sys.stdin.read()
+    """The broker that children get, without a supervisor beside it, until stdin is closed."""
+    run_dir = RunDir.find(directory)
+    run_dir.make()
+    mailbox = Mailbox()
+    mailbox.put(Admit(Credential(OPERATOR, "agent", run_dir.make_operator_key())))
+    broker = Broker(run_dir.bus_path, Limits(), AccessList(), mailbox)
+    Thread(target=stop_at_the_end_of_stdin, args=[mailbox], daemon=True).start()
+    broker.turn(broker.wait())
+    print("ready", flush=True)
+    while not broker.finished:
+        broker.turn(broker.wait())
+    broker.close()
+
+
+def stop_at_the_end_of_stdin(mailbox: Mailbox) -> None:
+    """Begin to end when whoever started us closes our stdin."""
+    sys.stdin.read()
+    mailbox.ask_to_stop()
 
 
 @contextmanager
