@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import inf
+from typing import Any
 
 from daemoneye.errors import ConfigError
 
@@ -67,25 +69,19 @@ class Limits:
 
     def __post_init__(self) -> None:
         problems = [
-            f"limits.{name}: expected a number above zero, got {value!r}"
-            for name in Limits.names()
-            if not (value := getattr(self, name)) > 0
+            f"limits.{each.name}: expected {_EXPECTED[type(each.default)]}, got {value!r}"
+            for each in fields(self)
+            if not _is_good(value := getattr(self, each.name), type(each.default))
         ]
         if problems:
             raise ConfigError("the limits of the bus cannot be used", problems=problems)
-
-    @staticmethod
-    def names() -> tuple[str, ...]:
-        """The names a plan may use."""
-        return tuple(each.name for each in fields(Limits))
 
     @classmethod
     def of(cls, numbers: Mapping[str, float]) -> Limits:
         """These numbers, and the defaults for what is not named.
 
-        Raises ConfigError with every unknown name and every number that is not above zero.
+        Raises ConfigError with every unknown name, or every number that makes no sense.
         """
-        defaults = cls()
         known = cls.names()
         unknown = [
             f"limits.{name}: there is no such limit" for name in numbers if name not in known
@@ -96,5 +92,23 @@ class Limits:
                 problems=unknown,
                 hint=f"known are {', '.join(known)}",
             )
-        whole = {name for name in known if isinstance(getattr(defaults, name), int)}
-        return cls(**{n: int(v) if n in whole else float(v) for n, v in numbers.items()})  # type: ignore[arg-type]  # names were checked against the fields
+        counts = {each.name for each in fields(cls) if isinstance(each.default, int)}
+        exact: dict[str, Any] = {
+            name: int(number) if name in counts and number == number // 1 else number
+            for name, number in numbers.items()
+        }
+        return cls(**exact)
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """The names a plan may use."""
+        return tuple(each.name for each in fields(Limits))
+
+
+_EXPECTED = {int: "a whole number above zero", float: "a number of seconds above zero"}
+
+
+def _is_good(value: object, wanted: type) -> bool:
+    if wanted is int:
+        return isinstance(value, int) and value > 0
+    return isinstance(value, (int, float)) and 0 < value < inf

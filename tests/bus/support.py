@@ -1,0 +1,97 @@
+"""A broker's rules with clients in memory: what goes in and comes out, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.frames import (
+    Answer,
+    BadBody,
+    Envelope,
+    Heading,
+    Notice,
+    StreamMark,
+    Subscribe,
+    Value,
+    decode,
+    encode,
+    encode_publish,
+)
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.router import Router
+from daemoneye.bus.session import Session
+from daemoneye.framing import FrameCutter
+
+NOW = 1_700_000_000_000_000_000
+EPOCH = 7
+
+Heard = Value | Envelope | BadBody
+
+
+@dataclass
+class Client:
+    """A client that says frames at once and reads when the test says so."""
+
+    router: Router
+    session: Session
+    cutter: FrameCutter = field(default_factory=lambda: FrameCutter(4 << 20))
+    sequences: dict[str, int] = field(default_factory=dict)
+
+    def say(self, *values: Value) -> None:
+        self.router.receive(self.session, [encode(value) for value in values], NOW)
+
+    def frame(self, topic: str, *payloads: bytes, request: int = 0, **heading: object) -> bytes:
+        """The next frame of these payloads, numbered as a client does."""
+        sequence = self.sequences.get(topic, 0) + 1
+        self.sequences[topic] = sequence + len(payloads) - 1
+        stated = replace(Heading(topic), **heading)  # type: ignore[arg-type]  # fields by name
+        return encode_publish(stated, payloads, [NOW] * len(payloads), sequence, request)
+
+    def publish(self, topic: str, *payloads: bytes, request: int = 0, **heading: object) -> None:
+        raw = self.frame(topic, *payloads, request=request, **heading)
+        self.router.receive(self.session, [raw], NOW)
+
+    def subscribe(self, filter_text: str, number: int = 1, **options: object) -> Answer:
+        """Subscribe and return the answer, the last thing that is heard."""
+        self.say(Subscribe(number, filter_text, request=number, **options))  # type: ignore[arg-type]  # fields by name
+        answer = self.read()[-1]
+        assert isinstance(answer, Answer)
+        return answer
+
+    def read(self, now_ns: int = NOW, at_once: int = 1 << 16) -> list[Heard]:
+        """Everything that may be read now; envelopes one by one."""
+        heard: list[Heard] = []
+        while buffers := self.session.take(at_once, now_ns):
+            data = b"".join(buffers)
+            self.session.written(len(data))
+            for raw in self.cutter.feed(data):
+                found = decode(raw)
+                heard += found if isinstance(found, list) else [found]
+        return heard
+
+    def events(self, now_ns: int = NOW) -> list[bytes]:
+        """The payloads of what may be read now."""
+        return [each.payload for each in self.read(now_ns) if isinstance(each, Envelope)]
+
+    def notices(self) -> list[Notice]:
+        return [each for each in self.read() if isinstance(each, Notice)]
+
+    def marks(self, now_ns: int = NOW) -> list[StreamMark]:
+        return [each for each in self.read(now_ns) if isinstance(each, StreamMark)]
+
+
+class Bus:
+    """A router with the access list and the limits a test needs."""
+
+    def __init__(self, *rules: AccessRule, **limits: float) -> None:
+        self.router = Router(Limits.of(limits), AccessList(rules), EPOCH)
+
+    def client(
+        self, name: str, role: str = "agent", kind: str = "", incarnation: int = 1
+    ) -> Client:
+        identity = Identity(name, role, kind, incarnation, pid=4242)
+        return Client(self.router, self.router.open(identity, Declared(), NOW))
+
+    def procmond(self) -> Client:
+        return self.client("procmond", "collector", "process")

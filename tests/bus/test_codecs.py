@@ -1,0 +1,125 @@
+"""Every kind of frame: golden bytes and back, and numbers that do not fit."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemoneye.bus.codecs import CODEC_OF_KIND, CODECS
+from daemoneye.bus.frames import decode, encode
+from daemoneye.bus.kinds import (
+    Answer,
+    Challenge,
+    ClientRow,
+    Confirm,
+    Credit,
+    Goodbye,
+    Hello,
+    Notice,
+    Overflow,
+    Ping,
+    Pong,
+    Proof,
+    Query,
+    Refusal,
+    StreamMark,
+    Subscribe,
+    SubscriptionRow,
+    Unsubscribe,
+    Value,
+    Welcome,
+)
+from daemoneye.bus.proto import frames_pb2 as pb
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError
+
+GOLDEN: list[tuple[Value, str]] = [
+    (Hello(1, "procmond", 3, b"n"), "080122110801120870726f636d6f6e64180322016e"),
+    (Challenge(b"n", 7), "080222050a016e1007"),
+    (Proof(b"m"), "080322030a016d"),
+    (Welcome(b"m", "agent", 1 << 20, 5.0), "080422110a016d12056167656e7418808040208827"),
+    (Refusal("busy", "x"), "080522090a0462757379120178"),
+    (Subscribe(1, "a.#", Overflow.LATEST, 2, 3, 4, 5, "g", 6),
+     "080b1203612e23220f0801100318022003280430053a01677806"),
+    (Unsubscribe(1, 2), "080c220208017802"),
+    (Credit(1, 2, 3), "080d2206080110021803"),
+    (Query("access", "me", "publish", "a.b", 2),
+     "080e2214080312026d651a077075626c6973682203612e627802"),
+    (Goodbye(), "080f"),
+    (Answer(2, "NoResponder", "d", "h", "r", 3, ("a.#",)),
+     "0814221d0a0b4e6f526573706f6e6465721201641a016822017228033203612e237802"),
+    (StreamMark((1, 300), {"overflow": 2}), "081522130a0301ac02120c0a086f766572666c6f771002"),
+    (Notice("denied", "a.b", "d", "r", 4), "081622150a0664656e6965641203612e621a01642201722804"),
+    (Confirm(1024), "08172203088008"),
+    (Ping(), "081e"),
+    (Pong(9), "081f7809"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "golden"), GOLDEN, ids=lambda x: type(x).__name__)
+def test_a_value_has_these_bytes_and_comes_back(value: Value, golden: str) -> None:
+    raw = bytes.fromhex(golden)
+    assert encode(value).hex() == raw.hex()
+    assert decode(raw) == value
+
+
+def test_every_kind_of_frame_has_a_codec_but_publishes() -> None:
+    kinds = {number for name, number in pb.Kind.items() if name != "KIND_UNSPECIFIED"}
+    assert set(CODEC_OF_KIND) == kinds - {pb.KIND_PUBLISH}
+    assert {type(value) for value, _ in GOLDEN} == set(CODECS)
+
+
+WORDS = st.text(max_size=8).filter(lambda text: text.isprintable())
+NUMBERS = st.integers(0, 2**64 - 1)
+SMALL = st.integers(0, 2**32 - 1)
+ROWS = st.builds(
+    ClientRow, WORDS, WORDS, SMALL, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, SMALL
+)
+SUBSCRIPTION_ROWS = st.builds(
+    SubscriptionRow, WORDS, NUMBERS, WORDS, WORDS, NUMBERS, NUMBERS, NUMBERS
+)
+
+
+@given(
+    st.builds(
+        Answer, NUMBERS, WORDS, WORDS, WORDS, WORDS, SMALL,
+        st.lists(WORDS, max_size=3).map(tuple),
+        st.lists(ROWS, max_size=3).map(tuple),
+        st.lists(SUBSCRIPTION_ROWS, max_size=3).map(tuple),
+    )
+)  # fmt: skip
+def test_an_answer_comes_back(answer: Answer) -> None:
+    assert decode(encode(answer)) == answer
+
+
+@given(
+    st.builds(StreamMark, st.lists(NUMBERS).map(tuple), st.dictionaries(WORDS, NUMBERS))
+    | st.builds(
+        Subscribe, NUMBERS, WORDS, st.sampled_from(Overflow), SMALL, NUMBERS, NUMBERS, NUMBERS,
+        WORDS, NUMBERS,
+    )
+    | st.builds(Notice, WORDS, WORDS, WORDS, WORDS, NUMBERS)
+)  # fmt: skip
+def test_values_come_back(value: Value) -> None:
+    assert decode(encode(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value", [Credit(1, -1, 0), Subscribe(1, "a", max_messages=2**32), Confirm(2**64)]
+)
+def test_a_number_out_of_range_is_a_local_error(value: Value) -> None:
+    with pytest.raises(LocalProtocolError, match="cannot be said"):
+        encode(value)
+
+
+def test_an_unknown_overflow_policy_is_told() -> None:
+    body = pb.SubscribeOptions(subscription=1, overflow=77)  # type: ignore[arg-type]  # unknown on purpose
+    raw = pb.Frame(kind=pb.KIND_SUBSCRIBE, topic="a", body=body.SerializeToString())
+    with pytest.raises(RemoteProtocolError, match="77"):
+        decode(raw.SerializeToString())
+
+
+def test_an_unknown_query_is_told() -> None:
+    raw = pb.Frame(kind=pb.KIND_QUERY, body=pb.Query().SerializeToString())
+    with pytest.raises(RemoteProtocolError, match="unknown thing"):
+        decode(raw.SerializeToString())
