@@ -78,7 +78,7 @@ class Tally:
     events_total: int = 0
     """Events handed to the bus."""
     undelivered_total: int = 0
-    """Events the bus did not take: it was closed, or they waited too long."""
+    """Events the bus client did not take, not even to keep them until there is a broker."""
     heard_total: int = 0
     """Events that listeners were called with."""
 

@@ -117,7 +117,8 @@ class Conversation:
     def _converse(self, control: Subscription) -> None:
         beats = Schedule({HEARTBEAT: HEARTBEAT_INTERVAL}, time.monotonic())
         while not self._closing.is_set():
-            if beats.due(time.monotonic()):
+            # A sign of life that waits for a broker would be a lie by the time it arrives.
+            if beats.due(time.monotonic()) and self._child.bus.connected:
                 self._publish(HEARTBEAT, self._heartbeat())
             wait = (beats.next_at or 0.0) - time.monotonic()
             said = control.get(timeout=max(0.0, wait))

@@ -11,6 +11,7 @@ something is due in `schedule.py`.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from daemoneye.collectors.schedule import Schedule
 from daemoneye.collectors.sides import ChildSide
 from daemoneye.collectors.wishes import settings_of
 from daemoneye.collectors.work import Work
-from daemoneye.errors import BusClosed, BusError, CollectorError, ConfigError
+from daemoneye.errors import AccessDenied, BusClosed, BusError, CollectorError, ConfigError
 
 _RETRY_INTERVAL = 1.0
 
@@ -164,6 +165,9 @@ class Runner:
                     continue
             except BusClosed:
                 return
+            except AccessDenied as error:
+                self._child.log.error("listening on the bus is not allowed: %s", error)
+                return
             except BusError as error:
                 self._child.log.warning("listening on the bus ended: %s", error)
                 if self._child.stopping.wait(_RETRY_INTERVAL):
@@ -172,8 +176,14 @@ class Runner:
                 return
 
     def _count(self) -> None:
+        """Put what was counted into the next beat; on the lifeline's thread."""
         for name, value in self._work.tally.figures().items():
             self._child.count(name, value)
+        with contextlib.suppress(BusClosed):
+            bus = self._child.bus.counters()
+            self._child.count("events_waiting", bus.waiting)
+            self._child.count("events_dropped_total", bus.dropped)
+            self._child.count("events_denied_total", bus.denied)
 
     def _state(self) -> State:
         description, doing = self._work.description, self._work.doing

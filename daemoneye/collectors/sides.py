@@ -55,8 +55,31 @@ class Subscription(Protocol):
         """End it."""
 
 
+class Counters(Protocol):
+    """What a bus client has counted."""
+
+    @property
+    def waiting(self) -> int:
+        """Events that wait for a broker."""
+
+    @property
+    def dropped(self) -> int:
+        """Events that waited in vain: there were too many."""
+
+    @property
+    def denied(self) -> int:
+        """Events that an access rule refused."""
+
+
 class Bus(Protocol):
     """The part of a bus client that a runner uses."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a broker at the other end."""
+
+    def counters(self) -> Counters:
+        """What it has counted so far.  Raises BusClosed."""
 
     def publish(
         self,
@@ -68,8 +91,8 @@ class Bus(Protocol):
     ) -> None:
         """Send and count; a missing broker is waited for within bounds."""
 
-    def flush(self, timeout: float = ...) -> None:
-        """Have everything written that was published."""
+    def flush(self) -> None:
+        """Write what was published up to now."""
 
     def subscribe(self, *filters: str) -> Subscription:
         """Hear what matches."""

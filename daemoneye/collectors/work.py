@@ -15,15 +15,10 @@ from daemoneye.collectors.conduct import Tally
 from daemoneye.collectors.sides import ChildSide
 from daemoneye.errors import (
     AccessDenied,
-    BackPressure,
     BusBroken,
     BusClosed,
     CollectorError,
-    DeadlineExceeded,
 )
-
-FLUSH_TIMEOUT = 1.0
-"""How long the end of a collection waits for the kernel to have taken its events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +89,13 @@ class Work:
                 event.topic, event.payload, target=event.target, correlation=event.correlation
             )
             self.tally.events_total += 1
-        except (BusBroken, BusClosed, BackPressure):
+        except (BusBroken, BusClosed):
             self.tally.undelivered_total += 1
 
     def _flush(self) -> None:
         try:
-            self._child.bus.flush(FLUSH_TIMEOUT)
-        except (BusBroken, BusClosed, DeadlineExceeded):
+            self._child.bus.flush()
+        except (BusBroken, BusClosed):
             return  # the client keeps and counts what waits
 
 

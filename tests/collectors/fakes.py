@@ -68,6 +68,15 @@ class FakeSubscription:
         self.arrived.put(None)
 
 
+@dataclass(frozen=True)
+class FakeCounters:
+    """What a client counts."""
+
+    waiting: int = 0
+    dropped: int = 0
+    denied: int = 0
+
+
 class FakeBus:
     """Takes what is published, unless it is broken."""
 
@@ -76,6 +85,7 @@ class FakeBus:
         self.subscriptions: list[FakeSubscription] = []
         self.is_broken = False
         self.flushes = 0
+        self.dropped = 0
 
     def publish(
         self,
@@ -90,7 +100,16 @@ class FakeBus:
         encode_payload(payload)
         self.published.append(Published(topic, payload, target, correlation))
 
-    def flush(self, timeout: float = 1.0) -> None:
+    @property
+    def connected(self) -> bool:
+        """Whether it takes what is published."""
+        return not self.is_broken
+
+    def counters(self) -> FakeCounters:
+        """What a real one would count."""
+        return FakeCounters(dropped=self.dropped)
+
+    def flush(self) -> None:
         """Count the wish."""
         self._check()
         self.flushes += 1

@@ -268,6 +268,9 @@ def test_a_missing_bus_stops_no_collection(start: Start) -> None:
         return running.child.counters["undelivered_total"] >= 3
 
     wait_for(undelivered, "undelivered events")
+    running.child.bus.dropped = 5
+    running.child.beat()
+    assert running.child.counters["events_dropped_total"] == 5
     running.child.bus.is_broken = False
     before = len(running.child.bus.on(TICK))
     running.child.bus.wait_for(TICK, before + 1)
