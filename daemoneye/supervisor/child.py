@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from itertools import count
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -298,11 +299,12 @@ def _take_signals(runtime: Runtime) -> None:
     """Handlers first, then let through what was blocked since birth.
 
     SIGTERM asks like a drain does, by a byte to the runtime thread: setting an event from a handler
-    can deadlock with the thread it interrupted.  Once asked, by either, SIGTERM ends the process.
+    can deadlock with the thread it interrupted.  A second one, or one behind a drain, ends.
     """
+    calls = count()
 
     def asked_to_end(number: int, frame: object) -> None:
-        if runtime.stopping.is_set():
+        if next(calls) or runtime.is_drained:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         runtime.ask_to_end()

@@ -44,8 +44,8 @@ ORPHAN_GRACE_SECONDS = 1.5
 _DUMP_DEPTH = 50
 _UNHEARD_LIMIT = 1024
 _COUNTERS_LIMIT = 256
-_STOP = b"s"
-_LOOK = b"l"
+_STOP = bytes([signal.SIGTERM])  # what the interpreter itself writes into a wake-up descriptor
+_LOOK = b"\0"
 
 ForProgram = Pause | Configure | Tell
 
@@ -223,6 +223,7 @@ class Runtime:
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name="daemoneye-runtime", daemon=True)
         self._orphaned = threading.Event()
+        self._drained = threading.Event()
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
 
@@ -231,8 +232,18 @@ class Runtime:
         """Whether the supervisor is gone, so that nobody hears what is said."""
         return self._orphaned.is_set()
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether the supervisor asked to end on the lifeline; what comes next is SIGTERM."""
+        return self._drained.is_set()
+
     def start(self) -> None:
-        """Start beating."""
+        """Start beating; from now on a SIGTERM is noticed whatever the main thread waits for.
+
+        The kernel may hand it to any thread, of a process that was stopped above all; then the main
+        thread sleeps on, and only the interpreter's own wake-up byte tells.
+        """
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._thread.start()
 
     def say(self, report: Report) -> None:
@@ -274,6 +285,7 @@ class Runtime:
     # -- on the runtime thread --
 
     def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # the main thread's, if it can
         try:
             self._serve()
         except BaseException:  # a bug of ours: without this thread the process is a hang, so end it
@@ -311,6 +323,7 @@ class Runtime:
     def _obey(self, order: Order) -> None:
         match order:
             case Drain():
+                self._drained.set()
                 self.stopping.set()
             case Dump(request):
                 self.say(Dumped(request, stacks_of_all_threads()))
