@@ -74,9 +74,9 @@ _ORDER: Mapping[type[Observation], int] = {
     TimeSkipped: 0,
     SpawnFailed: 2,
     Ended: 2,
-    GroupEmptied: 2,
-    Commanded: 3,
-    ShutdownAsked: 3,
+    GroupEmptied: 3,
+    Commanded: 4,
+    ShutdownAsked: 4,
 }
 """What is looked at before what; messages, which are not listed, are 1."""
 
@@ -91,8 +91,8 @@ class Run:
     """The rules' own time at the last turn."""
     skipped: float
     """How far the supervisor's clock is ahead of it."""
-    first_success_deadline: float
-    """Until when each essential child has to have been ready once; matters while booting."""
+    first_success_deadline: float | None
+    """Until when each essential child has to have been ready once; None when that was judged."""
     inspect_at: float
     """When all processes are looked at from outside again."""
     shutdown: stopping.Shutdown | None = None
@@ -157,7 +157,7 @@ class Supervision:
             if slot.lifecycle.deadline is not None:
                 times.append(slot.lifecycle.deadline)
             times += [one.deadline for one in slot.requests if one.deadline is not None]
-        if run.phase is Phase.BOOTING:
+        if run.phase is Phase.BOOTING and run.first_success_deadline is not None:
             times.append(run.first_success_deadline)
         if run.shutdown is not None:
             times.append(run.shutdown.next_deadline())
@@ -286,7 +286,10 @@ class Supervision:
             and slot.history.first_ready_at is None
             and slot.state is not State.EXITED
         ]
-        if missing and run.first_success_deadline <= turn.now:
+        due = run.first_success_deadline is not None and run.first_success_deadline <= turn.now
+        if due:
+            run.first_success_deadline = None
+        if missing and due:
             crash = missing[0].history.crash
             why = f"{crash.cause} {crash.exception}".strip() if crash else "it is not ready"
             timeout = self._plan.first_success_timeout
