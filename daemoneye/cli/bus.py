@@ -1,0 +1,157 @@
+"""`bus …`: subscribe, publish, and look at who is there and who may what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+
+from daemoneye.bus.kinds import ClientRow, SubscriptionRow
+from daemoneye.cli import options as shared
+from daemoneye.cli.exits import Exit
+from daemoneye.cli.payloads import payload_from
+from daemoneye.cli.screen import Column, Screen, harmless, table
+from daemoneye.cli.streams import connected, print_events
+
+SCHEMA_VERSION = 1
+_LARGEST_INPUT_BYTES = 1 << 20
+
+
+def add_arguments(parser: ArgumentParser, command: str) -> None:
+    """Its commands, each with its arguments."""
+    commands = parser.add_subparsers(dest="bus_command", metavar="COMMAND", required=True)
+
+    def command_parser(name: str, text: str) -> ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        shared.add_everywhere(made, below=True)
+        shared.add_json(made)
+        return made
+
+    sub = command_parser("sub", "print what arrives, until Ctrl-C")
+    sub.add_argument("filters", metavar="FILTER", nargs="+", help="topics to subscribe to")
+    shared.add_limits_of_a_stream(sub)
+    pub = command_parser("pub", "publish one message and say how many got it")
+    pub.add_argument("topic", metavar="TOPIC")
+    pub.add_argument(
+        "payload",
+        metavar="PAYLOAD",
+        nargs="?",
+        default="",
+        help="text, a JSON object, or - to read it",
+    )
+    pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
+    command_parser("clients", "who is connected")
+    command_parser("subs", "who is subscribed to what")
+    acl = command_parser("acl", "why somebody may or may not")
+    acl.add_argument("acl_command", metavar="explain", choices=("explain",))
+    acl.add_argument("who", metavar="WHO", help="a client's name, or role:NAME")
+    acl.add_argument("action", metavar="ACTION", choices=("publish", "subscribe"))
+    acl.add_argument("topic", metavar="TOPIC", help="a topic, or with subscribe a filter")
+
+
+def run(options: Namespace) -> int:
+    """Do one of them."""
+    return _COMMANDS[options.bus_command](options)
+
+
+def _sub(options: Namespace) -> int:
+    return print_events(options, options.filters, options.for_)
+
+
+def _pub(options: Namespace) -> int:
+    text = options.payload
+    if text == "-":
+        text = sys.stdin.read(_LARGEST_INPUT_BYTES)
+    payload = payload_from(options.topic, text)
+    with connected(options) as bus:
+        receipt = bus.publish_confirmed(options.topic, payload, target=options.target)
+    if options.json:
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "topic": options.topic,
+            "status": str(receipt.status),
+            "subscribers": receipt.subscribers,
+        }
+        Screen.out().say(json.dumps(document))
+    elif receipt.subscribers:
+        who = "1 client" if receipt.subscribers == 1 else f"{receipt.subscribers} clients"
+        Screen.out().say(f"{options.topic}: {who} got it")
+    else:
+        Screen.out().say(f"{options.topic}: accepted, and nobody is subscribed")
+    return Exit.OK
+
+
+def _clients(options: Namespace) -> int:
+    with connected(options) as bus:
+        rows = bus.clients()
+    documents = [{**asdict(row), "connected_at": _moment(row.connected_at)} for row in rows]
+    return _print_rows(options, "clients", ClientRow, documents)
+
+
+def _subscriptions(options: Namespace) -> int:
+    with connected(options) as bus:
+        rows = bus.subscriptions()
+    return _print_rows(options, "subscriptions", SubscriptionRow, [asdict(row) for row in rows])
+
+
+def _moment(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds")
+
+
+def _print_rows(
+    options: Namespace, what: str, row_type: type, rows: Sequence[dict[str, object]]
+) -> int:
+    screen = Screen.out()
+    if options.json:
+        screen.say(json.dumps({"schema_version": SCHEMA_VERSION, what: list(rows)}))
+        return Exit.OK
+    names = [each.name for each in fields(row_type)]
+    for line in table(_columns(names, rows), screen.width):
+        screen.say(line)
+    return Exit.OK
+
+
+def _columns(names: Sequence[str], rows: Iterable[dict[str, object]]) -> list[Column]:
+    listed = list(rows)
+    return [
+        Column(
+            name.upper().replace("_", " "),
+            [harmless(row[name]) for row in listed],
+            right=all(isinstance(row[name], int) for row in listed),
+            keep=len(names) - position,
+        )
+        for position, name in enumerate(names)
+    ]
+
+
+def _acl(options: Namespace) -> int:
+    """The words of the running broker, which are those of the errors it sends."""
+    with connected(options) as bus:
+        answer = bus.explain(options.action, options.topic, who=options.who)
+    if options.json:
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "who": options.who,
+            "action": options.action,
+            "topic": options.topic,
+            "decision": answer.detail,
+            "rule": answer.rule,
+            "narrowed": list(answer.narrowed),
+            "hint": answer.hint or None,
+        }
+        Screen.out().say(json.dumps(document))
+    else:
+        Screen.out().say(harmless(answer.detail))
+    return Exit.OK
+
+
+_COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "sub": _sub,
+    "pub": _pub,
+    "clients": _clients,
+    "subs": _subscriptions,
+    "acl": _acl,
+}

@@ -1,0 +1,159 @@
+"""`daemoneye`: finds the command, loads its module, turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from daemoneye.cli import options as shared
+from daemoneye.cli.exits import Exit, exit_of
+from daemoneye.cli.screen import Screen, harmless
+from daemoneye.config.problems import nearest
+from daemoneye.errors import ConfigError, DaemoneyeError
+
+COMMANDS = {
+    "run": ("daemoneye.cli.run", "start the supervisor, the bus and the collectors"),
+    "status": ("daemoneye.cli.status", "what runs, and how it is"),
+    "health": ("daemoneye.cli.status", "healthy or not, for scripts"),
+    "explain": ("daemoneye.cli.status", "why a child is as it is"),
+    "start": ("daemoneye.cli.orders", "start a child"),
+    "stop": ("daemoneye.cli.orders", "stop a child"),
+    "restart": ("daemoneye.cli.orders", "stop a child and start it again"),
+    "pause": ("daemoneye.cli.orders", "let a collector rest without ending it"),
+    "resume": ("daemoneye.cli.orders", "let it go on"),
+    "events": ("daemoneye.cli.events", "watch what happens, one line for each event"),
+    "bus": ("daemoneye.cli.bus", "subscribe, publish, and look at the bus"),
+    "validate": ("daemoneye.cli.validate", "check a configuration file"),
+    "version": ("daemoneye.cli.version", "say which version this is"),
+}
+"""Each command with its module and its line of help.
+
+A module has `add_arguments(parser, command)` and `run(options) -> int`.
+"""
+
+_TAKE_A_VALUE = ("--run-dir", "--instance")
+_BROKEN_PIPE = 128 + 13
+
+
+class _Parser(ArgumentParser):
+    """Argument errors in the form of all our errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how to learn what is right, and end with the code for usage."""
+        _complain(f"{message[:1].lower()}{message[1:]}", hint=f"{self.prog} --help")
+        raise SystemExit(Exit.USAGE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.USAGE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has seen enough.  Python would complain once more while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except (DaemoneyeError, OSError) as error:
+        return _explain(error, debug=debug)
+    except Exception as error:  # a bug: the operator still deserves words instead of a traceback
+        code = _explain(error, debug=debug)
+        _note("this is a bug in daemoneye or in code it was given; --debug shows where")
+        return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    before, command, after = _split(arguments)
+    if not command:
+        parser = _top_parser()
+        if not parser.parse_args(before).version:
+            parser.print_help(sys.stderr)
+            return Exit.USAGE
+        command, before = "version", []
+    if command not in COMMANDS:
+        near = nearest(command, COMMANDS)
+        _complain(
+            f"there is no command {command!r}",
+            hint=f"did you mean `daemoneye {near}`?" if near else "daemoneye --help lists them",
+        )
+        return Exit.USAGE
+    return _run(command, [*before, *after])
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], str, list[str]]:
+    """What stands before the command, the command, and what stands behind it."""
+    position = 0
+    while position < len(arguments) and arguments[position].startswith("-"):
+        position += 2 if arguments[position] in _TAKE_A_VALUE else 1
+    command = arguments[position] if position < len(arguments) else ""
+    return list(arguments[:position]), command, list(arguments[position + 1 :])
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    module_name, summary = COMMANDS[command]
+    module = import_module(module_name)
+    parser = _Parser(prog=f"daemoneye {command}", description=summary, allow_abbrev=False)
+    module.add_arguments(parser, command)
+    shared.add_everywhere(parser)
+    options = parser.parse_args(arguments)
+    options.command = command
+    code: int = module.run(options)
+    return code
+
+
+def _top_parser() -> ArgumentParser:
+    width = max(len(name) for name in COMMANDS)
+    listing = "\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    parser = _Parser(
+        prog="daemoneye",
+        description="Supervises processes on this machine and connects them by an event bus.",
+        usage="daemoneye COMMAND [options]",
+        epilog=f"commands:\n{listing}\n\n`daemoneye COMMAND --help` says more.",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    shared.add_everywhere(parser)
+    parser.add_argument("--version", action="store_true", help="say which version this is")
+    return parser
+
+
+def _explain(error: BaseException, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    hint = error.hint if isinstance(error, DaemoneyeError) else ""
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    message = str(error.args[0]) if isinstance(error, DaemoneyeError) and error.args else ""
+    _complain(message or _words_of(error), problems=problems, hint=hint)
+    return exit_of(error)
+
+
+def _words_of(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _complain(message: str, *, problems: Sequence[str] = (), hint: str = "") -> None:
+    screen = Screen.err()
+    screen.say(f"{screen.paint('daemoneye:', 'bad')} {harmless(message)}")
+    for problem in problems:
+        screen.say(f"  {harmless(problem)}")
+    if hint:
+        _note(hint)
+
+
+def _note(text: str) -> None:
+    screen = Screen.err()
+    screen.say(f"  → {harmless(text)}")

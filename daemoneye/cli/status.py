@@ -1,0 +1,214 @@
+"""`status`, `health`, `explain`: what runs, how it is, and why."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from daemoneye.cli import options as shared
+from daemoneye.cli.control import ControlClient, Document
+from daemoneye.cli.exits import Exit
+from daemoneye.cli.screen import Column, Screen, harmless, table, wrapped
+from daemoneye.config.problems import nearest
+from daemoneye.errors import UnknownChild
+from daemoneye.units import format_duration, format_size
+
+_WATCH_INTERVAL = 1.0
+_CLEAR = "\x1b[H\x1b[2J"
+_STYLES = {
+    "RUNNING": "good",
+    "EXITED": "good",
+    "PENDING": "faint",
+    "STARTING": "warning",
+    "STOPPED": "faint",
+    "PAUSED": "warning",
+    "healthy": "good",
+    "starting": "warning",
+    "degraded": "warning",
+}
+"""What is not here is bad."""
+
+_CALM = {"RUNNING", "EXITED"}
+"""States that need no explanation."""
+
+
+def add_arguments(parser: ArgumentParser, command: str) -> None:
+    """Their arguments."""
+    if command == "explain":
+        parser.add_argument("name", metavar="NAME", help="a child, as `status` lists it")
+    if command == "status":
+        parser.add_argument("name", metavar="NAME", nargs="?", help="only this child")
+        parser.add_argument("--watch", action="store_true", help="again each second, until Ctrl-C")
+    shared.add_json(parser)
+
+
+def run(options: Namespace) -> int:
+    """Ask the supervisor and print its answer."""
+    client = ControlClient(shared.run_dir_of(options))
+    if options.command == "explain":
+        return _explain(client, options)
+    if options.command == "health":
+        return _health(client, options)
+    return _status(client, options)
+
+
+def _status(client: ControlClient, options: Namespace) -> int:
+    screen = Screen.out()
+    while True:
+        document = client.ask("status")
+        if options.name:
+            document["children"] = [_row_of(document, options.name)]
+        if options.json:
+            screen.say(json.dumps(document))
+        else:
+            top = _CLEAR if options.watch and screen.colour else ""
+            screen.say(top + "\n".join(status_lines(document, screen, now=time.time())))
+        if not options.watch:
+            return Exit.OK
+        time.sleep(_WATCH_INTERVAL)
+
+
+def _row_of(document: Document, name: str) -> Document:
+    rows = {row["name"]: row for row in document["children"]}
+    if name not in rows:
+        near = nearest(name, rows)
+        hint = f"did you mean {near!r}?" if near else f"children: {', '.join(rows)}"
+        raise UnknownChild(f"no child is named {name!r}", hint=hint)
+    row: Document = rows[name]
+    return row
+
+
+def status_lines(document: Document, screen: Screen, *, now: float) -> Iterator[str]:
+    """The picture of `status`: a sentence, a table that fits, reasons for all that is not well."""
+    yield from _first_lines(document, screen)
+    children: list[Document] = document["children"]
+    lines = table(_columns(children), screen.width)
+    yield screen.paint(lines[0], "faint")
+    for row, line in zip(children, lines[1:], strict=True):
+        yield line.replace(
+            row["state"], screen.paint(row["state"], _STYLES.get(row["state"], "bad")), 1
+        )
+    restless = [row for row in children if row["state"] not in _CALM or row.get("reason")]
+    for row in restless:
+        yield from wrapped(_sentence(row, now), screen.width, "  ", "    ")
+    if restless:
+        yield f"→ daemoneye explain {harmless(restless[0]['name'])}"
+
+
+def _first_lines(document: Document, screen: Screen) -> Iterator[str]:
+    supervisor = document["supervisor"]
+    children = document["children"]
+    running = sum(row["state"] == "RUNNING" for row in children)
+    overall = document["overall"]
+    words = f"{document['instance']} is {overall}: {running} of {len(children)} running"
+    uptime = format_duration(supervisor["uptime_seconds"])
+    line = f"{words}, up {uptime}, pid {supervisor['pid']}"
+    painted = screen.paint(overall, _STYLES.get(overall, "bad"))
+    for each in wrapped(harmless(line), screen.width, rest="  "):
+        yield each.replace(f" {overall}:", f" {painted}:", 1)
+
+
+def _columns(children: Iterable[Document]) -> list[Column]:
+    rows = list(children)
+
+    def column(
+        title: str, key: str, show: Callable[[Any], str], *, keep: int, right: bool = True
+    ) -> Column:
+        cells = ["-" if row.get(key) is None else harmless(show(row[key])) for row in rows]
+        return Column(title, cells, right=right, keep=keep)
+
+    return [
+        column("NAME", "name", str, keep=9, right=False),
+        column("STATE", "state", str, keep=8, right=False),
+        column("PID", "pid", str, keep=7),
+        column("UPTIME", "uptime_seconds", format_duration, keep=6),
+        column("RESTARTS", "restarts", str, keep=5),
+        column("CPU", "cpu_percent", lambda percent: f"{percent:.1f} %", keep=3),
+        column("MEMORY", "rss_bytes", format_size, keep=4),
+        column(
+            "HEARTBEAT", "heartbeat_age_seconds", lambda age: f"{format_duration(age)} ago", keep=2
+        ),
+    ]
+
+
+def _sentence(row: Document, now: float) -> str:
+    text = f"{row['name']} is {row['state']}"
+    if row.get("desired") == "up" and row["state"] == "STOPPED":
+        text += ", wanted up"
+    if row.get("reason"):
+        text += f": {row['reason']}"
+    if row.get("next_attempt_at"):
+        text += f"; next attempt {_when(row['next_attempt_at'], now)}"
+    return harmless(text)
+
+
+def _when(moment: str, now: float) -> str:
+    seconds = datetime.fromisoformat(moment).timestamp() - now
+    return f"in {format_duration(seconds)}" if seconds > 0 else "now"
+
+
+def _health(client: ControlClient, options: Namespace) -> int:
+    document = client.ask("health")
+    screen = Screen.out()
+    if options.json:
+        screen.say(json.dumps(document))
+    else:
+        overall = document["overall"]
+        reason = f": {harmless(document['reason'])}" if document.get("reason") else ""
+        screen.say(f"{screen.paint(overall, _STYLES.get(overall, 'bad'))}{reason}")
+    return Exit.OK if document["overall"] == "healthy" else Exit.UNHEALTHY
+
+
+def _explain(client: ControlClient, options: Namespace) -> int:
+    document = client.ask("explain", child=options.name)
+    screen = Screen.out()
+    if options.json:
+        screen.say(json.dumps(document))
+    else:
+        for line in explanation_lines(document, screen, now=time.time()):
+            screen.say(line)
+    return Exit.OK
+
+
+def explanation_lines(document: Document, screen: Screen, *, now: float) -> Iterator[str]:
+    """The picture of `explain`: why, since when, what comes next, what to do, what was before."""
+    child = document["child"]
+    state = screen.paint(child["state"], _STYLES.get(child["state"], "bad"))
+    since = datetime.fromisoformat(document["since"]).timestamp()
+    yield f"{harmless(child['name'])} is {state} for {format_duration(max(0.0, now - since))}"
+    for title, text in (("why", document["why"]), ("next", _next_step(document, now))):
+        if text:
+            yield from wrapped(harmless(text), screen.width, f"  {title + ':':6}", " " * 8)
+    for choice in document["what_would_change_it"]:
+        yield from wrapped(harmless(choice), screen.width, "  → ", "    ")
+    if document.get("crash"):
+        yield from _crash_lines(document["crash"], screen)
+    if document["happenings"]:
+        yield "before:"
+    for each in document["happenings"]:
+        first = f"  {_clock(each['at'])}  "
+        yield from wrapped(harmless(each["text"]), screen.width, first, " " * len(first))
+
+
+def _next_step(document: Document, now: float) -> str:
+    text = str(document["next_step"])
+    return f"{text} ({_when(document['next_at'], now)})" if document.get("next_at") else text
+
+
+def _crash_lines(crash: Document, screen: Screen) -> Iterator[str]:
+    cause = crash["signal_name"] or crash["cause"]
+    after = format_duration(crash["uptime_seconds"])
+    heading = f"{cause} after {after}, incarnation {crash['number']}, pid {crash['pid']}"
+    yield from wrapped(harmless(heading), screen.width, "last failure: ", "  ")
+    if crash.get("exception"):
+        yield from wrapped(harmless(crash["exception"]), screen.width, "  ", "    ")
+    for line in str(crash.get("traceback") or "").splitlines():
+        yield f"  │ {harmless(line)}"
+
+
+def _clock(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone(UTC).strftime("%H:%M:%S")

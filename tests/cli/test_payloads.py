@@ -1,0 +1,115 @@
+"""Payloads as JSON, as one line for people, and made of JSON."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import Message
+
+from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Payload, Publisher, encode_payload
+from daemoneye.bus.hierarchy import TOPICS
+from daemoneye.bus.proto import events_pb2 as pb
+from daemoneye.cli.payloads import (
+    document_of,
+    essence_of,
+    fields_of,
+    message_type,
+    payload_from,
+    payload_of,
+)
+from daemoneye.errors import LocalProtocolError
+
+STARTED = pb.ProcessLifecycle(
+    action=pb.PROCESS_ACTION_START, pid=4242, parent_pid=1, name="sleep", user="root"
+)
+ENDED = pb.ProcessLifecycle(
+    action=pb.PROCESS_ACTION_STOP, pid=4242, name="sleep", exit_code=0, lifetime_seconds=2.5
+)
+LIFECYCLE = "events.process.lifecycle"
+
+
+def envelope(topic: str, payload: Payload, *, lost: dict[str, int] | None = None) -> Envelope:
+    data, content_type = encode_payload(payload)
+    publisher = Publisher("procmond", "collector", 4243, 2)
+    header = Header(topic, publisher, content_type, "", None, 0, 0)
+    return Envelope((data, 1_790_000_000_123_456_789, 7, header, lost or NO_LOSS))
+
+
+def test_an_event_is_one_flat_document() -> None:
+    document = document_of(envelope(LIFECYCLE, STARTED, lost={"overflow": 3}))
+    assert document["payload"]["name"] == "sleep"
+    assert {key: value for key, value in document.items() if key != "payload"} == {
+        "topic": LIFECYCLE,
+        "publisher": {"name": "procmond", "role": "collector", "pid": 4243, "incarnation": 2},
+        "sequence": 7,
+        "time": "2026-09-21T14:13:20.123457+00:00",
+        "lost": {"overflow": 3},
+    }
+    assert "lost" not in document_of(envelope(LIFECYCLE, STARTED))
+
+
+def test_a_message_is_shown_with_words_for_enums_and_numbers_for_numbers() -> None:
+    shown = fields_of(ENDED)
+    assert (shown["action"], shown["pid"], shown["exit_code"]) == ("stop", 4242, 0)
+    assert "exit_code" not in fields_of(STARTED)  # not known is not zero
+    assert fields_of(pb.LossReport(lost={"overflow": 3}))["lost"] == {"overflow": 3}
+    assert fields_of(pb.ProcessIntegrity(sha256=b"\x01\xff"))["sha256"] == "01ff"
+    finding = pb.Finding(severity=pb.SEVERITY_WARNING)
+    anomaly = fields_of(pb.ProcessAnomaly(finding=finding))
+    assert anomaly["finding"]["severity"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "shown"),
+    [
+        ("events.demo.tick", {"n": 1}, {"n": 1}),
+        ("events.demo.tick", b"text", "text"),
+        ("events.demo.tick", b"\xff\x00", {"base64": "/wA="}),
+        (LIFECYCLE, {"my": "own"}, {"my": "own"}),
+        (LIFECYCLE, b"\xff", {"base64": "/w=="}),
+        (
+            "events.demo.tick",
+            pb.LossReport(identity="a"),
+            {"identity": "a", "lost": {}, "observed_at": 0},
+        ),
+    ],
+)
+def test_a_payload_is_shown_as_what_it_is(topic: str, payload: Payload, shown: object) -> None:
+    assert payload_of(envelope(topic, payload)) == shown
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (STARTED, "start sleep, pid 4242, parent 1, user root"),
+        (ENDED, "stop sleep, pid 4242, exit 0, after 2.5 s"),
+    ],
+)
+def test_the_essence_of_a_process_is_its_name_and_pid(message: Message, line: str) -> None:
+    assert essence_of(LIFECYCLE, fields_of(message)) == line
+
+
+@pytest.mark.parametrize("row", [row for row in TOPICS if row.message], ids=lambda row: row.text)
+def test_every_declared_message_can_be_told_in_one_line(row: object) -> None:
+    text, name = row.text, row.message  # type: ignore[attr-defined]  # a row of the hierarchy
+    topic = text.replace("<", "").replace(">", "")
+    made = message_type(name)
+    if made is not None:
+        line = essence_of(topic, fields_of(made()))
+        assert "\n" not in line
+        assert essence_of(topic, {"my": "own"}) == '{"my": "own"}'
+
+
+def test_an_object_on_a_declared_topic_becomes_its_message() -> None:
+    made = payload_from("control.collector.lifecycle", '{"verb": "pause", "request": 3}')
+    assert made == pb.CollectorWish(verb="pause", request=3)
+    with pytest.raises(LocalProtocolError, match="no CollectorWish") as refused:
+        payload_from("control.collector.lifecycle", '{"verbs": "pause"}')
+    assert "verb, request, reason" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [('{"n": 1}', {"n": 1}), ("[1]", [1]), ("5", b"5"), ("hello", b"hello"), ("", b"")],
+)
+def test_a_text_on_another_topic_is_sent_as_it_is_read(text: str, payload: object) -> None:
+    assert payload_from("events.demo.tick", text) == payload

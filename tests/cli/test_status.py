@@ -1,0 +1,162 @@
+"""The pictures of `status`, `health` and `explain`."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from daemoneye.cli.main import main
+from daemoneye.cli.screen import Screen
+from daemoneye.cli.status import explanation_lines, status_lines
+from tests.cli.fakes import NOW, Document, child, status, supervisor_that_answers
+
+
+def screen(width: int, *, colour: bool = False) -> Screen:
+    return Screen(io.StringIO(), width, colour, terminal=True)
+
+
+def picture(document: Document, width: int = 100) -> list[str]:
+    return list(status_lines(document, screen(width), now=NOW))
+
+
+def test_a_healthy_instance_is_a_sentence_and_a_table() -> None:
+    assert picture(status(child("broker"), child("procmond", pid=4243, restarts=2))) == [
+        "default is healthy: 2 of 2 running, up 1 min 16 s, pid 4240",
+        "NAME      STATE     PID      UPTIME  RESTARTS    CPU  MEMORY  HEARTBEAT",
+        "broker    RUNNING  4242  1 min 15 s         0  0.3 %  24 MiB  0.4 s ago",
+        "procmond  RUNNING  4243  1 min 15 s         2  0.3 %  24 MiB  0.4 s ago",
+    ]
+
+
+def failing() -> Document:
+    return child(
+        "procmond",
+        "BACKOFF",
+        pid=None,
+        uptime_seconds=None,
+        heartbeat_age_seconds=None,
+        rss_bytes=None,
+        cpu_percent=None,
+        reason="failed: signal:9",
+        next_attempt_at="2026-09-21T14:13:20.400000+00:00",
+    )
+
+
+def test_what_is_not_well_has_its_reason_and_a_next_step() -> None:
+    lines = picture(status(child("broker"), failing(), overall="degraded"))
+    assert lines[0].startswith("default is degraded: 1 of 2 running")
+    assert lines[3] == "procmond  BACKOFF     -           -         0      -       -          -"
+    assert lines[4] == "  procmond is BACKOFF: failed: signal:9; next attempt in 0.4 s"
+    assert lines[5] == "→ daemoneye explain procmond"
+
+
+def test_it_can_be_read_in_forty_columns() -> None:
+    lines = picture(status(child("broker"), failing(), overall="degraded"), width=40)
+    assert all(len(line) <= 40 for line in lines)
+    assert lines[2].split() == ["NAME", "STATE", "PID", "UPTIME"]
+    assert "→ daemoneye explain procmond" in lines
+
+
+def test_colour_only_underlines_words_that_are_there_anyway() -> None:
+    coloured = status_lines(status(child("broker")), screen(100, colour=True), now=NOW)
+    text = "\n".join(coloured)
+    assert "\x1b[32mRUNNING\x1b[0m" in text
+    assert "\x1b[32mhealthy\x1b[0m" in text
+
+
+def test_foreign_text_in_a_reason_is_harmless() -> None:
+    lines = picture(status(child("a", "DEGRADED", reason="\x1b[2J")))
+    assert not any("\x1b" in line for line in lines)
+
+
+def explanation() -> Document:
+    return {
+        "schema_version": 1,
+        "child": failing(),
+        "since": "2026-09-21T14:13:18+00:00",
+        "why": "it failed 2 times in a row",
+        "next_step": "it is started again",
+        "next_at": "2026-09-21T14:13:20.400000+00:00",
+        "what_would_change_it": ["daemoneye restart procmond starts it at once"],
+        "happenings": [
+            {
+                "at": "2026-09-21T14:13:18+00:00",
+                "kind": "crashed",
+                "child": "procmond",
+                "number": 2,
+                "text": "failed: signal:9",
+            }
+        ],
+        "crash": {
+            "number": 2,
+            "pid": 4242,
+            "cause": "exit:1",
+            "signal_name": "",
+            "uptime_seconds": 2.0,
+            "exception": "builtins.ValueError: no",
+            "traceback": "Traceback:\n  File x\nValueError: no\n",
+        },
+    }
+
+
+def test_an_explanation_says_why_what_next_what_to_do_and_what_was_before() -> None:
+    assert list(explanation_lines(explanation(), screen(100), now=NOW)) == [
+        "procmond is BACKOFF for 2 s",
+        "  why:  it failed 2 times in a row",
+        "  next: it is started again (in 0.4 s)",
+        "  → daemoneye restart procmond starts it at once",
+        "last failure: exit:1 after 2 s, incarnation 2, pid 4242",
+        "  builtins.ValueError: no",
+        "  │ Traceback:",
+        "  │   File x",
+        "  │ ValueError: no",
+        "before:",
+        "  14:13:18  failed: signal:9",
+    ]
+
+
+def test_status_prints_json_as_the_supervisor_sent_it(
+    tidy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = status(child("broker"), child("procmond"))
+    with supervisor_that_answers(tidy, document):
+        assert main(["status", "--json", "--run-dir", str(tidy / "run")]) == 0
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_status_of_one_child_shows_only_that_one(
+    tidy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = status(child("broker"), child("procmond"))
+    with supervisor_that_answers(tidy, document, document):
+        assert main(["--run-dir", str(tidy / "run"), "status", "procmond", "--json"]) == 0
+        assert [row["name"] for row in json.loads(capsys.readouterr().out)["children"]] == [
+            "procmond"
+        ]
+        assert main(["status", "procmon", "--run-dir", str(tidy / "run")]) == 5
+    assert "did you mean 'procmond'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overall", "code"), [("healthy", 0), ("starting", 4), ("degraded", 4), ("failed", 4)]
+)
+def test_health_is_an_exit_code_and_a_word(
+    tidy: Path, capsys: pytest.CaptureFixture[str], overall: str, code: int
+) -> None:
+    answer = {"schema_version": 1, "overall": overall, "reason": "because", "children": []}
+    with supervisor_that_answers(tidy, answer):
+        assert main(["health", "--run-dir", str(tidy / "run")]) == code
+    assert capsys.readouterr().out == f"{overall}: because\n"
+
+
+@pytest.mark.parametrize("command", ["status", "health"])
+def test_nothing_running_is_exit_code_3_and_how_to_start(
+    tidy: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert main([command, "--run-dir", str(tidy / "run")]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "daemoneye run" in captured.err

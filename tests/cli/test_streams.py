@@ -1,0 +1,39 @@
+"""One line for each event."""
+
+from __future__ import annotations
+
+import io
+
+from daemoneye.cli.screen import Screen
+from daemoneye.cli.streams import event_line
+from tests.cli.test_payloads import LIFECYCLE, STARTED, envelope
+
+
+def screen(width: int, *, terminal: bool) -> Screen:
+    return Screen(io.StringIO(), width, colour=False, terminal=terminal)
+
+
+def test_a_line_says_when_where_who_and_what() -> None:
+    line = event_line(envelope(LIFECYCLE, STARTED), screen(200, terminal=True))
+    when, where, who, *what = line.split()
+    assert len(when) == len("12:34:56.789")
+    assert (where, who) == (LIFECYCLE, "procmond")
+    assert " ".join(what) == "start sleep, pid 4242, parent 1, user root"
+
+
+def test_what_was_missed_stands_before_it() -> None:
+    line = event_line(
+        envelope(LIFECYCLE, STARTED, lost={"overflow": 3}), screen(200, terminal=True)
+    )
+    assert "[missed 3 by overflow] start sleep" in line
+
+
+def test_a_line_fits_a_narrow_terminal_and_is_whole_in_a_file() -> None:
+    event = envelope("events.demo.tick", b"x" * 300)
+    assert len(event_line(event, screen(40, terminal=True))) == 40
+    assert event_line(event, screen(40, terminal=False)).endswith("x" * 300)
+
+
+def test_a_payload_cannot_speak_to_the_terminal() -> None:
+    line = event_line(envelope("events.demo.tick", b"\x1b[2J\n"), screen(200, terminal=True))
+    assert line.endswith(r"\x1b[2J\n")
