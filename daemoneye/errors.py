@@ -74,7 +74,7 @@ class BusError(DaemoneyeError):
 
 
 class InvalidTopic(BusError, ValueError):
-    """A topic or filter breaks the grammar; the message names the level, the hint what was meant."""
+    """A topic or filter breaks the grammar; the message names the level, the hint what is meant."""
 
 
 class AccessDenied(BusError):

@@ -116,7 +116,7 @@ def parse_size(value: object) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration for people, two units at most: `"0.4 ms"`, `"2.5 s"`, `"1 min 15 s"`, `"3 d 4 h"`."""
+    """A duration for people, two units at most: `"2.5 s"`, `"1 min 15 s"`, `"3 d 4 h"`."""
     if seconds < 0:
         return f"-{format_duration(-seconds)}"
     if seconds < 0.0995:

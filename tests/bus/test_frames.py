@@ -185,5 +185,7 @@ def test_a_damaged_frame_raises_nothing_but_a_protocol_error(data: st.DataObject
 def test_a_frame_is_read_once_and_used_by_kind() -> None:
     frame = parse(encode(Ping(3)))
     assert control_value(frame) == Ping(3)
-    (event,) = envelopes(parse(encode_publish(Heading("a"), [b"x"], [1], 1)))
+    events = envelopes(parse(encode_publish(Heading("a"), [b"x"], [1], 1)))
+    assert not isinstance(events, BadBody)
+    (event,) = events
     assert isinstance(event, Envelope)

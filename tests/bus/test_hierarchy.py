@@ -25,8 +25,8 @@ by_topic = pytest.mark.parametrize("declared", TOPICS, ids=lambda declared: decl
 @by_topic
 def test_a_declared_topic_is_valid_and_found(declared):
     assert check_topic(example_of(declared))
-    assert declared_topic(example_of(declared)) is declared
     assert message_of(example_of(declared)) == declared.message
+    assert declared_topic(example_of(declared)) is declared
 
 
 @by_topic

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -169,7 +171,7 @@ def test_denials_without_a_request_are_noticed_but_never_in_a_flood() -> None:
     [({"retain": True}, "retained"), ({"guarantee": 2}, "at least once")],
 )
 def test_what_is_not_offered_is_refused_and_not_done_in_part(
-    heading: dict[str, object], said: str
+    heading: dict[str, Any], said: str
 ) -> None:
     bus = Bus()
     agent, procmond = bus.client("operator"), bus.procmond()
