@@ -35,6 +35,7 @@ from daemoneye.bus.hierarchy import (
     COLLECTOR_CONFIG,
     COLLECTOR_LIFECYCLE,
     DIAGNOSTICS,
+    STATUS,
     task_topic,
 )
 from daemoneye.bus.topics import RESERVED, TopicFilter, check_topic, is_level
@@ -116,8 +117,9 @@ class Description:
     """The given ones over the defaults."""
 
     def may_publish(self, topic: str) -> bool:
-        """Whether it said that it publishes here."""
-        return any(declared.matches(topic) for declared in self.publishes)
+        """Whether it said that it publishes here, or may as every collector may."""
+        declared = any(declared.matches(topic) for declared in self.publishes)
+        return declared or topic == DIAGNOSTICS or topic.startswith(f"{STATUS}.")
 
 
 def every(interval: str | float = "", *, setting: str = "") -> Callable[[Function], Function]:

@@ -62,6 +62,8 @@ class State:
     capabilities: Mapping[str, object]
     """What it collects and hears, for agents."""
     counters: Mapping[str, int]
+    answers_itself: bool = False
+    """It listens to questions, so those that are unknown here are left to it."""
 
     def busy_seconds(self, now: float) -> float:
         """How long the work in hand has taken; 0 when there is none."""
@@ -163,7 +165,10 @@ class Conversation:
 
     def _answer_question(self, said: Envelope) -> None:
         asked = wishes.question(said)
-        if not asked:
+        if asked not in wishes.QUESTIONS:
+            if asked and not self._state().answers_itself:
+                known = ", ".join(wishes.QUESTIONS)
+                raise CollectorError(f"{asked!r:.40} is no question", hint=f"there are {known}")
             return
         answer = Diagnostics(observed_at=time.time())
         if asked == "threads":

@@ -19,6 +19,7 @@ from functools import reduce
 from importlib import import_module
 
 from daemoneye.bus.envelope import Envelope
+from daemoneye.bus.hierarchy import DIAGNOSTICS
 from daemoneye.collectors.collector import Collector, Description, describe
 from daemoneye.collectors.conduct import Conduct, Step, Verdict
 from daemoneye.collectors.conversation import Conversation, State
@@ -195,6 +196,7 @@ class Runner:
             settings=description.settings,
             capabilities=_capabilities(description),
             counters=self._work.tally.figures(),
+            answers_itself=any(each.filter.matches(DIAGNOSTICS) for each in description.listeners),
         )
 
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -132,6 +133,26 @@ def test_what_nobody_can_read_is_answered_with_the_reason(child: FakeChild) -> N
     assert "'explode' is no wish" in told.error
     child.bus.say(DIAGNOSTICS, {"ask": "counters"})
     child.bus.wait_for(DIAGNOSTICS, 2)
+
+
+def test_a_question_nobody_can_answer_is_refused_with_those_there_are(child: FakeChild) -> None:
+    child.bus.say(DIAGNOSTICS, {"ask": "meaning"})
+    told = child.bus.wait_for(DIAGNOSTICS)[0].payload
+    assert isinstance(told, Diagnostics)
+    assert told.error == (
+        "'meaning' is no question (there are threads, counters, settings, capabilities)"
+    )
+
+
+def test_a_question_it_listens_to_itself_is_left_to_it() -> None:
+    child = FakeChild("uptime")
+    conversation = Conversation(child, lambda: replace(state(), answers_itself=True), check)
+    conversation.start()
+    child.bus.say(DIAGNOSTICS, {"ask": "meaning"})
+    child.bus.say(DIAGNOSTICS, {"ask": "counters"})
+    assert len(child.bus.wait_for(DIAGNOSTICS)) == 1
+    conversation.close()
+    child.bus.close()
 
 
 def test_an_answer_of_somebody_is_not_answered(child: FakeChild) -> None:

@@ -84,11 +84,6 @@ def test_settings_that_are_no_object_are_refused(settings: str) -> None:
         settings_of(settings)
 
 
-def test_a_question_nobody_can_answer_is_refused_with_those_there_are() -> None:
-    with pytest.raises(CollectorError, match="threads, counters, settings, capabilities"):
-        question(letter({"ask": "meaning"}))
-
-
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     for read in (lifecycle_wish, config_wish, question):
