@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from daemoneye import errors
+from daemoneye.cli.exits import Exit, exit_of
 from daemoneye.errors import ConfigError, DaemoneyeError, DeadlineExceeded, NotRunning
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.rundir import RunDir
@@ -90,11 +91,21 @@ def _opened(answer: bytes) -> Document:
 
 
 def _error_of(answer: Mapping[str, Any]) -> DaemoneyeError:
-    """The error a supervisor answered with, as the same class here."""
+    """The error a supervisor answered with: its class, or one that means the same exit code."""
     kind = getattr(errors, str(answer.get("error", "")), DaemoneyeError)
     message, hint = str(answer.get("message", "no reason given")), str(answer.get("hint", ""))
     known = isinstance(kind, type) and issubclass(kind, DaemoneyeError)
     if not known or issubclass(kind, (errors.AlreadyRunning, errors.Refused)):  # they need more
         kind = DaemoneyeError
     error: DaemoneyeError = kind(message, hint=hint)
+    code = answer.get("code", exit_of(error))
+    if code != exit_of(error) and code in _OF_CODE:
+        return _OF_CODE[code](message, hint=hint)
     return error
+
+
+_OF_CODE: Mapping[int, type[DaemoneyeError]] = {
+    Exit.NOT_FOUND: errors.UnknownChild,
+    Exit.GAVE_UP: errors.GaveUp,
+    Exit.TRY_AGAIN: errors.DeadlineExceeded,
+}

@@ -32,6 +32,14 @@ _STYLES = {
 }
 """What is not here is bad."""
 
+_BUS_COUNTERS = {
+    "clients": "clients",
+    "subscriptions": "subscriptions",
+    "published_total": "published",
+    "delivered_total": "delivered",
+    "lost_total": "lost",
+}
+
 _CALM = {"RUNNING", "EXITED"}
 """States that need no explanation."""
 
@@ -92,6 +100,7 @@ def status_lines(document: Document, screen: Screen, *, now: float) -> Iterator[
         yield line.replace(
             row["state"], screen.paint(row["state"], _STYLES.get(row["state"], "bad")), 1
         )
+    yield from wrapped(_bus_words(document["broker"]), screen.width, rest="  ")
     restless = [row for row in children if row["state"] not in _CALM or row.get("reason")]
     for row in restless:
         yield from wrapped(_sentence(row, now), screen.width, "  ", "    ")
@@ -110,6 +119,11 @@ def _first_lines(document: Document, screen: Screen) -> Iterator[str]:
     painted = screen.paint(overall, _STYLES.get(overall, "bad"))
     for each in wrapped(harmless(line), screen.width, rest="  "):
         yield each.replace(f" {overall}:", f" {painted}:", 1)
+
+
+def _bus_words(broker: Document) -> str:
+    counted = (f"{broker[key]} {word}" for key, word in _BUS_COUNTERS.items())
+    return f"bus: {', '.join(counted)}"
 
 
 def _columns(children: Iterable[Document]) -> list[Column]:

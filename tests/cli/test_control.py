@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemoneye.cli.control import ControlClient
+from daemoneye.cli.exits import exit_of
 from daemoneye.errors import DaemoneyeError, DeadlineExceeded, NotRunning, UnknownChild
 from daemoneye.rundir import RunDir
 from tests.cli.fakes import supervisor_that_answers
@@ -38,6 +39,13 @@ def test_an_error_that_is_no_plain_one_of_ours_is_still_an_error(tidy: Path, nam
     answer = {"ok": False, "error": name, "message": "no"}
     with supervisor_that_answers(tidy, answer), pytest.raises(DaemoneyeError, match="no"):
         client(tidy).ask("status")
+
+
+def test_the_code_of_a_refusal_is_kept_where_its_class_means_another(tidy: Path) -> None:
+    answer = {"ok": False, "error": "SupervisionError", "message": "not now", "code": 75}
+    with supervisor_that_answers(tidy, answer), pytest.raises(DaemoneyeError, match="not now") as e:
+        client(tidy).ask("stop", child="x")
+    assert exit_of(e.value) == 75
 
 
 def test_nobody_there_is_told_with_how_to_start(tidy: Path) -> None:

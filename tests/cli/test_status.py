@@ -28,6 +28,7 @@ def test_a_healthy_instance_is_a_sentence_and_a_table() -> None:
         "NAME      STATE     PID      UPTIME  RESTARTS    CPU  MEMORY  HEARTBEAT",
         "broker    RUNNING  4242  1 min 15 s         0  0.3 %  24 MiB  0.4 s ago",
         "procmond  RUNNING  4243  1 min 15 s         2  0.3 %  24 MiB  0.4 s ago",
+        "bus: 3 clients, 2 subscriptions, 10 published, 10 delivered, 0 lost",
     ]
 
 
@@ -49,8 +50,8 @@ def test_what_is_not_well_has_its_reason_and_a_next_step() -> None:
     lines = picture(status(child("broker"), failing(), overall="degraded"))
     assert lines[0].startswith("default is degraded: 1 of 2 running")
     assert lines[3] == "procmond  BACKOFF     -           -         0      -       -          -"
-    assert lines[4] == "  procmond is BACKOFF: failed: signal:9; next attempt in 0.4 s"
-    assert lines[5] == "→ daemoneye explain procmond"
+    assert lines[5] == "  procmond is BACKOFF: failed: signal:9; next attempt in 0.4 s"
+    assert lines[6] == "→ daemoneye explain procmond"
 
 
 def test_it_can_be_read_in_forty_columns() -> None:
