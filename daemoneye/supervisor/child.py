@@ -20,6 +20,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -135,6 +136,8 @@ class Child:
         """A logger of this child's name."""
         self._runtime = runtime
         self._bus: BusClient | None = None
+        # Several threads may want it first, and it is to be one session.
+        self._making = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -144,13 +147,14 @@ class Child:
     @property
     def bus(self) -> BusClient:
         """This child's client of the bus, connected on first use with the rights of its spec."""
-        if self._bus is None:
-            # Imported here because a child without a bus should not pay for one.
-            from daemoneye.bus.client import BusClient
+        with self._making:
+            if self._bus is None:
+                # Imported here because a child without a bus should not pay for one.
+                from daemoneye.bus.client import BusClient
 
-            self._bus = BusClient.for_child(self.passport)
-            self._runtime.pulse.bus_connected = lambda: bool(self._bus and self._bus.connected)
-        return self._bus
+                self._bus = BusClient.for_child(self.passport)
+                self._runtime.pulse.bus_connected = lambda: bool(self._bus and self._bus.connected)
+            return self._bus
 
     @property
     def paused(self) -> bool:

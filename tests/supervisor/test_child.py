@@ -9,14 +9,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from daemoneye import lifeline as line
-from daemoneye.supervisor.child import Boot, Work, boot
+from daemoneye.supervisor.child import Boot, Child, Work, boot
 from daemoneye.supervisor.launcher import Birth, LaunchedProcess, block_early_signals
-from daemoneye.supervisor.runtime import Mailbox, Pulse, StopEvent
+from daemoneye.supervisor.runtime import Mailbox, Pulse, Runtime, StopEvent
 from tests.supervisor import targets
 from tests.support import wait_for
 
@@ -277,3 +279,19 @@ def test_who_cannot_wait_for_the_end_is_called_also_when_it_comes_late() -> None
     asked.set()
     asked.call(lambda: called.append("late"))
     assert called == ["early", "late"]
+
+
+def test_threads_that_want_the_bus_at_once_get_one_client(short_dir: Path) -> None:
+    here, there = multiprocessing.Pipe()
+    passport = line.Passport(
+        "probe", "worker", "", 3, bytes(32), f"{short_dir}/bus", str(short_dir)
+    )
+    given = Boot(passport, there, Work(print), {}, 1.0)
+    end = line.ChildEnd(there)
+    child = Child(given, Runtime(end, 1.0))
+    with ThreadPoolExecutor(8) as threads:
+        clients = {id(client) for client in threads.map(lambda _: child.bus, range(8))}
+    child.close()
+    end.close()
+    here.close()
+    assert len(clients) == 1
