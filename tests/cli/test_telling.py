@@ -105,7 +105,7 @@ def test_nobody_waits_for_a_terminal_that_takes_nothing() -> None:
     terminal.going.set()
     printer.close()
     shown = terminal.getvalue().splitlines()
-    assert shown[0] == "0"
+    assert "0" in shown[:2]
     assert any("lines were left out" in line for line in shown)
     assert 1000 <= len(shown) < 1010
 
