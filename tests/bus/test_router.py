@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -452,6 +453,39 @@ def test_credit_wakes_what_waited_for_it() -> None:
     agent.say(Credit(1, 2, 1 << 20), Credit(77, 1, 1))
     assert agent.session in bus.router.dirty
     assert agent.events() == [b"b"]
+
+
+@given(st.lists(st.sampled_from(["publish", "expire", "burst", "credit", "read"]), max_size=40))
+def test_what_a_subscriber_hears_and_is_told_it_missed_adds_up(steps: list[str]) -> None:
+    """The same law as the subscriber sees it: nothing is lost in silence."""
+    bus = Bus()
+    agent, procmond = bus.client("operator"), bus.procmond()
+    agent.subscribe("events.#", max_messages=5, credit_messages=2)
+    heard: Counter[str] = Counter()
+    granted = 2
+
+    def read() -> None:
+        for each in agent.read():
+            if isinstance(each, StreamMark):
+                heard.update(each.lost)
+            heard["delivered"] += isinstance(each, Envelope)
+
+    for step in steps:
+        if step == "publish":
+            procmond.publish(LIFECYCLE, b"x")
+        elif step == "expire":
+            procmond.publish(METADATA, b"x", expires_at=NOW)
+        elif step == "burst":
+            publish_together(procmond, *[procmond.frame(LIFECYCLE, b"x", b"y") for _ in range(4)])
+        elif step == "credit":
+            granted += 3
+            agent.say(Credit(1, granted, 1 << 30))
+        else:
+            read()
+    agent.say(Credit(1, 1 << 30, 1 << 30))
+    read()
+    assert heard.total() == sum(procmond.sequences.values())
+    assert not agent.session.pending
 
 
 class Counting(RuleBasedStateMachine):
