@@ -81,7 +81,7 @@ class ChildProcess:
         try:
             process = LaunchedProcess(birth, boot, (given,), spec.name)
             process.start()
-        except BaseException:
+        except BaseException:  # whatever it was, our end of the lifeline closes
             lifeline.close()
             raise
         finally:
