@@ -17,7 +17,24 @@ Rules, which are told what happened and answer what to do (no I/O, no clock):
     supervision   observations in, instructions out: all of the above
     health        reports for people: health, crashes, explanations
     status        slots as such reports
+    documents     reports as JSON documents
 
 Shells, which touch the world and decide nothing:
-`process`, `child`, `guardian`, `control`, `supervisor`.
+
+    supervisor    the face: run it, or hold it in a `with`
+    loop          waits on everything at once, one turn after another
+    performer     does what the rules say
+    lives         all incarnations: what they say, and their ends, as observations
+    launcher      a process of the start method spawn, born safe
+    process       one child as the operating system knows it; the starter thread
+    child         the child's side: what `child` in a worker is
+    runtime       the thread behind it: orders in, reports and beats out
+    guardian      ends what a dead supervisor left behind
+    scope         mark, switch and guardian: what ties a tree of processes together
+    tenure        what is held while a run directory is ours
+    control       the control endpoint
+    desk          where orders come in and answers go out
+    view          what can be said at this moment
+    voice         what is told to the broker, and through it to the bus
+    crashes       the crash directory
 """

@@ -14,6 +14,7 @@ from enum import StrEnum
 from math import isfinite
 
 from daemoneye.errors import ConfigError, UnknownChild
+from daemoneye.supervisor.dependencies import Dependencies, cycles
 
 BROKER = "broker"
 """The name of the child that carries the bus; one in each plan that uses the bus."""
@@ -298,19 +299,16 @@ class Plan:
     restart_burst: int = 20
     """Restarts that may come at once before the rate counts."""
 
-    def child(self, name: str) -> ChildSpec:
-        """The spec of that name; raises `UnknownChild`."""
-        for spec in self.children:
-            if spec.name == name:
-                return spec
-        raise unknown_child(name, (spec.name for spec in self.children))
-
-    def dependencies(self, spec: ChildSpec) -> tuple[str, ...]:
-        """Whom a child waits for: those it names, and the broker if there is one and it is used."""
-        broker_runs = any(other.name == BROKER for other in self.children)
-        if spec.name == BROKER or not spec.uses_bus or not broker_runs or BROKER in spec.depends_on:
-            return spec.depends_on
-        return (BROKER, *spec.depends_on)
+    @property
+    def dependencies(self) -> Dependencies:
+        """Whom each child waits for: those it names, and the broker where there is one it uses."""
+        brokers = {BROKER} & {spec.name for spec in self.children}
+        return {
+            spec.name: (*(brokers - {spec.name, *spec.depends_on}), *spec.depends_on)
+            if spec.uses_bus
+            else spec.depends_on
+            for spec in self.children
+        }
 
     def problems(self) -> Iterator[Problem]:
         """Everything wrong with the plan, in reading order."""
@@ -326,7 +324,7 @@ class Plan:
                 yield Problem(
                     spec.name, "depends_on", f"no child is named {missing!r}{_meant(missing, seen)}"
                 )
-        for cycle in cycles({spec.name: self.dependencies(spec) for spec in self.children}):
+        for cycle in cycles(self.dependencies):
             yield Problem(cycle[0], "depends_on", "waits for itself: " + " → ".join(cycle))
 
     def _own_problems(self) -> Iterator[Problem]:
@@ -362,24 +360,6 @@ class Plan:
                 problems=problems,
                 hint="nothing was started",
             )
-
-
-def cycles(depends_on: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:
-    """Each cycle of a dependency graph once, as the walk round it: `("a", "b", "a")`."""
-    done: set[str] = set()
-    for start in depends_on:
-        path: list[str] = []
-        pending: list[tuple[str, bool]] = [(start, False)]
-        while pending:
-            name, left = pending.pop()
-            if left:
-                done.add(path.pop())
-            elif name in path:
-                yield (*path[path.index(name) :], name)
-            elif name not in done:
-                path.append(name)
-                pending.append((name, True))
-                pending += [(other, False) for other in depends_on.get(name, ())]
 
 
 def unknown_child(name: str, known: Iterable[str]) -> UnknownChild:

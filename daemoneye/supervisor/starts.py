@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from daemoneye.supervisor.contract import Spawn
-from daemoneye.supervisor.dependencies import Dependencies, dependencies, start_order
+from daemoneye.supervisor.dependencies import start_order
 from daemoneye.supervisor.health import HappeningKind
 from daemoneye.supervisor.incarnation import UPWARDS, Incarnation, Slot, Turn
 from daemoneye.supervisor.lifecycle import SERVING, Event, State
@@ -24,7 +24,7 @@ class Starts:
 
     def __init__(self, plan: Plan, slots: Mapping[str, Slot], now: float) -> None:
         self._slots = slots
-        self._depends_on: Dependencies = dependencies(plan)
+        self._depends_on = plan.dependencies
         self._order = start_order(self._depends_on)
         self._max_starting = plan.max_starting
         self._rate = RestartRate.full(plan.restart_rate, plan.restart_burst, now)

@@ -40,7 +40,7 @@ from daemoneye.supervisor.contract import (
     Urgency,
     Verb,
 )
-from daemoneye.supervisor.dependencies import dependencies, stop_ranks
+from daemoneye.supervisor.dependencies import stop_ranks
 from daemoneye.supervisor.health import Explanation, HappeningKind, HealthReport
 from daemoneye.supervisor.incarnation import (
     IN_LIFE,
@@ -52,13 +52,16 @@ from daemoneye.supervisor.incarnation import (
 )
 from daemoneye.supervisor.lifecycle import LIVE, WAITING, Event, State
 from daemoneye.supervisor.restarts import Jitter
-from daemoneye.supervisor.spec import Desired, OnGiveUp, Plan, unknown_child
+from daemoneye.supervisor.spec import BROKER, Desired, OnGiveUp, Plan, unknown_child
 
 GAVE_UP = 70
 """Exit code of a run that an essential child ended."""
 
 NOT_FOUND = 5
 """Exit code of an answer about a child that is not in the plan."""
+
+_HAIR = 1e-6
+"""Seconds by which a deadline may be late, and never is early."""
 
 
 class Phase(StrEnum):
@@ -113,7 +116,8 @@ class Supervision:
         self._slots = {spec.name: Slot(spec, now) for spec in plan.children}
         self._starts = starts.Starts(plan, self._slots, now)
         self._ranks = tuple(
-            tuple(self._slots[name] for name in rank) for rank in stop_ranks(dependencies(plan))
+            tuple(self._slots[name] for name in rank)
+            for rank in stop_ranks(plan.dependencies, BROKER)
         )
         self._run = Run(
             Phase.BOOTING,
@@ -161,7 +165,8 @@ class Supervision:
             times.append(run.first_success_deadline)
         if run.shutdown is not None:
             times.append(run.shutdown.next_deadline())
-        return min(times) + run.skipped
+        # Adding and taking away what was skipped may round a deadline to a hair before itself.
+        return min(times) + (run.skipped + _HAIR if run.skipped else 0.0)
 
     def health(self, now: float) -> HealthReport:
         """How the whole is, with a row for each child in the order of the plan."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from daemoneye.supervisor.dependencies import dependencies, start_order, stop_ranks
-from daemoneye.supervisor.spec import BROKER, ChildSpec, Plan
+import pytest
+
+from daemoneye.supervisor.dependencies import cycles, start_order, stop_ranks
 
 
 def test_children_start_after_those_they_wait_for_otherwise_in_the_order_of_the_plan() -> None:
@@ -13,33 +14,28 @@ def test_children_start_after_those_they_wait_for_otherwise_in_the_order_of_the_
 
 def test_nobody_stops_before_those_who_wait_for_it() -> None:
     graph = {"a": (), "b": ("a",), "c": ("b", "a"), "d": ()}
-    assert stop_ranks(graph) == (("c", "d"), ("b",), ("a",))
+    assert stop_ranks(graph, "broker") == (("c", "d"), ("b",), ("a",))
 
 
 def test_s51_the_broker_is_the_last_rank_alone() -> None:
-    graph = {BROKER: (), "alone": (), "base": (BROKER,), "top": ("base", BROKER)}
-    assert stop_ranks(graph) == (("alone", "top"), ("base",), (BROKER,))
+    graph = {"broker": (), "alone": (), "base": ("broker",), "top": ("base", "broker")}
+    assert stop_ranks(graph, "broker") == (("alone", "top"), ("base",), ("broker",))
 
 
-def test_everybody_who_uses_the_bus_waits_for_the_broker() -> None:
-    plan = Plan(
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        ({"a": ("b",), "b": (), "c": ("a", "b")}, []),
+        ({"a": ("b",), "b": ("a",)}, [("a", "b", "a")]),
         (
-            ChildSpec("broker", "m:f"),
-            ChildSpec("user", "m:f"),
-            ChildSpec("named", "m:f", depends_on=("user", "broker")),
-            ChildSpec("loner", "m:f", uses_bus=False),
-        )
-    )
-    assert dependencies(plan) == {
-        "broker": (),
-        "user": ("broker",),
-        "named": ("user", "broker"),
-        "loner": (),
-    }
-
-
-def test_without_a_broker_nobody_waits_for_one() -> None:
-    assert dependencies(Plan((ChildSpec("user", "m:f"),))) == {"user": ()}
+            {"a": ("b",), "b": ("a",), "c": ("d",), "d": ("c",)},
+            [("a", "b", "a"), ("c", "d", "c")],
+        ),
+        ({"a": ("b", "c"), "b": ("d",), "c": ("d",), "d": ()}, []),
+    ],
+)
+def test_cycles(graph: dict[str, tuple[str, ...]], found: list[tuple[str, ...]]) -> None:
+    assert list(cycles(graph)) == found
 
 
 def test_a_diamond_of_many_layers_is_ordered_in_no_time() -> None:
@@ -48,4 +44,4 @@ def test_a_diamond_of_many_layers_is_ordered_in_no_time() -> None:
         below = (f"{layer - 1}a", f"{layer - 1}b")
         graph |= {f"{layer}a": below, f"{layer}b": below}
     assert len(start_order(graph)) == 120
-    assert len(stop_ranks(graph)) == 60
+    assert len(stop_ranks(graph, "broker")) == 60

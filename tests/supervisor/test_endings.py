@@ -142,13 +142,31 @@ def test_the_end_of_an_incarnation_releases_it_before_the_next_is_started() -> N
     assert instructions[0] == Release("a", 1, "exit:1")
 
 
-def test_a_lost_child_that_goes_at_last_is_started_again_and_counted() -> None:
-    world = world_of(Behaviour(ignores=frozenset({Drain, Terminate, Kill}))).run(20)
-    world.command(Verb.RESTART, "a")
-    world.run(20)
-    assert world.state("a") == "LOST"
+IMMORTAL = frozenset({Drain, Terminate, Kill})
+
+
+def test_a_hung_child_that_was_lost_and_goes_at_last_is_a_failure_and_started_again() -> None:
+    world = world_of(Behaviour(ignores=IMMORTAL, silent_after=5.0)).run(60)
+    assert (world.state("a"), world.starts("a")) == ("LOST", [0.0])
     world.tell(Ended("a", 1, -9))
     assert world.state("a") == "LOST"
+    world.behaviours.clear()
+    assert Release("a", 1, "lost") in world.tell(GroupEmptied("a", 1))
+    world.run(1)
+    assert (world.state("a"), world.starts("a")) == ("RUNNING", [0.0, 60.0])
+    crash = world.supervision.explain("a", world.now).crash
+    assert crash is not None
+    assert (crash.cause, crash.failures_in_a_row) == ("lost", 1)
+
+
+@pytest.mark.parametrize(("verb", "state"), [(Verb.RESTART, "RUNNING"), (Verb.STOP, "STOPPED")])
+def test_a_child_lost_on_our_order_ends_as_ordered_when_it_goes(verb: Verb, state: str) -> None:
+    world = world_of(Behaviour(ignores=IMMORTAL)).run(20)
+    world.command(verb, "a")
+    assert world.run(20).state("a") == "LOST"
+    world.behaviours.clear()
+    world.tell(Ended("a", 1, -9), GroupEmptied("a", 1))
+    assert world.run(1).state("a") == state
 
 
 def test_give_up_makes_it_fatal_and_leaves_the_others_alone() -> None:

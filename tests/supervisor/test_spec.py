@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from daemoneye.errors import ConfigError, UnknownChild
+from daemoneye.errors import ConfigError
 from daemoneye.supervisor.spec import (
     ChildSpec,
     Plan,
@@ -16,7 +16,7 @@ from daemoneye.supervisor.spec import (
     RestartType,
     Strategy,
     Timeouts,
-    cycles,
+    unknown_child,
 )
 
 GOOD = ChildSpec("good", "package.module:run")
@@ -113,20 +113,25 @@ def test_a_broker_that_waits_for_a_user_of_the_bus_is_a_cycle() -> None:
     assert "broker → worker → broker" in "".join(map(str, plan.problems()))
 
 
-@pytest.mark.parametrize(
-    ("graph", "found"),
-    [
-        ({"a": ("b",), "b": (), "c": ("a", "b")}, []),
-        ({"a": ("b",), "b": ("a",)}, [("a", "b", "a")]),
+def test_everybody_who_uses_the_bus_waits_for_the_broker() -> None:
+    plan = Plan(
         (
-            {"a": ("b",), "b": ("a",), "c": ("d",), "d": ("c",)},
-            [("a", "b", "a"), ("c", "d", "c")],
-        ),
-        ({"a": ("b", "c"), "b": ("d",), "c": ("d",), "d": ()}, []),
-    ],
-)
-def test_cycles(graph: dict[str, tuple[str, ...]], found: list[tuple[str, ...]]) -> None:
-    assert list(cycles(graph)) == found
+            ChildSpec("broker", "m:f"),
+            ChildSpec("user", "m:f"),
+            ChildSpec("named", "m:f", depends_on=("user", "broker")),
+            ChildSpec("loner", "m:f", uses_bus=False),
+        )
+    )
+    assert plan.dependencies == {
+        "broker": (),
+        "user": ("broker",),
+        "named": ("user", "broker"),
+        "loner": (),
+    }
+
+
+def test_without_a_broker_nobody_waits_for_one() -> None:
+    assert Plan((ChildSpec("user", "m:f"),)).dependencies == {"user": ()}
 
 
 @pytest.mark.parametrize("strategy", [Strategy.REST_FOR_ONE, Strategy.ONE_FOR_ALL, "one_for_all"])
@@ -150,11 +155,10 @@ def test_s24_a_limit_that_can_never_trigger_is_a_warning_with_the_numbers() -> N
     assert list(Plan((GOOD,)).warnings()) == []
 
 
-def test_a_child_that_is_not_in_the_plan_is_an_error_with_a_suggestion() -> None:
-    with pytest.raises(UnknownChild, match="did you mean 'good'") as error:
-        Plan((GOOD,)).child("goood")
-    assert error.value.hint == "children: good"
-    assert Plan((GOOD,)).child("good") is GOOD
+def test_a_name_that_is_not_in_the_plan_is_an_error_with_a_suggestion() -> None:
+    error = unknown_child("goood", ["good", "other"])
+    assert "did you mean 'good'" in str(error)
+    assert error.hint == "children: good, other"
 
 
 def test_a_plan_can_travel_to_another_process() -> None:
