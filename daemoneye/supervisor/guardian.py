@@ -133,6 +133,7 @@ def below(roots: Tree) -> Tree:
 
 def kill(pid: int, started: int) -> None:
     """SIGKILL to exactly this process, or to nobody."""
+    assert sys.platform == "linux"  # as all of this module
     try:
         handle = os.pidfd_open(pid)
     except OSError:
@@ -210,6 +211,7 @@ def _look_around(charge: Charge, known: Tree) -> Tree:
 
 def _watch(charge: Charge) -> Tree | None:
     """Look around each second until the supervisor is gone; None when it dismissed us."""
+    assert sys.platform == "linux"  # as all of this module
     known: Tree = {}
     waiting = select.poll()
     os.set_blocking(charge.leash, False)

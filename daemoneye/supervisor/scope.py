@@ -75,7 +75,7 @@ class Switch:
 
         The child's description of the read end has to stay open in the child, and only there.
         """
-        if self._reader < 0:
+        if sys.platform != "linux" or self._reader < 0:
             return Birth(mark), _nothing
         trigger = os.open(f"/proc/self/fd/{self._reader}", os.O_RDONLY | os.O_NONBLOCK)
         fcntl.fcntl(trigger, fcntl.F_SETSIG, signal.SIGKILL)
