@@ -195,7 +195,7 @@ class RunLock:
                     os.ftruncate(fd, 0)
                     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
                     return cls(path, fd)
-            except BaseException:
+            except BaseException:  # whatever it is, the descriptor is ours to close
                 os.close(fd)
                 raise
             os.close(fd)  # its holder removed the file between our open and our lock

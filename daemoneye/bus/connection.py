@@ -148,7 +148,7 @@ class Connection:
                 subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except (BusBroken, DeadlineExceeded):
             pass  # the wish stands: it is told again with the next connection
-        except BaseException:
+        except BaseException:  # a denial, or Ctrl-C while waiting: nobody will have it
             self.end(subscription)
             raise
         finally:
@@ -262,7 +262,7 @@ class Connection:
             with self._wishing:
                 wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
                 self.writer.attach(sock, wishes, connected.max_frame_bytes)
-        except BaseException:
+        except BaseException:  # whatever it is, the socket is ours to close
             self.writer.detach()
             sock.close()
             raise

@@ -72,7 +72,7 @@ def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
                 hint=_HINTS.get(answer.reason, ""),
             )
         assert isinstance(answer, Welcome)
-    except BaseException:
+    except BaseException:  # whatever it is, the socket is ours to close
         sock.close()
         raise
     return Connected(sock, introduction.epoch, answer.role, answer.max_frame_bytes)

@@ -71,7 +71,7 @@ class Endpoint:
     def accept_nowait(self) -> tuple[socket.socket, Peer] | None:
         """The next connection, without blocking mode, and who made it; None when there is none.
 
-        Raises Foreign when another user made it and Exhausted when there was no descriptor for it;
+        Raises Foreign when another user made it and Exhausted when there was no descriptor for it:
         either way that connection is over, nothing was sent on it and the next call has the next.
         """
         try:
@@ -107,7 +107,7 @@ class Endpoint:
             self._spare = -1
 
     def _turn_one_away(self) -> None:
-        """Give up the spare descriptor to end one waiting connection, which would otherwise hang."""
+        """Give up the spare descriptor to end one waiting connection: it would hang otherwise."""
         if self._spare >= 0:
             os.close(self._spare)
         try:
@@ -143,7 +143,7 @@ def dial(path: Path, timeout: float) -> socket.socket:
                 hint="somebody else holds this place: use another run directory",
             )
         _prepare(sock)
-    except BaseException:
+    except BaseException:  # whatever it is, the socket is ours to close
         sock.close()
         raise
     return sock

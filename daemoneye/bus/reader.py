@@ -184,7 +184,7 @@ class Reader:
                     found = self._read(sock)
                 except (OSError, EOFError, BusError) as error:
                     broken = error
-                except BaseException as error:
+                except BaseException as error:  # a Ctrl-C, or a bug: told above, after this
                     # A Ctrl-C between reading and sorting: what was read is gone, so the
                     # connection is given up and the gap is told like any other.
                     broken = error

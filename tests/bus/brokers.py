@@ -1,0 +1,165 @@
+"""Real brokers for tests: one in a thread of the test, to look at; one in a process, to kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daemoneye.bus.access import AccessList, AccessRule, Declared
+from daemoneye.bus.broker import Broker, Mailbox
+from daemoneye.bus.client import BusClient
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.orders import Admit, Credential, Order
+from daemoneye.bus.topics import TopicFilter
+from daemoneye.rundir import RunDir
+from tests.support import scaled, wait_for
+
+COLLECTOR_KEY = b"c" * 32
+
+
+@dataclass
+class Running:
+    """A broker that runs in a thread."""
+
+    broker: Broker
+    mailbox: Mailbox
+    path: Path
+    keys: dict[str, bytes] = field(default_factory=dict)
+
+    def admit(self, name: str, role: str = "agent", **more: object) -> bytes:
+        """Let `name` in from now on; returns its key."""
+        key = os.urandom(32)
+        self.obey(Admit(Credential(name, role, key, **more)))  # type: ignore[arg-type]  # fields by name
+        self.keys[name] = key
+        return key
+
+    def obey(self, order: Order) -> None:
+        """Have the broker obey, before anything that is asked of it from now on."""
+        self.mailbox.put(order)
+        wait_for(lambda: not self.mailbox._orders, "the order to be obeyed")
+
+    def client(self, name: str = "operator", role: str = "agent", **more: object) -> BusClient:
+        """A client that is connected."""
+        key = self.keys.get(name) or self.admit(name, role, **more)
+        return BusClient.connect(self.path, name=name, key=key)
+
+    def collector(self, name: str = "procmond", kind: str = "process") -> BusClient:
+        return self.client(name, "collector", kind=kind)
+
+    def worker(self, name: str, *, publishes: str = "#", subscribes: str = "#") -> BusClient:
+        declared = Declared((TopicFilter(publishes),), (TopicFilter(subscribes),))
+        return self.client(name, "worker", declared=declared)
+
+
+@contextmanager
+def broker_in_thread(directory: Path, *rules: AccessRule, **limits: float) -> Iterator[Running]:
+    """A broker at `directory`/bus; it ends in order, and has ended when this does."""
+    mailbox = Mailbox()
+    path = RunDir(directory).bus_path
+    broker = Broker(path, Limits.of(limits), AccessList(rules), mailbox)
+
+    def run() -> None:
+        while not broker.finished:
+            broker.turn(broker.wait())
+        broker.close()
+
+    thread = threading.Thread(target=run, name="broker")
+    thread.start()
+    try:
+        yield Running(broker, mailbox, path)
+    finally:
+        mailbox.ask_to_stop()
+        thread.join(scaled(5))
+        mailbox.close()
+        assert not thread.is_alive()
+
+
+@dataclass
+class BrokerProcess:
+    """A broker in a process of its own, with one credential: the operator's."""
+
+    run_dir: RunDir
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it (again) and wait until it listens."""
+        command = [sys.executable, "-m", "tests.bus.brokers", str(self.run_dir.path)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self.signal(signal.SIGKILL)
+        self._reap()
+
+    def stop(self) -> None:
+        """End it in order, if it runs."""
+        if self.process is not None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            self._reap()
+
+    def client(self) -> BusClient:
+        """The operator's."""
+        return BusClient.connect(run_dir=self.run_dir.path)
+
+    def _reap(self) -> None:
+        assert self.process is not None
+        with self.process:
+            self.process.wait(scaled(10))
+        self.process = None
+
+
+@contextmanager
+def broker_process(directory: Path) -> Iterator[BrokerProcess]:
+    """A running broker whose operator.key is in `directory`; it is gone afterwards."""
+    run_dir = RunDir(directory)
+    run_dir.make_operator_key()
+    running = BrokerProcess(run_dir)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+        run_dir.bus_path.unlink(missing_ok=True)  # what a killed one left
+
+
+def main() -> None:
+    """A broker until standard input ends."""
+    run_dir = RunDir(Path(sys.argv[1]))
+    mailbox = Mailbox()
+    mailbox.put(Admit(Credential("operator", "agent", run_dir.read_operator_key())))
+    broker = Broker(run_dir.bus_path, Limits(), AccessList(()), mailbox)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+    def until_the_end() -> None:
+        sys.stdin.read()
+        mailbox.ask_to_stop()
+
+    threading.Thread(target=until_the_end, daemon=True).start()
+    while not broker.finished:
+        broker.turn(broker.wait())
+    broker.close()
+
+
+if __name__ == "__main__":
+    main()
