@@ -1,0 +1,131 @@
+"""Where questions and orders come in and answers go out: command lines, children, threads.
+
+Whatever is asked of one child goes to the rules and is answered exactly once, when they say so.
+Questions about what is are answered at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import count
+
+from daemoneye import lifeline as line
+from daemoneye.errors import (
+    DaemoneyeError,
+    LocalProtocolError,
+    SupervisionError,
+    UnknownChild,
+)
+from daemoneye.supervisor.contract import Answer, Commanded, Observation, ShutdownAsked, Verb
+from daemoneye.supervisor.control import Caller, ControlServer, Question
+from daemoneye.supervisor.documents import (
+    explanation_document,
+    health_document,
+    status_document,
+)
+from daemoneye.supervisor.lives import Life
+from daemoneye.supervisor.spec import Settings
+from daemoneye.supervisor.view import View
+
+Answered = Callable[[Answer], None]
+
+NOT_FOUND, USAGE = 5, 2
+"""Exit codes of a command line: no such child; no such question."""
+
+_ORDERS = {verb.value for verb in (Verb.START, Verb.STOP, Verb.RESTART, Verb.PAUSE, Verb.RESUME)}
+
+
+class Desk:
+    """Everything that waits for an answer."""
+
+    def __init__(self, view: View, observe: Callable[[Observation], None]) -> None:
+        self._view = view
+        self._observe = observe
+        self._numbers = count(1)
+        self._waiting: dict[int, Answered] = {}
+        self.control: ControlServer | None = None
+        """Whom callers' questions come from."""
+
+    def order(
+        self,
+        verb: Verb,
+        child: str,
+        answered: Answered,
+        settings: Settings | None = None,
+        asked_by: str = "operator",
+    ) -> None:
+        """Ask the rules for something; `answered` is called once, from the loop."""
+        number = next(self._numbers)
+        self._waiting[number] = answered
+        self._observe(Commanded(number, verb, child, settings or {}, asked_by))
+
+    def answer(self, answer: Answer) -> None:
+        """The rules have decided."""
+        answered = self._waiting.pop(answer.request, None)
+        if answered is not None:
+            answered(answer)
+
+    def wished(self, life: Life, wish: line.Wish) -> None:
+        """A child hands up what somebody on the bus wants."""
+
+        def answered(answer: Answer) -> None:
+            if wish.request:
+                life.lifeline.send(line.Verdict(wish.request, answer.ok, answer.text))
+
+        try:
+            verb, settings = Verb(wish.verb), json.loads(wish.settings or "{}")
+            if not isinstance(settings, dict):
+                raise ValueError("settings are a JSON object")
+        except ValueError as error:
+            answered(Answer(0, False, str(error), USAGE))
+            return
+        self.order(verb, wish.child, answered, settings, wish.asked_by)
+
+    def asked(self, caller: Caller, question: Question) -> None:
+        """A command line asks."""
+        control = self.control
+        assert control is not None
+        try:
+            if question.verb in _ORDERS:
+                self.order(
+                    Verb(question.verb),
+                    question.child,
+                    lambda answer: _pass_on(control, caller, answer),
+                )
+            else:
+                control.reply(caller, {"ok": True, **self._document(question)})
+        except UnknownChild as error:
+            control.refuse(caller, error, NOT_FOUND)
+        except DaemoneyeError as error:
+            control.refuse(caller, error, USAGE)
+
+    def _document(self, question: Question) -> dict[str, object]:
+        view = self._view
+        match question.verb:
+            case "status":
+                return status_document(view.health(), view.about(), view.wall)
+            case "health":
+                return health_document(view.health(), view.about())
+            case "explain":
+                return explanation_document(view.explanation(question.child), view.wall)
+            case "shutdown":
+                self._observe(ShutdownAsked())
+                return {"text": "everything ends, in order"}
+        raise LocalProtocolError(
+            f"this supervisor knows no question {question.verb!r}",
+            hint="its version may be older than your command line's",
+        )
+
+
+def error_of(answer: Answer) -> SupervisionError:
+    """Why something was not done, as an exception."""
+    kind = UnknownChild if answer.code == NOT_FOUND else SupervisionError
+    return kind(answer.text)
+
+
+def _pass_on(control: ControlServer, caller: Caller, answer: Answer) -> None:
+    if answer.ok:
+        control.reply(caller, {"ok": True, "text": answer.text})
+    else:
+        control.refuse(caller, error_of(answer), answer.code)

@@ -1,0 +1,99 @@
+"""What a supervisor holds while a run directory is its own: lock, scope, switch, guardian, key."""
+
+from __future__ import annotations
+
+from daemoneye.rundir import RunDir, RunLock
+from daemoneye.supervisor.scope import (
+    HAS_GUARDIAN,
+    Duty,
+    GuardianProcess,
+    Switch,
+    scope_of,
+    sweep,
+)
+
+GUARDIAN_INTERVAL = 1.0
+"""Seconds between two guardians, so that one that cannot live does not keep us busy."""
+
+
+class Tenure:
+    """The right to be the supervisor of a run directory, and all that hangs on it."""
+
+    def __init__(self, run_dir: RunDir, whole: bool) -> None:
+        """Take the directory over; `whole`: all that descends from this process is ours.
+
+        Raises AlreadyRunning when another supervisor lives there, ConfigError when the directory
+        cannot be trusted.  What an earlier supervisor left is ended first.
+        """
+        run_dir.make()
+        self.run_dir = run_dir
+        """The run directory."""
+        self.scope = scope_of(run_dir)
+        """The mark of everything that is ours."""
+        self._lock = RunLock.acquire(run_dir)
+        try:
+            self.swept = sweep(self.scope)
+            """How many processes an earlier supervisor had left."""
+            self.switch = Switch()
+            """What kills our children when we and the guardian are gone."""
+            self.operator_key = run_dir.make_operator_key()
+            """What proves an operator on the bus."""
+            files = [run_dir.control_path, run_dir.bus_path, run_dir.operator_key_path]
+            report = run_dir.path / "guardian.json"
+            self._guard = _Guard(
+                Duty(self.scope, whole, report, run_dir.lock_path, files), self.switch.key
+            )
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def guardian(self) -> GuardianProcess | None:
+        """The guardian that lives; None where there is none, or none at the moment."""
+        return self._guard.process
+
+    def next_deadline(self) -> float | None:
+        """When `replace_guardian` can be called with success."""
+        return self._guard.next_at
+
+    def replace_guardian(self, now: float) -> int | None:
+        """Start another guardian if ours has died; the pid of the dead one, once for each."""
+        return self._guard.replace(now)
+
+    def end(self, nothing_left: bool) -> None:
+        """Give the directory up.  What cannot be killed is left to the guardian."""
+        self.run_dir.operator_key_path.unlink(missing_ok=True)
+        self._lock.release()
+        if self.guardian is not None:
+            if nothing_left:
+                self.guardian.dismiss()
+            else:
+                self.guardian.leave_to_it()
+        self.switch.close()
+
+
+class _Guard:
+    """One guardian after another."""
+
+    def __init__(self, duty: Duty, key: int) -> None:
+        self._duty = duty
+        self._key = key
+        self.process = GuardianProcess(duty, key) if HAS_GUARDIAN else None
+        self.next_at: float | None = None
+
+    def replace(self, now: float) -> int | None:
+        if self.process is not None and self.process.has_ended():
+            dead = self.process.pid
+            self.process.leave_to_it()
+            self.process = None
+            self.next_at = now
+        else:
+            dead = None
+        if self.next_at is not None and now >= self.next_at:
+            self.next_at = now + GUARDIAN_INTERVAL
+            try:
+                self.process = GuardianProcess(self._duty, self._key)
+            except OSError:
+                return dead  # no processes or descriptors left; tried again at the next turn
+            self.next_at = None
+        return dead
