@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from daemoneye.bus.directory import Directory
-from daemoneye.bus.frames import Notice, Value
+from daemoneye.bus.frames import Confirm, Notice, Value
 from daemoneye.bus.routes import Recipients, Route
 from daemoneye.bus.session import Session
 from daemoneye.bus.streams import Run, Tally
@@ -11,6 +13,14 @@ from daemoneye.framing import pack_length
 
 GOODBYE = "goodbye"
 """Why a session is doomed that asked for it."""
+
+CONFIRM_EVERY = 1024
+"""A publisher is told after so many messages how many were taken; a ping tells it too."""
+
+DENIED = "denied"
+"""Refused by a rule."""
+REFUSED = "refused"
+"""Refused for another reason."""
 
 
 class Deliveries:
@@ -20,7 +30,16 @@ class Deliveries:
     meets an outbox that is closed.
     """
 
-    __slots__ = ("_directory", "_failing", "_runs", "dirty", "doomed", "past", "published")
+    __slots__ = (
+        "_directory",
+        "_failing",
+        "_runs",
+        "dirty",
+        "doomed",
+        "past",
+        "published",
+        "refusals",
+    )
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -34,6 +53,8 @@ class Deliveries:
         """What was counted for sessions that are no more."""
         self.published = 0
         """How many messages those had published."""
+        self.refusals: Counter[str] = Counter()
+        """How many frames were DENIED or REFUSED."""
 
     def deliver(
         self,
@@ -62,6 +83,13 @@ class Deliveries:
         self.dirty.add(session)
         if cause:
             self._failing[session] = cause
+
+    def confirm(self, session: Session) -> None:
+        """Tell a publisher how many of its messages were taken, if that is news."""
+        publishing = session.publishing
+        if publishing.messages > publishing.confirmed:
+            publishing.confirmed = publishing.messages
+            self.tell(session, Confirm(publishing.messages))
 
     def condemn(self, session: Session, cause: str) -> None:
         """The session has to go at the end of this turn."""

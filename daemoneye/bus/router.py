@@ -14,32 +14,23 @@ bytes that break the protocol do.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from daemoneye.bus.access import AccessList, Declared, Identity
-from daemoneye.bus.answers import answer, refusal
-from daemoneye.bus.deliveries import GOODBYE, Deliveries, Joining
+from daemoneye.bus.answers import refusal
+from daemoneye.bus.deliveries import CONFIRM_EVERY, DENIED, REFUSED, Deliveries, Joining
 from daemoneye.bus.directory import Directory
 from daemoneye.bus.frames import (
     MIN_MESSAGE_BYTES,
     PUBLISH,
     Answer,
-    Confirm,
-    Credit,
-    Goodbye,
     Heading,
     NotAFrame,
     Notice,
     OuterFrame,
     Payload,
-    Ping,
-    Pong,
-    Query,
-    Subscribe,
-    Unsubscribe,
     Value,
     arrival_stamp,
     control_value,
@@ -48,6 +39,7 @@ from daemoneye.bus.frames import (
     read_outer,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.requests import Requests
 from daemoneye.bus.roles import AGENT
 from daemoneye.bus.routes import Recipients, Route
 from daemoneye.bus.session import Session
@@ -58,9 +50,6 @@ from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
 from daemoneye.framing import pack_length
 
 SUPERVISOR = "supervisor"
-
-CONFIRM_EVERY = 1024
-"""A publisher is told after so many messages how many were taken; a ping tells it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +79,14 @@ class Statistics:
 class Router:
     """All that the broker knows and decides."""
 
-    __slots__ = ("_counted", "_deliveries", "_supervisor", "directory", "handed_up")
+    __slots__ = ("_deliveries", "_requests", "_supervisor", "directory", "handed_up")
 
     def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
         self.directory = Directory(limits, access)
         self.handed_up: deque[HandedUp] = deque()
         """Wishes for the supervisor: the shell empties this."""
         self._deliveries = Deliveries(self.directory)
-        self._counted: Counter[str] = Counter()
+        self._requests = Requests(self.directory, self._deliveries)
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
 
@@ -153,6 +142,7 @@ class Router:
     def tell(self, session: Session, value: Value) -> None:
         """Say something of the broker's own: a ping, a notice."""
         self._deliveries.tell(session, value)
+        self._deliveries.settle()
 
     def statistics(self) -> Statistics:
         """Everything counted; walks all sessions, so ask once a second, not more."""
@@ -168,8 +158,8 @@ class Router:
             published=published,
             delivered=total.delivered,
             lost=dict(total.lost),
-            denied=self._counted["denied"],
-            refused=self._counted["refused"],
+            denied=self._deliveries.refusals[DENIED],
+            refused=self._deliveries.refusals[REFUSED],
             queued=total.queued,
             queued_bytes=self.directory.backlog.bytes,
         )
@@ -210,13 +200,13 @@ class Router:
                     self._publish(session, frame, raw, stamp)
                 else:
                     joining.flush()
-                    self._obey(session, control_value(frame))
+                    self._requests.obey(session, control_value(frame))
         except NotAFrame as error:
             raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
         finally:
             joining.flush()
             if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
-                self._confirm(session)
+                self._deliveries.confirm(session)
             self._deliveries.settle()
 
     def say(
@@ -255,7 +245,7 @@ class Router:
             self._refuse(session, frame, error)
         else:
             if frame.request:
-                self.tell(session, Answer(frame.request, subscribers=subscribers))
+                self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
 
     def _admit(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> int:
         """Deliver one frame; how many took it.  Raises the BusError that says why not."""
@@ -295,80 +285,15 @@ class Router:
 
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
-        self._counted["denied" if isinstance(error, AccessDenied) else "refused"] += 1
+        self._deliveries.refusals[DENIED if isinstance(error, AccessDenied) else REFUSED] += 1
         if frame.request:
-            self.tell(session, refusal(frame.request, error))
+            self._deliveries.tell(session, refusal(frame.request, error))
             return
         refusals = session.publishing.count_refusal(frame.topic)
         if refusals & (refusals - 1) == 0:
             said = refusal(0, error)
-            code = "denied" if said.rule else "refused"
+            code = DENIED if said.rule else REFUSED
             detail = f"{said.error}: {said.detail} ({refusals} so far)"
-            self.tell(session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule))
-
-    def _confirm(self, session: Session) -> None:
-        publishing = session.publishing
-        if publishing.messages > publishing.confirmed:
-            publishing.confirmed = publishing.messages
-            self.tell(session, Confirm(publishing.messages))
-
-    # ---- everything else a client may say -----------------------------------------------------
-
-    def _obey(self, session: Session, value: Value) -> None:
-        obey = _OBEYED.get(type(value))
-        if obey is None:
-            raise RemoteProtocolError(f"a client does not say {type(value).__name__}")
-        obey(self, session, value)
-
-    def _subscribe(self, session: Session, wish: Subscribe) -> None:
-        try:
-            subscription = self.directory.subscribe(session, wish)
-        except BusError as error:
-            self._counted["denied"] += isinstance(error, AccessDenied)
-            self.tell(session, refusal(wish.request, error))
-            return
-        decision = subscription.decision
-        narrowed = tuple(each.text for each in decision.cut)
-        self.tell(session, Answer(wish.request, rule=decision.rule, narrowed=narrowed))
-
-    def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
-        try:
-            self.directory.unsubscribe(session, wish.subscription)
-        except BusError as error:
-            self.tell(session, refusal(wish.request, error))
-        else:
-            self.tell(session, Answer(wish.request))
-
-    def _credit(self, session: Session, credit: Credit) -> None:
-        subscription = session.subscriptions.get(credit.subscription)
-        if subscription is not None:
-            subscription.balance.grant(credit)
-            self.dirty.add(session)
-
-    def _query(self, session: Session, query: Query) -> None:
-        try:
-            said = answer(self.directory, session, query)
-        except BusError as error:
-            said = refusal(query.request, error)
-        self.tell(session, said)
-
-    def _ping(self, session: Session, ping: Ping) -> None:
-        self._confirm(session)
-        self.tell(session, Pong(ping.request))
-
-    def _pong(self, session: Session, pong: Pong) -> None:
-        """That it came is all it says, and the shell has seen that."""
-
-    def _goodbye(self, session: Session, goodbye: Goodbye) -> None:
-        self._deliveries.condemn(session, GOODBYE)
-
-
-_OBEYED: dict[type[Value], Callable[[Router, Session, Any], None]] = {
-    Subscribe: Router._subscribe,
-    Unsubscribe: Router._unsubscribe,
-    Credit: Router._credit,
-    Query: Router._query,
-    Ping: Router._ping,
-    Pong: Router._pong,
-    Goodbye: Router._goodbye,
-}
+            self._deliveries.tell(
+                session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
+            )

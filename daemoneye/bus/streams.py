@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from daemoneye.bus import hierarchy
 from daemoneye.bus.access import Decision
 from daemoneye.bus.frames import Credit, Overflow, StreamMark, Subscribe, encode
 from daemoneye.bus.topics import TopicFilter
@@ -67,7 +68,7 @@ def default_overflow(topic: str) -> Overflow:
     Signs of life and status replace each other.  Other control, questions and answers among it,
     may not be missed in part: better to be cut off and to come back.
     """
-    if topic.startswith(("control.health.heartbeat", "control.health.status")):
+    if topic == hierarchy.HEARTBEAT or f"{topic}.".startswith(f"{hierarchy.STATUS}."):
         return Overflow.LATEST
     if topic.startswith("control."):
         return Overflow.DISCONNECT

@@ -11,23 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemoneye.bus.access import AccessList, AccessRule
+from daemoneye.bus.deliveries import CONFIRM_EVERY
 from daemoneye.bus.frames import (
     Answer,
     Confirm,
     Credit,
     Envelope,
-    Goodbye,
-    Hello,
     Notice,
     Overflow,
-    Ping,
-    Pong,
     StreamMark,
     Subscribe,
     Unsubscribe,
 )
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.router import CONFIRM_EVERY
 from daemoneye.errors import AccessDenied, InvalidTopic, RemoteProtocolError
 from tests.bus.support import EPOCH, NOW, Bus, Client
 
@@ -263,65 +259,7 @@ def test_frames_that_break_the_protocol_end_only_the_turn() -> None:
     assert agent.events() == [b"before"]
 
 
-def test_a_client_may_not_say_what_only_the_broker_or_a_handshake_says() -> None:
-    operator = Bus().client("operator")
-    for value in (Answer(1), Hello(1, "x", 1, b"n"), StreamMark((1,)), Confirm(3)):
-        with pytest.raises(RemoteProtocolError, match="does not say"):
-            operator.say(value)
-
-
-# ---- subscribing --------------------------------------------------------------------------------
-
-
-def test_a_refused_subscription_says_what_may_be_read() -> None:
-    answer = Bus().client("watching", "observer").subscribe("control.admin.#")
-    assert answer.error == "AccessDenied"
-    assert answer.rule
-    assert "events.#" in answer.hint
-
-
-@pytest.mark.parametrize(
-    ("wish", "error"),
-    [
-        (Subscribe(0, "events.#", request=1), "LocalProtocolError"),
-        (Subscribe(1, "events.*", request=1), "InvalidTopic"),
-        (Subscribe(1, "events.#", Overflow.BLOCK, request=1), "LocalProtocolError"),
-        (Subscribe(1, "events.#", group="g", request=1), "LocalProtocolError"),
-        (Unsubscribe(5, request=1), "LocalProtocolError"),
-    ],
-)
-def test_a_wish_that_cannot_be_met_is_answered(wish: Subscribe | Unsubscribe, error: str) -> None:
-    operator = Bus().client("operator")
-    operator.say(wish)
-    (answer,) = operator.read()
-    assert isinstance(answer, Answer)
-    assert answer.error == error
-    assert not operator.session.subscriptions
-
-
-def test_a_number_is_good_for_one_subscription_at_a_time() -> None:
-    operator = Bus().client("operator")
-    assert operator.subscribe("events.#").error == ""
-    assert operator.subscribe("control.#").error == "LocalProtocolError"
-    operator.say(Unsubscribe(1))
-    operator.read()
-    assert operator.subscribe("control.#").error == ""
-
-
-def test_the_last_subscription_allowed_is_taken_and_the_next_refused() -> None:
-    operator = Bus(subscriptions=3).client("operator")
-    answers = [operator.subscribe(f"events.n{number}", number) for number in range(1, 5)]
-    assert [each.error for each in answers] == ["", "", "", "BusError"]
-
-
-def test_nothing_comes_after_unsubscribing() -> None:
-    bus = Bus()
-    agent, procmond = bus.client("operator"), bus.procmond()
-    agent.subscribe("events.#")
-    procmond.publish(LIFECYCLE, b"waiting")
-    agent.say(Unsubscribe(1))
-    procmond.publish(LIFECYCLE, b"later")
-    assert agent.events() == []
+# ---- new rules -----------------------------------------------------------------------------------
 
 
 def test_new_rules_end_what_is_no_longer_allowed_and_name_themselves() -> None:
@@ -389,14 +327,6 @@ def test_closing_twice_does_no_harm() -> None:
     assert bus.router.statistics().clients == 0
 
 
-def test_goodbye_ends_a_session_without_a_word() -> None:
-    bus = Bus()
-    operator = bus.client("operator")
-    operator.say(Goodbye())
-    assert bus.router.doomed == {operator.session: "goodbye"}
-    assert operator.read() == []
-
-
 def test_what_waits_for_a_broken_connection_is_counted_as_lost() -> None:
     bus = Bus()
     agent, procmond = bus.client("operator"), bus.procmond()
@@ -421,15 +351,6 @@ def test_a_publisher_is_told_how_many_were_taken() -> None:
     assert procmond.read() == [Confirm(CONFIRM_EVERY)]
 
 
-def test_a_ping_tells_it_at_once_and_is_answered() -> None:
-    procmond = Bus().procmond()
-    procmond.publish(LIFECYCLE, b"x")
-    procmond.say(Ping(4), Pong(9))
-    assert procmond.read() == [Confirm(1), Pong(4)]
-    procmond.say(Ping(5))
-    assert procmond.read() == [Pong(5)]
-
-
 def test_frames_of_one_turn_for_the_same_recipients_are_one_run() -> None:
     bus = Bus()
     agents = [bus.client(name) for name in "abc"]
@@ -440,19 +361,6 @@ def test_frames_of_one_turn_for_the_same_recipients_are_one_run() -> None:
     publish_together(procmond, *[procmond.frame(topic, b"x") for topic in topics])
     runs = [agent.session.take(1 << 16, NOW)[1] for agent in agents]
     assert runs[0] is runs[1] is runs[2]
-
-
-def test_credit_wakes_what_waited_for_it() -> None:
-    bus = Bus()
-    agent, procmond = bus.client("operator"), bus.procmond()
-    agent.subscribe("events.#", credit_messages=1)
-    procmond.publish(LIFECYCLE, b"a")
-    procmond.publish(LIFECYCLE, b"b")
-    assert agent.events() == [b"a"]
-    bus.router.dirty.clear()
-    agent.say(Credit(1, 2, 1 << 20), Credit(77, 1, 1))
-    assert agent.session in bus.router.dirty
-    assert agent.events() == [b"b"]
 
 
 @given(st.lists(st.sampled_from(["publish", "expire", "burst", "credit", "read"]), max_size=40))
