@@ -133,18 +133,18 @@ def below(roots: Tree) -> Tree:
 
 def kill(pid: int, started: int) -> None:
     """SIGKILL to exactly this process, or to nobody."""
-    assert sys.platform == "linux"  # as all of this module
-    try:
-        handle = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        if is_alive(pid, started):
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except OSError:
-        pass  # it went between the two lines
-    finally:
-        os.close(handle)
+    if sys.platform == "linux":
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            return
+        try:
+            if is_alive(pid, started):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        except OSError:
+            pass  # it went between the two lines
+        finally:
+            os.close(handle)
 
 
 def end_all(scope: str, known: Tree, give_up_seconds: float = _GIVE_UP_SECONDS) -> Tree:
@@ -211,13 +211,13 @@ def _look_around(charge: Charge, known: Tree) -> Tree:
 
 def _watch(charge: Charge) -> Tree | None:
     """Look around each second until the supervisor is gone; None when it dismissed us."""
-    assert sys.platform == "linux"  # as all of this module
     known: Tree = {}
     waiting = select.poll()
     os.set_blocking(charge.leash, False)
     waiting.register(charge.leash, select.POLLIN)
     try:
-        waiting.register(os.pidfd_open(charge.supervisor), select.POLLIN)
+        if sys.platform == "linux":
+            waiting.register(os.pidfd_open(charge.supervisor), select.POLLIN)
     except OSError:
         pass  # an old kernel, or it is gone already; the leash says so too
     while True:

@@ -75,10 +75,11 @@ class Switch:
 
         The child's description of the read end has to stay open in the child, and only there.
         """
-        if sys.platform != "linux" or self._reader < 0:
+        if self._reader < 0:
             return Birth(mark), _nothing
         trigger = os.open(f"/proc/self/fd/{self._reader}", os.O_RDONLY | os.O_NONBLOCK)
-        fcntl.fcntl(trigger, fcntl.F_SETSIG, signal.SIGKILL)
+        if sys.platform == "linux":  # as always here, see HAS_SWITCH
+            fcntl.fcntl(trigger, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(trigger, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
         def arm(pid: int) -> None:
