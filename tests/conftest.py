@@ -21,7 +21,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # A test finds only what it started: not the instance, settings or run directory of its developer.
 for _name in list(os.environ):
-    if _name.startswith("DAEMONEYE_") and _name != "DAEMONEYE_TEST_SCALE":
+    if _name.startswith("DAEMONEYE_") and not _name.startswith("DAEMONEYE_TEST_"):
         del os.environ[_name]
 for _name in ("XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"):
     os.environ.pop(_name, None)
