@@ -160,8 +160,9 @@ _SUBSCRIPTION_COLUMNS = tuple(each.name for each in fields(SubscriptionRow))
 
 
 def _answer_frame(value: Answer) -> pb.Frame:
+    words = {name: said for name in _ANSWER_WORDS if (said := getattr(value, name))}
     body = pb.Answer(
-        **{name: getattr(value, name) for name in _ANSWER_WORDS},
+        **words,
         narrowed=value.narrowed,
         clients=[
             pb.ClientRow(**{n: getattr(row, n) for n in _CLIENT_COLUMNS}) for row in value.clients

@@ -296,7 +296,7 @@ def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
 
 def arrival_stamp(now_ns: int) -> bytes:
     """The part that changes: when the frame reached the broker, in unix time in ns."""
-    return _number_field(23, now_ns)
+    return pb.Stamp(received_at=max(1, now_ns)).SerializeToString()
 
 
 def _number_field(field_number: int, value: int) -> bytes:

@@ -59,6 +59,7 @@ class Outbox:
         "_marked",
         "_picks",
         "_sending",
+        "_sending_bytes",
         "_urgent",
         "_urgent_bytes",
         "backlog",
@@ -76,8 +77,10 @@ class Outbox:
         self._lanes: tuple[dict[Stream, None], ...] = ({}, {})
         """The streams of each lane that have something to write or to tell."""
         self._sending: deque[_Sent] = deque()
+        self._sending_bytes = 0
+        """How much of that is not written yet."""
         self._begun = 0
-        """How much of the first of those is written."""
+        """How much of its first buffer is."""
         self._marked: Stream | None = None
         """The stream that was announced last on this connection."""
         self._picks = 0
@@ -126,12 +129,9 @@ class Outbox:
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write: the rest of the last ones, then what may follow."""
         sending = self._sending
-        size = sum(len(each.data) for each in sending) - self._begun
-        while size < max_bytes and len(sending) < MAX_BUFFERS:
-            before = len(sending)
+        while self._sending_bytes < max_bytes and len(sending) < MAX_BUFFERS:
             if not self._next(now_ns):
                 break
-            size += sum(len(sending[index].data) for index in range(before, len(sending)))
         buffers: list[bytes | memoryview] = [each.data for each in sending]
         if self._begun:
             buffers[0] = memoryview(buffers[0])[self._begun :]
@@ -139,13 +139,14 @@ class Outbox:
 
     def written(self, count: int) -> None:
         """The kernel took the first `count` bytes of what `take` gave last."""
+        self._sending_bytes -= count
         left = self._begun + count
         sending = self._sending
         while sending and left >= len(sending[0].data):
-            sent = sending.popleft()
-            left -= len(sent.data)
-            if sent.stream is not None and sent.run is not None:
-                sent.stream.delivered(sent.run)
+            data, stream, run = sending.popleft()
+            left -= len(data)
+            if stream is not None and run is not None:
+                stream.delivered(run)
         self._begun = left
 
     @property
@@ -168,7 +169,7 @@ class Outbox:
         frame = self._urgent.popleft()
         self._urgent_bytes -= len(frame)
         self.backlog.change(-len(frame))
-        self._sending.append(_Sent(frame, None, None))
+        self._append(frame, None, None)
         return True
 
     def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
@@ -190,19 +191,22 @@ class Outbox:
         for stream in lane:
             if not stream.queue:
                 return stream
-            if (oldest is None or stream.queue[0].number < oldest.queue[0].number) and (
-                stream.has_credit
-            ):
+            is_older = oldest is None or stream.queue[0].number < oldest.queue[0].number
+            if is_older and stream.has_credit:
                 oldest = stream
         return oldest
 
     def _send(self, stream: Stream) -> None:
         if self._marked is not stream or stream.untold:
-            self._sending.append(_Sent(stream.mark(), stream, None))
+            self._append(stream.mark(), stream, None)
             self._marked = stream
         if stream.queue:
             run = stream.begin()
-            self._sending.append(_Sent(run.data, stream, run))
+            self._append(run.data, stream, run)
+
+    def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
+        self._sending.append(_Sent(data, stream, run))
+        self._sending_bytes += len(data)
 
     # ---- subscriptions come and go ------------------------------------------------------------
 
@@ -262,10 +266,12 @@ class Outbox:
             if sent.stream is not None and sent.run is not None:
                 sent.stream.abandon(sent.run)
         self._sending.clear()
+        self._sending_bytes = 0
         if begun is not None:
             if begun.stream is not None and begun.run is not None:
                 begun.stream.abandon(begun.run)
-            self._sending.append(_Sent(begun.data, None, None))
+            self._append(begun.data, None, None)
+            self._sending_bytes -= self._begun
         for stream in self.streams.values():
             stream.lose_all(DISCONNECTED)
             self.gone.add(stream.tally)

@@ -64,13 +64,12 @@ class Route:
                 f" {self.sequence}",
                 hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
             )
-        for wanted, offer in (
-            (Guarantee.AT_LEAST_ONCE == int(frame.guarantee), "delivery at least once is"),
-            (frame.retain, "retained values are"),
-            (frame.descriptors, "descriptors are"),
-        ):
-            if wanted:
-                raise LocalProtocolError(f"{offer} not offered by this broker")
+        if frame.guarantee > Guarantee.BEST_EFFORT:
+            raise LocalProtocolError("delivery at least once is not offered by this broker")
+        if frame.retain:
+            raise LocalProtocolError("retained values are not offered by this broker")
+        if frame.descriptors:
+            raise LocalProtocolError("descriptors are not offered by this broker")
 
 
 class Routes(dict[str, Route]):

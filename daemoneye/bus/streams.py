@@ -230,7 +230,10 @@ class Stream:
     @property
     def has_credit(self) -> bool:
         """Whether every subscription has room at the client."""
-        return all(each.balance.is_open for each in self.subscriptions)
+        for each in self.subscriptions:  # noqa: SIM110 - half the price of `all`, for every run
+            if not each.balance.is_open:
+                return False
+        return True
 
     @property
     def is_full(self) -> bool:
