@@ -149,7 +149,7 @@ class Shutdown:
 
     def next_deadline(self) -> float:
         """When there is something to do again."""
-        return self.deadline if self.kill_at is None else self.kill_at
+        return self.deadline if self.kill_at is None else min(self.kill_at, self.deadline)
 
 
 def next_rank(ranks: Iterable[tuple[Slot, ...]]) -> tuple[Slot, ...]:

@@ -11,6 +11,8 @@ from daemoneye.supervisor.contract import (
     Commanded,
     Configure,
     Drain,
+    Ended,
+    GroupEmptied,
     Kill,
     Pause,
     Resume,
@@ -312,3 +314,15 @@ def test_waiting_commands_are_bounded() -> None:
     assert refused == requests[64:]
     world.run(20)
     assert all(world.answer(one) is not None for one in requests)
+
+
+def test_an_operators_restart_forgives_what_failed_before() -> None:
+    world = Simulation(plan(child("a")), {"a": Behaviour(lives=1.0)}).run(4.5)
+    assert len(world.starts("a")) == 4
+    world.behaviours.clear()
+    world.run(5)
+    world.command(Verb.RESTART, "a")
+    world.run(5)
+    number = world.row("a").incarnation
+    told = world.tell(Ended("a", number, 1), GroupEmptied("a", number))
+    assert Spawn in {type(one) for one in told}

@@ -13,7 +13,7 @@ from daemoneye.supervisor.contract import (
     Urgency,
     Verb,
 )
-from daemoneye.supervisor.spec import ChildSpec
+from daemoneye.supervisor.spec import ChildSpec, Timeouts
 from tests.supervisor.simulation import Behaviour, Simulation, child, orders, plan
 
 DEAF = Behaviour(ignores=frozenset({Drain}))
@@ -233,3 +233,30 @@ def test_after_the_end_there_is_no_deadline_and_nothing_is_ordered() -> None:
     world.run(1)
     assert world.supervision.next_deadline() is None
     assert world.supervision.handle(10_000.0, []) == []
+
+
+def test_haste_never_makes_the_end_later() -> None:
+    slow = Timeouts(kill_timeout=60.0)
+    world = running(child("stuck", timeouts=slow), stuck=IMMORTAL)
+    world.tell(ShutdownAsked(Urgency.ORDERLY, 2))
+    world.run(29)
+    world.tell(ShutdownAsked(Urgency.FAST, 2))
+    world.run(1)
+    assert world.record.finish is not None
+    assert world.record.finish.exit_code == 130
+
+
+def test_a_kill_waits_only_as_long_as_sigkill_may_take() -> None:
+    world = running(child("stuck"), stuck=IMMORTAL)
+    world.tell(ShutdownAsked(Urgency.KILL, 2))
+    world.run(5)
+    assert world.record.finish is not None
+    assert world.state("stuck") == "LOST"
+
+
+def test_a_crash_while_everything_ends_is_no_failure() -> None:
+    world = running(child("a"), child("b", depends_on=("a",)), a=Behaviour(lives=12.0), b=DEAF)
+    world.tell(ShutdownAsked())
+    world.run(30)
+    assert (world.state("a"), world.row("a").reason) == ("STOPPED", "ended with exit:1")
+    assert [one.kind for one in world.happenings("a")][-1] == "stopped"
