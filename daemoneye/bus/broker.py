@@ -28,6 +28,7 @@ from typing import Protocol
 
 from daemoneye.bus.access import AccessList, Identity
 from daemoneye.bus.child_wish import ChildWish, child_wish
+from daemoneye.bus.deliveries import GOODBYE
 from daemoneye.bus.endpoint import Endpoint, Exhausted, Foreign
 from daemoneye.bus.frames import Notice, Refusal, Value, control_value, encode, parse
 from daemoneye.bus.handshake import (
@@ -319,7 +320,8 @@ class Broker:
             session, cause = router.doomed.popitem()
             client = self._of_session.get(session)
             if client is not None:
-                log.info("%r is cut off: %s", session, cause)
+                if cause != GOODBYE:
+                    log.info("%r is cut off: %s", session, cause)
                 self._write(client, session, now_ns)
                 self._close(client)
 
