@@ -187,7 +187,7 @@ class _Work:
         self._error: BaseException | None = None
         try:
             self.loop = Loop(plan, run_dir, self._wake, on_happening, whole=False)
-        except BaseException:
+        except BaseException:  # whatever it was, our descriptors close
             self._wake.close()
             raise
         self._thread = threading.Thread(target=self._run, name="daemoneye-supervisor", daemon=True)

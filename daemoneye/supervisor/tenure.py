@@ -43,7 +43,7 @@ class Tenure:
             self._guard = _Guard(
                 Duty(self.scope, whole, report, run_dir.lock_path, files), self.switch.key
             )
-        except BaseException:
+        except BaseException:  # whatever it was, the place is free again
             self._lock.release()
             raise
 
