@@ -18,6 +18,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from random import uniform
 
@@ -122,11 +123,18 @@ class Loop:
         self._observed: list[Observation] = []
         self._calls: deque[Callable[[], None]] = deque()
         self._selector = selectors.DefaultSelector()
-        self._tools = self._made_tools(plan, Tenure(run_dir, whole), on_happening)
         has_bus = any(spec.name == BROKER for spec in plan.children)
-        self._performer = Performer(self._tools, has_bus, self._observe)
-        self._control = ControlServer(run_dir.control_path, self._selector, self._tools.desk.asked)
-        self._tools.desk.control = self._control
+        with ExitStack() as undone:
+            undone.callback(self._selector.close)
+            tenure = Tenure(run_dir, whole)
+            undone.callback(tenure.end, nothing_left=True)
+            self._tools = self._made_tools(plan, tenure, on_happening)
+            undone.callback(self._tools.starter.close)
+            self._performer = Performer(self._tools, has_bus, self._observe)
+            desk = self._tools.desk
+            self._control = ControlServer(run_dir.control_path, self._selector, desk.asked)
+            undone.pop_all()
+        desk.control = self._control
         self._selector.register(wake, selectors.EVENT_READ, self._woken)
         self._watch_guardian()
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
@@ -97,7 +97,8 @@ class Supervisor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._working().end(self._plan.shutdown_timeout + _END_PATIENCE_SECONDS)
+        work, self._work = self._working(), None
+        work.end(self._plan.shutdown_timeout + _END_PATIENCE_SECONDS)
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until every child that is wanted serves, or has done what it was for.
@@ -185,11 +186,10 @@ class _Work:
         self.finish: Finish | None = None
         """How it ended, once it has."""
         self._error: BaseException | None = None
-        try:
+        with ExitStack() as undone:
+            undone.callback(self._wake.close)
             self.loop = Loop(plan, run_dir, self._wake, on_happening, whole=False)
-        except BaseException:  # whatever it was, our descriptors close
-            self._wake.close()
-            raise
+            undone.pop_all()
         self._thread = threading.Thread(target=self._run, name="daemoneye-supervisor", daemon=True)
         self._thread.start()
 
@@ -217,6 +217,7 @@ class _Work:
         self._thread.join(patience)
         if self._thread.is_alive():
             raise DeadlineExceeded(f"the supervisor did not end in {patience:g} s")
+        self._wake.close()
         if self._error is not None:
             raise self._error
 
@@ -239,7 +240,6 @@ class _Work:
             self._error = error
         finally:
             self.loop.close()
-            self._wake.close()
 
 
 def _result(answer: Future[T], timeout: float, what: str) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from daemoneye.rundir import RunDir, RunLock
 from daemoneye.supervisor.scope import (
     HAS_GUARDIAN,
@@ -30,12 +32,14 @@ class Tenure:
         """The run directory."""
         self.scope = scope_of(run_dir)
         """The mark of everything that is ours."""
-        self._lock = RunLock.acquire(run_dir)
-        try:
+        with ExitStack() as undone:
+            self._lock = RunLock.acquire(run_dir)
+            undone.callback(self._lock.release)
             self.swept = sweep(self.scope)
             """How many processes an earlier supervisor had left."""
             self.switch = Switch()
             """What kills our children when we and the guardian are gone."""
+            undone.callback(self.switch.close)
             self.operator_key = run_dir.make_operator_key()
             """What proves an operator on the bus."""
             files = [run_dir.control_path, run_dir.bus_path, run_dir.operator_key_path]
@@ -43,9 +47,7 @@ class Tenure:
             self._guard = _Guard(
                 Duty(self.scope, whole, report, run_dir.lock_path, files), self.switch.key
             )
-        except BaseException:  # whatever it was, the place is free again
-            self._lock.release()
-            raise
+            undone.pop_all()
 
     @property
     def guardian(self) -> GuardianProcess | None:
