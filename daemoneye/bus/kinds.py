@@ -223,8 +223,8 @@ class Answer:
 class StreamMark:
     """broker → client: the publishes that follow are for these subscriptions.
 
-    It holds until the next one.  `lost` is told once: it belongs to the next delivery, or to
-    nothing when none comes.
+    It holds until the next one.  `lost` is told once and may come with no delivery behind it; who
+    hears it keeps it for the next delivery to these subscriptions.
     """
 
     subscriptions: tuple[int, ...]

@@ -21,6 +21,7 @@ sends to single targets, because their messages have numbers too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -202,6 +203,7 @@ class Link(Generic[Owner]):
         "_heard",
         "_marked",
         "_numbers",
+        "_owed",
         "_reason",
         "_survivors",
         "epoch",
@@ -218,6 +220,8 @@ class Link(Generic[Owner]):
             {},
             NO_LOSS,
         )
+        # What a mark told and no delivery has carried yet.
+        self._owed: dict[Owner, Counter[str]] = {}
         self._heard: dict[_Heard, int] = {}
         # After a reconnect: what had been heard before it, which interests have not been told of
         # it yet, and which are older than it.
@@ -242,6 +246,8 @@ class Link(Generic[Owner]):
         """It is not wanted any more; what to say."""
         self.interests.pop(interest.number, None)
         self._again.discard(interest.number)
+        if not any(each.owner == interest.owner for each in self.interests.values()):
+            self._owed.pop(interest.owner, None)
         return Unsubscribe(interest.number, self.number())
 
     # ---- connections ----------------------------------------------------------------------------
@@ -256,7 +262,7 @@ class Link(Generic[Owner]):
         self._heard = {}
         self.epoch = epoch
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
-        self._marked = ({}, NO_LOSS)
+        self._mark({}, NO_LOSS)
         return [each.subscribe(each.number) for each in list(self.interests.values())]
 
     def receive(self, data: bytes) -> Received[Owner]:
@@ -279,7 +285,7 @@ class Link(Generic[Owner]):
     def _take(self, value: Value, received: Received[Owner]) -> None:
         match value:
             case StreamMark():
-                self._marked = (self._by_owner(value.subscriptions), value.lost)
+                self._mark(self._by_owner(value.subscriptions), value.lost)
             case Answer() if value.request in self.interests:
                 # Subscribing is asked under the interest's own number, so this is its answer.
                 if value.error:
@@ -298,6 +304,16 @@ class Link(Generic[Owner]):
                 received.replies.append(Pong(value.request))
             case _:
                 pass  # a later broker may say more than we know
+
+    def _mark(
+        self, marked: dict[Owner, tuple[Interest[Owner], ...]], lost: Mapping[str, int]
+    ) -> None:
+        """What follows is for these; what the last mark told and nothing followed is still owed."""
+        owners, untold = self._marked
+        if untold:
+            for owner in owners:
+                self._owed.setdefault(owner, Counter()).update(untold)
+        self._marked = (marked, lost)
 
     def _by_owner(self, numbers: tuple[int, ...]) -> dict[Owner, tuple[Interest[Owner], ...]]:
         found: dict[Owner, tuple[Interest[Owner], ...]] = {}
@@ -320,7 +336,7 @@ class Link(Generic[Owner]):
             for interest in interests:
                 interest.arrived(messages, size)
             told = events
-            if lost or missed or self._again:
+            if lost or missed or self._again or self._owed:
                 told = self._telling(events, interests, lost, missed)
             received.deliveries.append((owner, Delivery(interests, told, messages, size)))
         if lost and events:
@@ -349,13 +365,14 @@ class Link(Generic[Owner]):
         missed: int,
     ) -> list[Envelope]:
         """These events, the first of them saying what its owner missed."""
-        said = dict(lost)
-        numbers = {each.number for each in interests}
         if not events:
             return events
+        said = Counter(lost)
+        said.update(self._owed.pop(interests[0].owner, {}))
+        numbers = {each.number for each in interests}
         if self._again & numbers or (missed and self._survivors & numbers):
-            said[self._reason] = said.get(self._reason, 0) + missed
+            said[self._reason] += missed
             self._again -= numbers
         if not said:
             return events
-        return [events[0].after(said), *events[1:]]
+        return [events[0].after(dict(said)), *events[1:]]

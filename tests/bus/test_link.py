@@ -202,6 +202,22 @@ def test_what_the_broker_says_was_lost_stands_at_the_next_event_only() -> None:
     ]
 
 
+def test_losses_that_are_told_alone_wait_for_the_next_event_of_their_owner() -> None:
+    joined = Joined()
+    joined.want("events.process.#")
+    joined.want("events.demo.#", owner="you")
+    source = publisher(joined)
+    source.publish("events.process.lifecycle", b"late", expires_at=NOW)
+    assert joined.events() == []
+    operator = joined.bus.client("other")
+    operator.publish("events.demo.tick", b"yours")
+    source.publish("events.process.lifecycle", b"mine")
+    assert [(owner, e.payload, dict(e.lost)) for owner, e in joined.events()] == [
+        ("you", b"yours", {}),
+        ("me", b"mine", {"expired": 1}),
+    ]
+
+
 @pytest.mark.parametrize(("epoch", "reason"), [(EPOCH, "disconnected"), (8, "broker-restart")])
 def test_what_went_with_a_connection_is_counted_from_sequences(epoch: int, reason: str) -> None:
     joined = Joined()
