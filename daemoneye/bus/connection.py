@@ -173,6 +173,9 @@ class Connection:
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens to it any more."""
+        subscription.inbox.items.clear()
+        # Before the broker is told: its answer is what gets a leader of this inbox out of `recv`.
+        self.reader.end_inbox(subscription.inbox, BusClosed(f"{subscription!r} was closed"))
         with self._wishing:
             for each in subscription.interests:
                 if each.number in self.link.interests:
@@ -181,8 +184,6 @@ class Connection:
                         self.writer.send(unsubscribe)
                     except BusBroken:
                         pass
-        subscription.inbox.items.clear()
-        self.reader.end_inbox(subscription.inbox, BusClosed(f"{subscription!r} was closed"))
 
     # ---- for the reader -------------------------------------------------------------------------
 

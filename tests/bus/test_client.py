@@ -175,6 +175,17 @@ def test_leaving_a_subscription_unregisters_it(broker: Running) -> None:
             events.get(0)
 
 
+def test_leaving_a_subscription_frees_whoever_waits_in_it(broker: Running) -> None:
+    with broker.client() as bus:
+        for _ in range(200):
+            with bus.subscribe(TICK) as events:
+                thread = threading.Thread(target=list, args=(events,))
+                thread.start()
+                time.sleep(0.001)  # perhaps it reads for everybody now, perhaps not yet
+            thread.join(scaled(5))
+            assert not thread.is_alive()
+
+
 def test_a_slow_subscriber_is_told_what_it_missed_and_the_sum_is_right(broker: Running) -> None:
     with broker.client() as bus, bus.subscribe("events.#", max_messages=10) as events:
         for number in range(1000):
