@@ -19,6 +19,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -65,9 +66,10 @@ EXHAUSTED_PAUSE = 0.2
 class Mailbox:
     """What other threads want of the loop, and the byte that wakes it for them."""
 
-    __slots__ = ("_orders", "_read", "_write", "stop_asked")
+    __slots__ = ("_closing", "_orders", "_read", "_write", "stop_asked")
 
     def __init__(self) -> None:
+        self._closing = threading.Lock()
         self._orders: deque[Order] = deque()
         self.stop_asked = False
         self._read, self._write = os.pipe()
@@ -103,16 +105,21 @@ class Mailbox:
             pass
 
     def close(self) -> None:
-        """Let go of the pipe."""
-        os.close(self._read)
-        os.close(self._write)
+        """Let go of the pipe; who comes later leaves an order that nobody obeys."""
+        with self._closing:
+            os.close(self._read)
+            os.close(self._write)
+            self._read = self._write = -1
 
     def wake(self) -> None:
         """Have the loop look, from any thread."""
-        try:
-            os.write(self._write, b"!")
-        except BlockingIOError:
-            pass  # it is full of bytes that will wake it
+        with self._closing:
+            if self._write < 0:
+                return
+            try:
+                os.write(self._write, b"!")
+            except BlockingIOError:
+                pass  # it is full of bytes that will wake it
 
 
 class Client:
@@ -533,16 +540,19 @@ def serve(child: Child) -> None:
 
     child.when_stopping(mailbox.ask_to_stop)
     child.on_tell(told)
-    rules = _first_rules(mailbox)
-    if rules is None:
-        return
-    path = Path(child.passport.bus_address)
-    broker = Broker(path, Limits.of(rules.limits), AccessList(rules.rules), mailbox)
-    child.ready()
     try:
-        _run(broker, child)
+        rules = _first_rules(mailbox)
+        if rules is None:
+            return
+        limits, access = Limits.of(rules.limits), AccessList(rules.rules)
+        broker = Broker(Path(child.passport.bus_address), limits, access, mailbox)
+        try:
+            child.ready()
+            _run(broker, child)
+        finally:
+            broker.close()
     finally:
-        broker.close()
+        mailbox.close()
 
 
 def _first_rules(mailbox: Mailbox) -> Rules | None:

@@ -1,0 +1,527 @@
+"""The broker under peers that are silent, slow, broken, many, or gone; its orders and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker import TOLD_AS, serve
+from daemoneye.bus.client import BusClient
+from daemoneye.bus.dialler import introduce
+from daemoneye.bus.endpoint import dial
+from daemoneye.bus.frames import (
+    Answer,
+    Goodbye,
+    Notice,
+    Proof,
+    Refusal,
+    Subscribe,
+    Value,
+    control_value,
+    encode,
+    parse,
+)
+from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say, encode_order
+from daemoneye.framing import FrameCutter, pack
+from daemoneye.lifeline import Passport
+from tests.bus.brokers import Running, broker_in_thread, broker_process
+from tests.support import scaled, wait_for
+
+TICK = "events.demo.tick"
+
+
+@pytest.fixture
+def broker(tidy: Path) -> Iterator[Running]:
+    with broker_in_thread(tidy, authentication_timeout=0.3) as running:
+        yield running
+
+
+def refused(broker: Running, reason: str) -> int:
+    return broker.broker.front.counted[reason]
+
+
+def read_all(sock: socket.socket) -> list[Value]:
+    """Everything the broker says until it hangs up."""
+    sock.setblocking(True)
+    sock.settimeout(scaled(5))
+    cutter, found = FrameCutter(1 << 21), []
+    with contextlib.suppress(ConnectionResetError):
+        while data := sock.recv(1 << 16):
+            found += [control_value(parse(raw)) for raw in cutter.feed(data)]
+    return found
+
+
+@contextmanager
+def raw_session(broker: Running, name: str = "raw") -> Iterator[socket.socket]:
+    """A proven connection without a client around it."""
+    key = broker.keys.get(name) or broker.admit(name)
+    connected = introduce(broker.path, Claim(name, 1, key), 5.0)
+    with connected.sock as sock:
+        yield sock
+
+
+def assert_well(broker: Running) -> None:
+    """A good client connects and is served within 100 ms."""
+    began = time.monotonic()
+    with broker.client("good") as bus:
+        assert bus.publish_confirmed(TICK, b"").subscribers == 0
+    assert time.monotonic() - began < scaled(0.1)
+
+
+# ---- peers that do not prove themselves ---------------------------------------------------------
+
+
+def test_a_silent_connection_is_told_and_closed_in_time(broker: Running) -> None:
+    with dial(broker.path, 1.0) as silent:
+        began = time.monotonic()
+        (refusal,) = read_all(silent)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason == "timeout"
+        assert 0.2 < time.monotonic() - began < scaled(1.0)
+
+
+def test_a_byte_at_a_time_is_not_time_enough(broker: Running) -> None:
+    with dial(broker.path, 1.0) as slow:
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            for byte in pack(bytes(2000)):
+                slow.send(bytes((byte,)))
+                time.sleep(0.02)
+        assert refused(broker, "timeout") == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff" + (1 << 40).to_bytes(8, "big"), b"\xff\xff\xff\xfe"],
+    ids=["2 GiB", "2^40", "negative"],
+)
+def test_a_header_that_promises_the_impossible_ends_it(broker: Running, header: bytes) -> None:
+    with dial(broker.path, 1.0) as liar:
+        liar.send(header)
+        (refusal,) = read_all(liar)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason == "protocol"
+    assert_well(broker)
+
+
+@pytest.mark.parametrize(("size", "reason"), [(4096, "protocol"), (4097, "protocol")])
+def test_before_a_proof_frames_are_small(broker: Running, size: int, reason: str) -> None:
+    with dial(broker.path, 1.0) as guest:
+        guest.send(pack(bytes(size)))
+        (refusal,) = read_all(guest)
+        assert isinstance(refusal, Refusal)
+        assert ("past the limit of 4096" in refusal.detail) is (size == 4097)
+
+
+def test_one_process_with_many_silent_connections_only_hurts_itself(broker: Running) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(dial(broker.path, 1.0))
+        wait_for(lambda: refused(broker, "busy") == 1, "the oldest to go")
+        wait_for(lambda: refused(broker, "timeout") == 8, "the others to run out of time")
+    assert_well(broker)
+
+
+HOLD_CONNECTIONS = """
+import socket, sys, time
+held = []
+for _ in range(200):
+    sock = socket.socket(socket.AF_UNIX); sock.connect(sys.argv[1]); held.append(sock)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_hundred_silent_connections_of_another_process_cost_nothing(broker: Running) -> None:
+    command = [sys.executable, "-c", HOLD_CONNECTIONS, str(broker.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as greedy:
+        assert greedy.stdout is not None
+        assert greedy.stdout.readline() == b"ready\n"
+        assert_well(broker)
+        greedy.communicate()
+
+
+def test_all_places_taken_by_proven_clients_is_busy(tidy: Path) -> None:
+    with broker_in_thread(tidy, connections=3) as broker, contextlib.ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(raw_session(broker))
+        silent = stack.enter_context(dial(broker.path, 1.0))
+        third = stack.enter_context(raw_session(broker))
+        assert [type(each) for each in read_all(silent)] == [Refusal]
+        with dial(broker.path, 1.0) as fourth:
+            (refusal,) = read_all(fourth)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason == "busy"
+        third.send(pack(encode(Goodbye())))
+        wait_for(lambda: broker.broker.router.statistics().clients == 2, "one to leave")
+        with raw_session(broker):
+            pass
+
+
+def test_a_replayed_login_proves_nothing(broker: Running) -> None:
+    key = broker.admit("raw")
+    introduction = Introduction(Claim("raw", 1, key), bytes(32))
+    recorded = pack(encode(introduction.hello()))
+    with dial(broker.path, 1.0) as first:
+        first.setblocking(True)
+        first.send(recorded)
+        challenge = control_value(parse(FrameCutter(4096).feed(first.recv(4096))[0]))
+        proof = introduction.receive(challenge)
+        assert isinstance(proof, Proof)
+        recorded += pack(encode(proof))
+        first.send(pack(encode(proof)))
+        assert first.recv(4096)
+    with dial(broker.path, 1.0) as second:
+        second.send(recorded)
+        _, refusal = read_all(second)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason == "bad-proof"
+
+
+def test_frames_right_behind_the_proof_are_taken(broker: Running) -> None:
+    key = broker.admit("raw")
+    introduction = Introduction(Claim("raw", 1, key), bytes(32))
+    with dial(broker.path, 1.0) as sock:
+        sock.setblocking(True)
+        sock.send(pack(encode(introduction.hello())))
+        challenge = control_value(parse(FrameCutter(4096).feed(sock.recv(4096))[0]))
+        proof = introduction.receive(challenge)
+        said = [proof, Subscribe(1, "events.#", request=7), Goodbye()]
+        sock.send(b"".join(pack(encode(each)) for each in said))
+        welcome, answer = read_all(sock)
+        assert introduction.receive(welcome) is welcome
+        assert answer == Answer(7, rule=answer.rule)  # type: ignore[union-attr]  # it is one
+
+
+# ---- peers that break the protocol --------------------------------------------------------------
+
+
+def test_rubbish_costs_only_its_session_and_says_why(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        with raw_session(broker) as sock:
+            sock.send(pack(b"\xff\xff\xff"))
+            *_, notice = read_all(sock)
+            assert isinstance(notice, Notice)
+            assert notice.code == "protocol"
+            assert "no frame" in notice.detail
+        bus.publish(TICK, b"unharmed")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert event.payload == b"unharmed"
+
+
+def test_a_frame_past_the_limit_ends_its_session(broker: Running) -> None:
+    with raw_session(broker) as sock:
+        sock.send(((1 << 20) + 1).to_bytes(4, "big"))
+        (notice,) = read_all(sock)
+        assert isinstance(notice, Notice)
+        assert "past the limit of 1048576" in notice.detail
+
+
+def recorded_session(broker: Running) -> bytes:
+    """What a client says after its proof, in all kinds of frames."""
+    values: list[Value] = [Subscribe(1, "events.#", request=1), Goodbye()]
+    return b"".join(pack(encode(each)) for each in values)
+
+
+def test_a_session_cut_at_every_byte_leaves_the_broker_well(broker: Running) -> None:
+    said = recorded_session(broker)
+    for end in range(len(said)):
+        with raw_session(broker) as sock:
+            sock.send(said[:end])
+    wait_for(lambda: broker.broker.router.statistics().clients == 0, "all to be gone")
+    assert_well(broker)
+
+
+def test_a_handshake_cut_at_every_byte_leaves_the_broker_well(broker: Running) -> None:
+    hello = pack(encode(Introduction(Claim("raw", 1, broker.admit("raw")), bytes(32)).hello()))
+    for end in range(len(hello) + 1):
+        with dial(broker.path, 1.0) as sock:
+            sock.send(hello[:end])
+    assert_well(broker)
+
+
+def test_random_bytes_touch_nobody_else(broker: Running) -> None:
+    dice = random.Random(7)
+    until = time.monotonic() + float(os.environ.get("DAEMONEYE_FUZZ_SECONDS", "0.5"))
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        while time.monotonic() < until:
+            mutated = bytearray(recorded_session(broker) * 2)
+            for _ in range(dice.randrange(1, 6)):
+                mutated[dice.randrange(len(mutated))] = dice.randrange(256)
+            with raw_session(broker) as sock, contextlib.suppress(OSError):
+                sock.send(bytes(mutated))
+                sock.send(pack(dice.randbytes(dice.randrange(100))))
+        bus.publish(TICK, b"unharmed")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert event.payload == b"unharmed"
+
+
+# ---- peers that do not read ---------------------------------------------------------------------
+
+
+def test_who_reads_nothing_is_closed_and_nobody_waits_for_it(tidy: Path) -> None:
+    with broker_in_thread(tidy, write_timeout=0.3) as broker, raw_session(broker) as stuck:
+        plenty = Subscribe(1, "events.#", credit_messages=10**6, credit_bytes=10**9, request=1)
+        stuck.send(pack(encode(plenty)))
+        with broker.client() as bus:
+            wait_for(bus.subscriptions, "the subscription")
+            began = time.monotonic()
+            while len(bus.clients()) == 2 and time.monotonic() - began < scaled(5):
+                bus.publish_many(TICK, [bytes(10_000)] * 20)
+            assert len(bus.clients()) == 1
+            assert time.monotonic() - began > 0.3
+            assert_well(broker)
+
+
+def test_a_flood_holds_nobody_up(broker: Running) -> None:
+    stop = threading.Event()
+
+    def flood() -> None:
+        with broker.client("flood") as bus:
+            while not stop.is_set():
+                bus.publish_many(TICK, [bytes(200)] * 1000)
+
+    flooding = threading.Thread(target=flood)
+    with broker.client() as bus, bus.subscribe("control.#") as events:
+        flooding.start()
+        try:
+            waits = []
+            for _ in range(50):
+                began = time.monotonic()
+                bus.publish("control.health.status", b"")
+                assert events.get(scaled(5)) is not None
+                waits.append(time.monotonic() - began)
+        finally:
+            stop.set()
+            flooding.join()
+    assert sorted(waits)[25] < scaled(0.1)
+
+
+# ---- descriptors --------------------------------------------------------------------------------
+
+
+def test_without_descriptors_sessions_live_and_the_loop_does_not_spin(short_dir: Path) -> None:
+    with broker_process(short_dir) as process, process.client() as bus:
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (12, hard))
+        with bus.subscribe("events.#") as events, contextlib.ExitStack() as stack:
+            for _ in range(20):
+                stack.enter_context(dial(process.run_dir.bus_path, 1.0))
+            before = cpu_seconds(process.pid)
+            time.sleep(0.5)
+            assert cpu_seconds(process.pid) - before < 0.25
+            bus.publish(TICK, b"alive")
+            assert events.get(scaled(5)) is not None
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+        def comes_in() -> bool:
+            with (
+                contextlib.suppress(OSError, Exception),
+                process.client(),
+            ):  # refused until it resumes
+                return True
+            return False
+
+        wait_for(comes_in, "accepting to resume")
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_idle_broker_with_clients_sleeps(short_dir: Path) -> None:
+    with broker_process(short_dir) as process, process.client() as bus, bus.subscribe("#"):
+        before = cpu_seconds(process.pid)
+        time.sleep(0.4)
+        assert cpu_seconds(process.pid) - before <= 0.02
+
+
+# ---- orders -------------------------------------------------------------------------------------
+
+
+def test_what_the_supervisor_says_is_published_as_the_supervisor(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("control.#") as events:
+        broker.obey(Say("control.health.status", b"{}", "application/json"))
+        event = events.get(scaled(5))
+        assert event is not None
+        assert (event.publisher.name, event.json()) == ("supervisor", {})
+        broker.obey(Say("no such topic", b""))
+        assert bus.clients()
+
+
+def test_new_rules_that_cannot_be_used_leave_the_old_ones(broker: Running) -> None:
+    with broker.client() as bus:
+        broker.obey(Rules((), {"no_such_limit": 1}))
+        assert bus.publish_confirmed(TICK, b"").subscribers == 0
+
+
+def test_an_incarnation_that_has_ended_is_closed_and_stays_out(broker: Running) -> None:
+    key = broker.admit("procmond", "collector", kind="process", incarnation=3)
+    passport = Passport("procmond", "collector", "process", 3, key, str(broker.path), "")
+    with BusClient.for_child(passport) as bus:
+        wait_for(lambda: bus.connected, "the collector to come in")
+        broker.obey(Ended("procmond", 3, "signal:9"))
+        wait_for(lambda: not bus.connected, "the session to be cut off")
+        wait_for(lambda: refused(broker, "unknown-identity") > 1, "it to be turned away")
+
+
+# ---- the process --------------------------------------------------------------------------------
+
+
+class FakeChild:
+    """What the supervisor's child is to the broker: words go in, what it does is looked at."""
+
+    def __init__(self, directory: Path) -> None:
+        self.passport = Passport(
+            "broker", "agent", "", 1, b"", str(directory / "bus"), str(directory)
+        )
+        self.is_ready = threading.Event()
+        self.counters: dict[str, int] = {}
+        self.wishes: list[tuple[str, str, object, str]] = []
+        self.stop: Callable[[], None] = lambda: None
+        self.told: Callable[[str, bytes], None] | None = None
+
+    def ready(self) -> None:
+        self.is_ready.set()
+
+    def working(self, doing: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def count(self, name: str, value: int) -> None:
+        self.counters[name] = value
+
+    def on_tell(self, callback: Callable[[str, bytes], None]) -> None:
+        self.told = callback
+
+    def when_stopping(self, callback: Callable[[], None]) -> None:
+        self.stop = callback
+
+    def wish(
+        self,
+        verb: str,
+        child: str,
+        settings: Mapping[str, object] | None = None,
+        asked_by: str = "",
+        timeout: float = 5.0,
+    ) -> tuple[bool, str]:
+        assert timeout == 0
+        self.wishes.append((verb, child, settings, asked_by))
+        return True, ""
+
+    def order(self, *orders: Order) -> None:
+        for each in orders:
+            self.tell(TOLD_AS, encode_order(each))
+
+    def tell(self, name: str, body: bytes) -> None:
+        assert self.told is not None
+        self.told(name, body)
+
+
+@pytest.fixture
+def child(tidy: Path) -> Iterator[FakeChild]:
+    made = FakeChild(tidy)
+    serving = threading.Thread(target=serve, args=(made,))
+    serving.start()
+    wait_for(lambda: made.told, "it to listen")
+    yield made
+    made.stop()
+    serving.join(scaled(5))
+    assert not serving.is_alive()
+
+
+OPERATOR = Credential("operator", "agent", bytes(32))
+
+
+def operator(child: FakeChild) -> BusClient:
+    return BusClient.connect(child.passport.bus_address, name="operator", key=bytes(32))
+
+
+def test_it_is_ready_when_it_has_rules_and_listens(child: FakeChild) -> None:
+    assert not child.is_ready.wait(0.05)
+    assert not Path(child.passport.bus_address).exists()
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus:
+        assert bus.connected
+
+
+def test_words_for_others_are_not_its_own(child: FakeChild) -> None:
+    child.tell("somebody", b"\xff")
+    child.order(Rules())
+    assert child.is_ready.wait(scaled(5))
+
+
+def test_its_counters_say_what_it_did(child: FakeChild) -> None:
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus, bus.subscribe("events.#") as events:
+        bus.publish_many(TICK, [b""] * 10)
+        assert events.get(scaled(5)) is not None
+        wait_for(lambda: child.counters.get("delivered_total") == 10, "the counters")
+        assert child.counters["clients"] == child.counters["subscriptions"] == 1
+        assert child.counters["published_total"] == 10
+
+
+def test_a_wish_for_who_is_not_there_goes_up(child: FakeChild) -> None:
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus:
+        bus.publish("control.collector.lifecycle", {"verb": "start"}, target="procmond")
+        bus.publish("control.collector.config", {"settings": {"interval": "1s"}}, target="procmond")
+        bus.publish_confirmed("control.collector.lifecycle", b"\xff", target="netmond")
+        wait_for(lambda: len(child.wishes) == 2, "the wishes")
+    assert child.wishes == [
+        ("start", "procmond", None, "operator"),
+        ("configure", "procmond", {"interval": "1s"}, "operator"),
+    ]
+    assert json.dumps(child.wishes)
+
+
+def test_it_ends_in_two_steps(child: FakeChild) -> None:
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus:
+        child.stop()
+        wait_for(lambda: bus._connection.notices.counts.get("going-down"), "to be told")
+        wait_for(lambda: not bus.connected, "the end")
+    assert not Path(child.passport.bus_address).exists()
+
+
+def test_it_ends_although_no_rules_ever_came(child: FakeChild) -> None:
+    child.stop()
+
+
+def test_a_killed_broker_is_followed_by_another_at_the_same_place(short_dir: Path) -> None:
+    with broker_process(short_dir) as process:
+        process.kill()
+        process.start()
+        with process.client() as bus:
+            assert bus.connected
+        process.signal(signal.SIGSTOP)
+        process.kill()
+
+
+def test_rules_of_the_plan_hold(tidy: Path) -> None:
+    deny = AccessRule("operator", "write-only", "events.#", deny=True)
+    with broker_in_thread(tidy, deny) as broker, broker.client() as bus:
+        bus.publish(TICK, b"")
+        bus.publish_confirmed("control.health.status", b"")
+        assert bus.counters().denied == 1
