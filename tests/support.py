@@ -118,6 +118,7 @@ def nothing_left_behind(directory: Path, *, within: float = 3.0) -> Iterator[Non
     """
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     before = Belongings.now()
+    outer = os.environ.get(MARK)
     os.environ[MARK] = mark
     try:
         yield
@@ -126,7 +127,9 @@ def nothing_left_behind(directory: Path, *, within: float = 3.0) -> Iterator[Non
             time.sleep(0.02)
         assert not left, "left behind: " + "; ".join(left)
     finally:
-        del os.environ[MARK]
+        os.environ.pop(MARK)
+        if outer is not None:  # what a whole package of tests shares is looked after around us
+            os.environ[MARK] = outer
         for process in marked_processes(mark):
             process.kill()
 

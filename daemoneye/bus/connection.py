@@ -241,7 +241,8 @@ class Connection:
     def _recover(self, cause: BaseException | None) -> socket.socket:
         self.writer.detach()
         self._fail_pending(cause)
-        if cause is not None and not self._closing.is_set():
+        # A Ctrl-C that fell into a read is no news to whoever pressed it.
+        if isinstance(cause, Exception) and not self._closing.is_set():
             log.warning("the connection to the broker is lost (%s); connecting again", cause)
         ceiling = FIRST_BACKOFF
         while True:

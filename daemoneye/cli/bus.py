@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
-from daemoneye.bus.kinds import ClientRow, SubscriptionRow
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import payload_from
@@ -88,39 +87,63 @@ def _clients(options: Namespace) -> int:
     with connected(options) as bus:
         rows = bus.clients()
     documents = [{**asdict(row), "connected_at": _moment(row.connected_at)} for row in rows]
-    return _print_rows(options, "clients", ClientRow, documents)
+    return _print_rows(options, "clients", _CLIENT_COLUMNS, documents)
 
 
 def _subscriptions(options: Namespace) -> int:
     with connected(options) as bus:
         rows = bus.subscriptions()
-    return _print_rows(options, "subscriptions", SubscriptionRow, [asdict(row) for row in rows])
+    documents = [asdict(row) for row in rows]
+    return _print_rows(options, "subscriptions", _SUBSCRIPTION_COLUMNS, documents)
 
 
 def _moment(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds")
 
 
+_CLIENT_COLUMNS = (
+    "identity",
+    "role",
+    "pid",
+    "published",
+    "delivered",
+    "lost",
+    "queued",
+    "subscriptions",
+    "connected_at",
+    "incarnation",
+)
+_SUBSCRIPTION_COLUMNS = (
+    "identity",
+    "filter",
+    "delivered",
+    "lost",
+    "queued",
+    "overflow",
+    "subscription",
+)
+"""What is shown to people, the most telling first: a narrow screen leaves out the last."""
+
+
 def _print_rows(
-    options: Namespace, what: str, row_type: type, rows: Sequence[dict[str, object]]
+    options: Namespace, what: str, names: Sequence[str], rows: Sequence[dict[str, object]]
 ) -> int:
     screen = Screen.out()
     if options.json:
         screen.say(json.dumps({"schema_version": SCHEMA_VERSION, what: list(rows)}))
         return Exit.OK
-    names = [each.name for each in fields(row_type)]
-    for line in table(_columns(names, rows), screen.width):
+    for line in table(columns_of(names, rows), screen.width):
         screen.say(line)
     return Exit.OK
 
 
-def _columns(names: Sequence[str], rows: Iterable[dict[str, object]]) -> list[Column]:
-    listed = list(rows)
+def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[Column]:
+    """A column for each name, the earlier the longer it stays; numbers to the right."""
     return [
         Column(
             name.upper().replace("_", " "),
-            [harmless(row[name]) for row in listed],
-            right=all(isinstance(row[name], int) for row in listed),
+            [harmless(row[name]) for row in rows],
+            right=all(isinstance(row[name], int) for row in rows),
             keep=len(names) - position,
         )
         for position, name in enumerate(names)

@@ -14,7 +14,7 @@ from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit, exit_of
 from daemoneye.cli.screen import Screen, harmless
 from daemoneye.config.problems import nearest
-from daemoneye.errors import ConfigError, DaemoneyeError
+from daemoneye.errors import AccessDenied, ConfigError, DaemoneyeError
 
 COMMANDS = {
     "run": ("daemoneye.cli.run", "start the supervisor, the bus and the collectors"),
@@ -133,6 +133,8 @@ def _explain(error: BaseException, *, debug: bool) -> int:
         traceback.print_exception(error)
     hint = error.hint if isinstance(error, DaemoneyeError) else ""
     problems = error.problems if isinstance(error, ConfigError) else ()
+    if isinstance(error, AccessDenied) and error.rule:
+        problems = (f"the rule that decided: {error.rule}",)
     message = str(error.args[0]) if isinstance(error, DaemoneyeError) and error.args else ""
     _complain(message or _words_of(error), problems=problems, hint=hint)
     return exit_of(error)

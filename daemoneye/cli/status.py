@@ -40,6 +40,9 @@ _BUS_COUNTERS = {
     "lost_total": "lost",
 }
 
+_ORDERS = ("start ", "stop ", "restart ", "pause ", "resume ")
+"""How a choice begins that is a command of ours."""
+
 _CALM = {"RUNNING", "EXITED"}
 """States that need no explanation."""
 
@@ -198,7 +201,8 @@ def explanation_lines(document: Document, screen: Screen, *, now: float) -> Iter
         if text:
             yield from wrapped(harmless(text), screen.width, f"  {title + ':':6}", " " * 8)
     for choice in document["what_would_change_it"]:
-        yield from wrapped(harmless(choice), screen.width, "  → ", "    ")
+        command = "daemoneye " if choice.startswith(_ORDERS) else ""
+        yield from wrapped(harmless(command + choice), screen.width, "  → ", "    ")
     if document.get("crash"):
         yield from _crash_lines(document["crash"], screen)
     if document["happenings"]:

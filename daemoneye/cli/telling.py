@@ -72,7 +72,8 @@ class Telling:
             yield from self._titled("watch it with", f"daemoneye events -f{self.place}")
             yield from self._titled("", f"daemoneye status{self.place}")
         elif kind not in _UNTOLD and (self.serving or kind is not HappeningKind.READY):
-            text = harmless(f"{happening.child} {happening.text}".strip())
+            words = "failed: " if kind is HappeningKind.CRASHED else ""
+            text = harmless(f"{happening.child} {words}{happening.text}".strip())
             for line in wrapped(text, self.screen.width, f"{clock:%H:%M:%S}  ", " " * 10):
                 yield self.screen.paint(line, _STYLES.get(kind, ""))
 

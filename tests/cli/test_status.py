@@ -81,7 +81,7 @@ def explanation() -> Document:
         "why": "it failed 2 times in a row",
         "next_step": "it is started again",
         "next_at": "2026-09-21T14:13:20.400000+00:00",
-        "what_would_change_it": ["daemoneye restart procmond starts it at once"],
+        "what_would_change_it": ["restart procmond: try now", "mend its disk"],
         "happenings": [
             {
                 "at": "2026-09-21T14:13:18+00:00",
@@ -108,7 +108,8 @@ def test_an_explanation_says_why_what_next_what_to_do_and_what_was_before() -> N
         "procmond is BACKOFF for 2 s",
         "  why:  it failed 2 times in a row",
         "  next: it is started again (in 0.4 s)",
-        "  → daemoneye restart procmond starts it at once",
+        "  → daemoneye restart procmond: try now",
+        "  → mend its disk",
         "last failure: exit:1 after 2 s, incarnation 2, pid 4242",
         "  builtins.ValueError: no",
         "  │ Traceback:",

@@ -56,7 +56,7 @@ def test_ready_is_said_once_with_how_long_it_took_and_how_to_watch() -> None:
 
 
 def test_what_happens_is_a_line_with_its_time_and_child() -> None:
-    assert lines(telling(), HappeningKind.CRASHED, "failed: signal:9 \x1b[2J") == [
+    assert lines(telling(), HappeningKind.CRASHED, "signal:9 \x1b[2J") == [
         r"14:13:20  procmond failed: signal:9 \x1b[2J"
     ]
 
@@ -67,8 +67,8 @@ def test_what_nobody_has_to_read_is_not_said() -> None:
 
 
 def test_a_long_line_is_wrapped_below_its_text() -> None:
-    told = lines(telling(40), HappeningKind.CRASHED, "failed with exit code 1 after 2 s")
-    assert told == ["14:13:20  procmond failed with exit code", "          1 after 2 s"]
+    told = lines(telling(40), HappeningKind.CRASHED, "exit code 1 after 2 s, again at once")
+    assert told == ["14:13:20  procmond failed: exit code 1", "          after 2 s, again at once"]
 
 
 def test_the_end_says_how() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,15 @@ def test_limits_that_never_trigger_are_a_warning(tmp_path: Path) -> None:
     (warning,) = found.warnings
     assert warning.key == "collectors.procmond.restart.max_failures"
     assert warning.place.line == 2
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "daemoneye.toml"
+
+
+def test_every_key_of_the_example_is_known_those_in_comments_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for each in (text, re.sub(r"^# ?(\w+ = )", r"\1", text, flags=re.MULTILINE)):
+        assert [str(problem) for problem in configuration(tmp_path, each).problems] == []

@@ -1,0 +1,100 @@
+"""`bus …`, beside a real instance."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from daemoneye.cli.bus import columns_of
+from daemoneye.cli.screen import table
+from tests.cli.instance import DAEMONEYE, Instance, environment
+from tests.support import scaled, wait_for
+
+
+def test_what_is_published_arrives_at_who_is_subscribed(instance: Instance) -> None:
+    with subprocess.Popen(
+        [*DAEMONEYE, "bus", "sub", "events.demo.#", "--json", "--count", "3", "--for", "20s"],
+        env=environment(instance.directory),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as subscriber:
+        wait_for(
+            lambda: "events.demo.#" in instance.command("bus", "subs").stdout, "the subscription"
+        )
+        assert instance.command("bus", "pub", "events.demo.a", "hello").stdout == (
+            "events.demo.a: 1 client got it\n"
+        )
+        instance.command("bus", "pub", "events.demo.b", '{"n": 1}')
+        receipt = instance.document("bus", "pub", "events.demo.c")
+        assert (receipt["status"], receipt["subscribers"]) == ("accepted", 1)
+        output, _ = subscriber.communicate(timeout=scaled(20))
+    events = [json.loads(line) for line in output.splitlines()]
+    assert [each["topic"] for each in events] == [f"events.demo.{level}" for level in "abc"]
+    assert [each["payload"] for each in events] == ["hello", {"n": 1}, ""]
+    assert {each["publisher"]["name"] for each in events} == {"operator"}
+
+
+def test_a_payload_is_read_from_standard_input(instance: Instance) -> None:
+    done = subprocess.run(
+        [*DAEMONEYE, "bus", "pub", "events.demo.nobody", "-"],
+        env=environment(instance.directory),
+        input="text",
+        capture_output=True,
+        text=True,
+        timeout=scaled(20),
+        check=False,
+    )
+    assert done.stdout == "events.demo.nobody: accepted, and nobody is subscribed\n"
+
+
+def test_a_message_for_one_collector_reaches_it(instance: Instance) -> None:
+    topic, wish = "control.collector.lifecycle", '{"verb": "pause", "reason": "a test"}'
+    assert instance.command("bus", "pub", topic, wish, "--target", "perfmond").returncode == 0
+    wait_for(lambda: instance.child("perfmond")["state"] == "PAUSED", "perfmond to pause")
+    assert instance.child("procmond")["state"] == "RUNNING"
+    assert instance.command("resume", "perfmond").returncode == 0
+    assert instance.child("perfmond")["state"] == "RUNNING"
+
+
+def test_who_is_connected_is_listed(instance: Instance) -> None:
+    names = {row["identity"] for row in instance.document("bus", "clients")["clients"]}
+    assert {"procmond", "perfmond", "operator"} <= names
+    assert instance.command("bus", "clients").stdout.startswith("IDENTITY")
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "topic", "verdict"),
+    [
+        ("procmond", "publish", "events.process.lifecycle", "granted"),
+        ("procmond", "publish", "events.network.lifecycle", "refused"),
+        ("role:observer", "subscribe", "events.#", "granted"),
+        ("role:observer", "subscribe", "control.#", "refused"),
+    ],
+)
+def test_a_decision_is_explained_with_its_rule(
+    instance: Instance, who: str, action: str, topic: str, verdict: str
+) -> None:
+    decision = instance.document("bus", "acl", "explain", who, action, topic)
+    assert decision["decision"].startswith(f"{verdict}: {decision['rule']}")
+    assert verdict in instance.command("bus", "acl", "explain", who, action, topic).stdout
+
+
+def test_a_denied_publish_is_exit_code_77_with_the_rule(instance: Instance) -> None:
+    done = instance.command("bus", "pub", "$bus.denied", "x")
+    assert done.returncode == 77
+    assert "$bus.#" in done.stderr
+
+
+def test_a_stranger_cannot_be_explained(instance: Instance) -> None:
+    done = instance.command("bus", "acl", "explain", "nobody", "publish", "events.demo.x")
+    assert done.returncode == 69
+    assert "bus clients" in done.stderr
+
+
+def test_a_narrow_table_leaves_out_the_last_columns() -> None:
+    columns = columns_of(
+        ["identity", "pid", "lost"], [{"identity": "procmond", "pid": 5, "lost": 0}]
+    )
+    assert table(columns, 14) == ["IDENTITY  PID", "procmond    5"]

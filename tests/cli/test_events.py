@@ -1,0 +1,77 @@
+"""`events`, beside a real instance."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.instance import DAEMONEYE, Instance, command, environment
+from tests.support import scaled, wait_for
+
+
+def test_a_process_that_starts_and_ends_is_seen_by_name_and_pid(instance: Instance) -> None:
+    with subprocess.Popen(
+        [*DAEMONEYE, "events", "-f", "events.process.lifecycle", "--json"],
+        env=environment(instance.directory),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout is not None
+        try:
+            wait_for(
+                lambda: "events.process.lifecycle" in instance.command("bus", "subs").stdout,
+                "the subscription",
+            )
+            with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5)"]) as short:
+                seen = []
+                for line in watching.stdout:
+                    event = json.loads(line)
+                    if event["payload"]["pid"] == short.pid:
+                        seen.append(event["payload"]["action"])
+                        if seen[-1] == "stop":
+                            break
+        finally:
+            watching.terminate()
+    assert seen == ["start", "stop"]
+    assert event["topic"] == "events.process.lifecycle"
+    assert event["publisher"]["name"] == "procmond"
+
+
+def test_events_end_by_count_and_by_time(instance: Instance) -> None:
+    some = instance.command("events", "--count", "1", "--for", f"{scaled(20)}s")
+    assert some.returncode == 0
+    assert len(some.stdout.splitlines()) == 1
+    none = instance.command("events", "events.demo.nothing", "--for", "0.2s")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "")
+
+
+def test_an_invalid_filter_names_the_level(instance: Instance) -> None:
+    done = instance.command("events", "events.*")
+    assert done.returncode == 2
+    assert "level 2" in done.stderr
+    assert "`+` is one level" in done.stderr
+
+
+def test_without_an_instance_it_says_how_to_start_one(tidy: Path) -> None:
+    done = command(tidy, "events")
+    assert done.returncode == 3
+    assert "daemoneye run" in done.stderr
+
+
+def test_ctrl_c_is_quiet(instance: Instance) -> None:
+    with subprocess.Popen(
+        [*DAEMONEYE, "events", "-f", "events.demo.nothing"],
+        env=environment(instance.directory),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        wait_for(
+            lambda: "events.demo.nothing" in instance.command("bus", "subs").stdout,
+            "the subscription",
+        )
+        watching.send_signal(2)
+        assert watching.communicate(timeout=scaled(10)) == ("", "")
+    assert watching.returncode == 130
