@@ -13,6 +13,7 @@ Shells (!): they touch the world and decide nothing.
     sides         what the runner asks of its supervisor and of the bus, as protocols
     inbox         what waits for the main thread: orders, events, the end
     work          calls a collector's methods and publishes what they yield
+    hearing       a thread that hears what the bus delivers
     conversation  the thread that talks on the control topics
     runner        a collector's process: lifeline, bus, loop, orderly end
 

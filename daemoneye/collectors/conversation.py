@@ -32,6 +32,7 @@ from daemoneye.bus.hierarchy import (
 )
 from daemoneye.bus.proto.events_pb2 import ChildStatus, Diagnostics, Health, Heartbeat
 from daemoneye.collectors import wishes
+from daemoneye.collectors.hearing import Hearing
 from daemoneye.collectors.redaction import redact_settings
 from daemoneye.collectors.schedule import Schedule
 from daemoneye.collectors.sides import ChildSide, Subscription
@@ -45,7 +46,7 @@ from daemoneye.errors import (
 )
 
 HEARTBEAT_INTERVAL = 5.0
-_RETRY_INTERVAL = 1.0
+_CONTROL_TOPICS = (COLLECTOR_LIFECYCLE, COLLECTOR_CONFIG, DIAGNOSTICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,19 @@ class Conversation:
         self._state = state
         self._check = check
         self._began_at = time.monotonic()
-        self._closing = threading.Event()
+        self._hearing = Hearing(child, _CONTROL_TOPICS, self._converse)
 
     def start(self) -> None:
         """Begin."""
-        threading.Thread(target=self._run, name="bus-conversation", daemon=True).start()
+        self._hearing.start("bus-conversation")
+
+    def wait_listening(self) -> None:
+        """Wait until it hears what is said, or there is no broker."""
+        self._hearing.wait_listening()
 
     def close(self) -> None:
-        """Have the thread end as soon as its subscription is closed."""
-        self._closing.set()
+        """Have the thread end as soon as the bus client is closed."""
+        self._hearing.close()
 
     def tell_status(self, reason: str) -> None:
         """Publish how this collector is; `reason` is empty when there is nothing to complain of."""
@@ -102,23 +107,9 @@ class Conversation:
         )
         self._tell_status(status, "")
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                control = self._child.bus.subscribe(
-                    COLLECTOR_LIFECYCLE, COLLECTOR_CONFIG, DIAGNOSTICS
-                )
-                self._converse(control)
-            except BusClosed:
-                return
-            except BusError as error:
-                # No bus, or none that lets us speak: the collector goes on without.
-                self._child.log.warning("no conversation on the bus: %s", error)
-                self._closing.wait(_RETRY_INTERVAL)
-
     def _converse(self, control: Subscription) -> None:
         beats = Schedule({HEARTBEAT: HEARTBEAT_INTERVAL}, time.monotonic())
-        while not self._closing.is_set():
+        while not self._hearing.closing:
             # A sign of life that waits for a broker would be a lie by the time it arrives.
             if beats.due(time.monotonic()) and self._child.bus.connected:
                 self._publish(HEARTBEAT, self._heartbeat())

@@ -12,7 +12,6 @@ something is due in `schedule.py`.
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Mapping
 from functools import reduce
@@ -23,14 +22,13 @@ from daemoneye.bus.hierarchy import DIAGNOSTICS
 from daemoneye.collectors.collector import Collector, Description, describe
 from daemoneye.collectors.conduct import Conduct, Step, Verdict
 from daemoneye.collectors.conversation import Conversation, State
+from daemoneye.collectors.hearing import Hearing
 from daemoneye.collectors.inbox import Configure, Inbox, Pause, Stop
 from daemoneye.collectors.schedule import Schedule
-from daemoneye.collectors.sides import ChildSide
+from daemoneye.collectors.sides import ChildSide, Subscription
 from daemoneye.collectors.wishes import settings_of
 from daemoneye.collectors.work import Work
-from daemoneye.errors import AccessDenied, BusClosed, BusError, CollectorError, ConfigError
-
-_RETRY_INTERVAL = 1.0
+from daemoneye.errors import BusClosed, CollectorError, ConfigError
 
 
 def run(child: ChildSide, collector: type[Collector] | str) -> None:
@@ -70,6 +68,8 @@ class Runner:
         self._conduct = Conduct()
         self._schedule = Schedule(_intervals(work.description), time.monotonic())
         self._conversation = Conversation(child, self._state, work.described)
+        heard = dict.fromkeys(str(each.filter) for each in work.description.listeners)
+        self._listener = Hearing(child, tuple(heard), self._listen)
 
     def run(self) -> None:
         """Set up, collect until asked to end, tear down."""
@@ -77,13 +77,18 @@ class Runner:
         self._child.when_stopping(self._inbox.stop)
         self._child.before_beat(self._count)
         try:
-            self._start_threads()
+            self._conversation.start()
+            self._listener.start("bus-listener")
             self._work.do("setup")
+            self._conversation.wait_listening()
+            self._listener.wait_listening()
             self._child.ready()
+            self._schedule.resume(time.monotonic())
             self._collect_until_stopped()
             self._work.do("teardown")
         finally:
             self._inbox.close()
+            self._listener.close()
             self._conversation.close()
             self._child.bus.close()
 
@@ -152,29 +157,9 @@ class Runner:
         if verdict.reason or verdict.step is Step.RECOVER:
             self._conversation.tell_status(verdict.reason)
 
-    def _start_threads(self) -> None:
-        self._conversation.start()
-        if self._work.description.listeners:
-            threading.Thread(target=self._listen, name="bus-listener", daemon=True).start()
-
-    def _listen(self) -> None:
-        filters = dict.fromkeys(str(each.filter) for each in self._work.description.listeners)
-        while True:
-            try:
-                events = self._child.bus.subscribe(*filters)
-                while (event := events.get()) is not None and self._inbox.put_event(event):
-                    continue
-            except BusClosed:
-                return
-            except AccessDenied as error:
-                self._child.log.error("listening on the bus is not allowed: %s", error)
-                return
-            except BusError as error:
-                self._child.log.warning("listening on the bus ended: %s", error)
-                if self._child.stopping.wait(_RETRY_INTERVAL):
-                    return
-            else:
-                return
+    def _listen(self, events: Subscription) -> None:
+        while (event := events.get()) is not None and self._inbox.put_event(event):
+            continue
 
     def _count(self) -> None:
         """Put what was counted into the next beat; on the lifeline's thread."""
