@@ -30,8 +30,8 @@ from daemoneye.supervisor.view import View
 
 Answered = Callable[[Answer], None]
 
-NOT_FOUND, USAGE = 5, 2
-"""Exit codes of a command line: no such child; no such question."""
+NOT_FOUND, USAGE, TRY_AGAIN = 5, 2, 75
+"""Exit codes of a command line: no such child; no such question; not now."""
 
 _ORDERS = {verb.value for verb in (Verb.START, Verb.STOP, Verb.RESTART, Verb.PAUSE, Verb.RESUME)}
 
@@ -44,6 +44,7 @@ class Desk:
         self._observe = observe
         self._numbers = count(1)
         self._waiting: dict[int, Answered] = {}
+        self._closed = False
         self.control: ControlServer | None = None
         """Whom callers' questions come from."""
 
@@ -57,6 +58,9 @@ class Desk:
     ) -> None:
         """Ask the rules for something; `answered` is called once, from the loop."""
         number = next(self._numbers)
+        if self._closed:
+            answered(Answer(number, False, "the supervisor has ended", TRY_AGAIN))
+            return
         self._waiting[number] = answered
         self._observe(Commanded(number, verb, child, settings or {}, asked_by))
 
@@ -65,6 +69,12 @@ class Desk:
         answered = self._waiting.pop(answer.request, None)
         if answered is not None:
             answered(answer)
+
+    def close(self) -> None:
+        """Nothing more is decided: whoever still waits is told so."""
+        self._closed = True
+        for number in list(self._waiting):
+            self.answer(Answer(number, False, "the supervisor has ended", TRY_AGAIN))
 
     def wished(self, life: Life, wish: line.Wish) -> None:
         """A child hands up what somebody on the bus wants."""

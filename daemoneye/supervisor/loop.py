@@ -163,6 +163,12 @@ class Loop:
         self._calls.append(what)
         self._wake.wake()
 
+    def finish_calls(self) -> None:
+        """Do what came too late for the last turn, and refuse what would need another."""
+        while self._calls:
+            self._calls.popleft()()
+        self._tools.desk.close()
+
     def end(self, urgency: Urgency = Urgency.ORDERLY, number: int = 0) -> None:
         """Begin the end of everything."""
         self._observe(ShutdownAsked(urgency, number))

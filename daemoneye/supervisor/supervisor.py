@@ -186,6 +186,8 @@ class _Work:
         self.finish: Finish | None = None
         """How it ended, once it has."""
         self._error: BaseException | None = None
+        self._over = False
+        self._calling = threading.Lock()
         with ExitStack() as undone:
             undone.callback(self._wake.close)
             self.loop = Loop(plan, run_dir, self._wake, on_happening, whole=False)
@@ -195,33 +197,8 @@ class _Work:
 
     def ask(self, question: Callable[[], T]) -> T:
         """The answer to a question, given by the loop's thread."""
-        if threading.current_thread() is self._thread or not self._thread.is_alive():
-            return question()
-        return _result(self._asked(question), ANSWER_TIMEOUT, "the supervisor")
-
-    def order(self, verb: Verb, name: str, timeout: float) -> Answer:
-        """The rules' answer to an order."""
         if threading.current_thread() is self._thread:
-            raise SupervisionError(
-                "on_happening would wait for itself", hint="give orders from another thread"
-            )
-        if not self._thread.is_alive():
-            raise SupervisionError("the supervisor has ended")
-        answer: Future[Answer] = Future()
-        self.loop.call(lambda: self.loop.desk.order(verb, name, answer.set_result))
-        return _result(answer, timeout, f"{verb} {name}")
-
-    def end(self, patience: float) -> None:
-        """End everything in order and wait for it; raises what the loop died of."""
-        self.loop.call(self.loop.end)
-        self._thread.join(patience)
-        if self._thread.is_alive():
-            raise DeadlineExceeded(f"the supervisor did not end in {patience:g} s")
-        self._wake.close()
-        if self._error is not None:
-            raise self._error
-
-    def _asked(self, question: Callable[[], T]) -> Future[T]:
+            return question()
         answer: Future[T] = Future()
 
         def ask() -> None:
@@ -230,8 +207,36 @@ class _Work:
             except Exception as error:  # it belongs to whoever asked
                 answer.set_exception(error)
 
-        self.loop.call(ask)
-        return answer
+        self._call(ask)
+        return _result(answer, ANSWER_TIMEOUT, "the supervisor")
+
+    def order(self, verb: Verb, name: str, timeout: float) -> Answer:
+        """The rules' answer to an order."""
+        if threading.current_thread() is self._thread:
+            raise SupervisionError(
+                "on_happening would wait for itself", hint="give orders from another thread"
+            )
+        answer: Future[Answer] = Future()
+        self._call(lambda: self.loop.desk.order(verb, name, answer.set_result))
+        return _result(answer, timeout, f"{verb} {name}")
+
+    def end(self, patience: float) -> None:
+        """End everything in order and wait for it; raises what the loop died of."""
+        self._call(self.loop.end)
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            raise DeadlineExceeded(f"the supervisor did not end in {patience:g} s")
+        self._wake.close()
+        if self._error is not None:
+            raise self._error
+
+    def _call(self, what: Callable[[], None]) -> None:
+        """Have the loop's thread do something; when that is over, there is no other to disturb."""
+        with self._calling:
+            if not self._over:
+                self.loop.call(what)
+                return
+        what()
 
     def _run(self) -> None:
         try:
@@ -240,6 +245,9 @@ class _Work:
             self._error = error
         finally:
             self.loop.close()
+            with self._calling:
+                self._over = True
+                self.loop.finish_calls()
 
 
 def _result(answer: Future[T], timeout: float, what: str) -> T:

@@ -53,6 +53,17 @@ def with_unmarked_grandchildren(child: Child | None, token: int) -> None:
     _sleep_for_ever(child)
 
 
+def with_a_deaf_member(child: Child | None, token: int) -> None:
+    """End when asked to, and leave a process in the group that ignores SIGTERM."""
+    program = "import signal, time; signal.signal(15, signal.SIG_IGN); print(); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as left:
+        assert left.stdout
+        left.stdout.readline()
+        _ready(child)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(600)
+
+
 def importing(child: Child | None, token: int) -> None:
     """Hang while a module is imported (it is this function's own, but nobody can tell)."""
     time.sleep(600)

@@ -126,3 +126,9 @@ def not_stoppable(child: Child) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child.ready()
     time.sleep(600)
+
+
+def use_bus(child: Child) -> None:
+    """Be on the bus, and wait."""
+    child.bus.publish("events.demo.tick", b"1")
+    serve(child)
