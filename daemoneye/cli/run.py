@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from datetime import datetime
 
 from daemoneye.cli import options as shared
@@ -39,7 +40,8 @@ def run(options: Namespace) -> int:
     # Behind everything else, so that no file there stands in for a module of the library.
     sys.path += [each for each in configuration.import_dirs if each not in sys.path]
     screen = Screen.out()
-    telling, printer = Telling(screen, began_at, _words_of_place(options)), Printer(screen)
+    place = words_of_place(run_dir, configuration.plan.instance, os.environ)
+    telling, printer = Telling(screen, began_at, place), Printer(screen)
 
     def tell(happening: Happening) -> None:
         printer.say(telling.happening(happening, time.monotonic(), datetime.now()))
@@ -54,8 +56,14 @@ def run(options: Namespace) -> int:
     return code
 
 
-def _words_of_place(options: Namespace) -> str:
-    """The arguments by which another command finds this instance."""
-    if options.run_dir:
-        return f" --run-dir {shlex.quote(options.run_dir)}"
-    return f" --instance {shlex.quote(options.instance)}" if options.instance else ""
+def words_of_place(run_dir: RunDir, instance: str, environ: Mapping[str, str]) -> str:
+    """The arguments by which a command typed in another terminal finds this instance."""
+    elsewhere = {key: value for key, value in environ.items() if key not in _OF_THIS_TERMINAL}
+    if run_dir == RunDir.find(None, "default", elsewhere):
+        return ""
+    if run_dir == RunDir.find(None, instance, elsewhere):
+        return f" --instance {instance}"
+    return f" --run-dir {shlex.quote(str(run_dir.path))}"
+
+
+_OF_THIS_TERMINAL = {"DAEMONEYE_RUN_DIR", "RUNTIME_DIRECTORY"}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from daemoneye.cli.run import words_of_place
+from daemoneye.rundir import RunDir
 from tests.cli.instance import Instance, command, running
 from tests.support import sockets_below, wait_for, wait_gone
 
@@ -19,6 +21,19 @@ def test_the_first_lines_say_what_is_started_and_where(instance: Instance) -> No
     assert said[1] == "  starts         broker, procmond, perfmond"
     assert said[3] == f"  run directory  {instance.directory / 'run'}"
     assert said[4].startswith("ready in ")
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "instance", "words"),
+    [
+        ("/run/user/5/daemoneye/default", "default", ""),
+        ("/run/user/5/daemoneye/blue", "blue", " --instance blue"),
+        ("/some where", "default", " --run-dir '/some where'"),
+    ],
+)
+def test_another_terminal_is_told_how_to_find_it(run_dir: str, instance: str, words: str) -> None:
+    environ = {"XDG_RUNTIME_DIR": "/run/user/5", "DAEMONEYE_RUN_DIR": run_dir}
+    assert words_of_place(RunDir(Path(run_dir)), instance, environ) == words
 
 
 def test_ctrl_c_ends_everything_in_order(tidy: Path) -> None:
