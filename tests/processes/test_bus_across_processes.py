@@ -24,6 +24,7 @@ from daemoneye.bus.proto.events_pb2 import (
     ProcessLifecycle,
 )
 from daemoneye.rundir import RunDir
+from daemoneye.supervisor.lifecycle import State
 from tests.support import scaled, wait_for, wait_gone
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -54,8 +55,13 @@ class Ear:
     def wait_for(self, test: Callable[[Envelope], bool], what: str, after: int = 0) -> Envelope:
         """The first event behind the `after` first ones that passes the test."""
         return wait_for(
-            lambda: next((each for each in self.heard[after:] if test(each)), None), what, within=15
-        )
+            lambda: [each for each in self.heard[after:] if test(each)], what, within=15
+        )[0]
+
+    def wait_answer(self, request: int) -> Envelope:
+        """The answer to a wish."""
+        what = f"an answer to {request}"
+        return self.wait_for(lambda e: e.unpack(ChildStatus).answer_to == request, what)
 
     def streams(self) -> Mapping[Stream, list[Envelope]]:
         """What was heard, by publisher and topic."""
@@ -94,23 +100,22 @@ class Stage:
         """All of them."""
         return {name: self.pid(name) for name in ("broker", "procmond", "netmond")}
 
-    def state(self, name: str) -> str:
-        """What the supervisor says of a child."""
-        return str(self.supervisor.children()[name].state).rpartition(".")[2].upper()
-
-    def wait_state(self, name: str, state: str, within: float = 15) -> None:
-        """Wait until the supervisor says so."""
-        wait_for(lambda: self.state(name) == state, f"{name} {state}", within=within)
+    def wait_state(self, name: str, state: State) -> None:
+        """Wait until the supervisor says so of a child."""
+        children = self.supervisor.children
+        wait_for(lambda: children()[name].state is state, f"{name} {state}", within=15)
 
     def wait_reborn(self, name: str, old_pid: int) -> int:
         """Wait until a child runs again in another process."""
-        wait_for(
-            lambda: self.state(name) == "RUNNING" and self.pid(name) != old_pid,
-            f"another process of {name}",
-            within=15,
-        )
+
+        def reborn() -> int:
+            now = self.supervisor.children()[name]
+            runs = now.state is State.RUNNING and now.pid != old_pid
+            return now.pid or 0 if runs else 0
+
+        pid = wait_for(reborn, f"another process of {name}", within=15)
         wait_gone(old_pid)
-        return self.pid(name)
+        return pid
 
     def tell(self, name: str, order: str) -> None:
         """Have a mock behave so."""
@@ -228,25 +233,29 @@ def test_a_collector_that_raises_again_and_again_is_degraded_until_it_works(stag
 
 def test_a_collector_that_hangs_still_says_where_and_is_replaced(stage: Stage) -> None:
     before = stage.pids()
-    stage.tell("procmond", "hang")
     with Ear(stage.bus).listening(QUESTIONS) as ear:
-        stage.tell("procmond", "threads")
-        answer = ear.wait_for(lambda e: bool(e.unpack(Diagnostics).stacks), "stacks")
-    assert "time.sleep(3600)" in answer.unpack(Diagnostics).stacks
-    stage.wait_state("procmond", "DEGRADED")
+        stage.tell("procmond", "hang")
+
+        def says_where() -> bool:
+            stage.tell("procmond", "threads")
+            stacks = [each.unpack(Diagnostics).stacks for each in ear.heard]
+            return any("time.sleep(3600)" in each for each in stacks)
+
+        wait_for(says_where, "the line it hangs on", every=0.1)
+    stage.wait_state("procmond", State.DEGRADED)
     stage.wait_reborn("procmond", before["procmond"])
     assert stage.pid("netmond") == before["netmond"]
 
 
 def test_a_wish_on_the_bus_is_decided_by_the_supervisor(stage: Stage) -> None:
     with Ear(stage.bus).listening("control.health.status.netmond") as ear:
-        for number, (verb, state) in enumerate([("pause", "PAUSED"), ("resume", "RUNNING")], 1):
+        for number, (verb, state) in enumerate(
+            [("pause", State.PAUSED), ("resume", State.RUNNING)], 1
+        ):
             wish = {"verb": verb, "request": number}
             stage.bus.publish("control.collector.lifecycle", wish, target="netmond")
             stage.wait_state("netmond", state)
-            answer = ear.wait_for(
-                lambda e, number=number: e.unpack(ChildStatus).answer_to == number, f"answer {verb}"
-            )
+            answer = ear.wait_answer(number)
             assert (answer.target, answer.unpack(ChildStatus).error) == ("operator", "")
 
 
@@ -254,10 +263,7 @@ def test_settings_from_the_bus_survive_a_restart_and_bad_ones_are_refused(stage:
     def configure(settings: dict[str, object], request: int) -> str:
         wish = {"settings": settings, "request": request}
         stage.bus.publish("control.collector.config", wish, target="netmond")
-        status = ear.wait_for(
-            lambda e: e.unpack(ChildStatus).answer_to == request, "an answer"
-        ).unpack(ChildStatus)
-        return status.error
+        return ear.wait_answer(request).unpack(ChildStatus).error
 
     def settings() -> dict[str, object]:
         heard = len(ear.heard)
@@ -281,5 +287,5 @@ def test_a_flood_of_events_holds_up_no_control_message(stage: Stage) -> None:
         stage.tell("procmond", "flood")
         for number in range(1, 6):
             stage.tell("netmond", "counters")
-            wait_for(lambda number=number: len(ear.heard) >= number, "an answer", within=2)
+            wait_for(lambda: ear.heard[number - 1 :], f"answer {number}", within=2)  # noqa: B023  # called here
         stage.tell("procmond", "calm")
