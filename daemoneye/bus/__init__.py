@@ -40,6 +40,9 @@ Shells (!): they touch the world and decide nothing.
 
     endpoint       listening and dialling made safe
     broker         the broker process: read, ask the router, write
+    door           accepts connections, and lets in who proves itself
+    clients        the connections a broker holds, and writing to them
+    mailbox        where other threads leave orders for the broker
     dialler        from an address and a key to a connection both sides believe in
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads

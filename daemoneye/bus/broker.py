@@ -9,19 +9,14 @@ client that has something, then writes to everybody who got something, so a floo
 others at most a turn.  A client that breaks the protocol, is too slow to prove itself or stops
 reading costs only itself: it is told why, and closed.
 
-It ends in two visible steps: `stop` closes the endpoint and tells every client, `finished` is true
-once what waits is written, or after `drain_timeout`.
+It ends in two visible steps.  Asked through the mailbox, it closes the door and tells every client;
+`finished` is true once what waits for them is written, or after `drain_timeout`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
-import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,28 +24,19 @@ from typing import Protocol
 
 from daemoneye.bus.access import AccessList, Identity
 from daemoneye.bus.child_wish import ChildWish, child_wish
+from daemoneye.bus.clients import Client, Clients
 from daemoneye.bus.deliveries import GOODBYE
-from daemoneye.bus.endpoint import Endpoint, Exhausted, Foreign
-from daemoneye.bus.frames import Notice, Refusal, Value, control_value, encode, parse
-from daemoneye.bus.handshake import (
-    BUSY,
-    NONCE_BYTES,
-    OUT_OF_ORDER,
-    TOO_LATE,
-    Keyring,
-    Lobby,
-    Reception,
-    State,
-    Terms,
-)
+from daemoneye.bus.door import Door
+from daemoneye.bus.frames import Notice
+from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.mailbox import Mailbox
 from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say, decode_order
 from daemoneye.bus.router import Router
 from daemoneye.bus.session import Session
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
-from daemoneye.framing import FrameCutter, pack
 from daemoneye.lifeline import Passport
-from daemoneye.system import READABLE, WRITABLE, Peer, Poller
+from daemoneye.system import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.broker")
 
@@ -58,97 +44,6 @@ TOLD_AS = "broker"
 """The name that the supervisor's words for a broker carry on the lifeline."""
 
 STATISTICS_INTERVAL = 1.0
-ACCEPTED_IN_A_TURN = 32
-EXHAUSTED_PAUSE = 0.2
-"""Seconds without accepting after descriptors ran out."""
-
-
-class Mailbox:
-    """What other threads want of the loop, and the byte that wakes it for them."""
-
-    __slots__ = ("_closing", "_orders", "_read", "_write", "stop_asked")
-
-    def __init__(self) -> None:
-        self._closing = threading.Lock()
-        self._orders: deque[Order] = deque()
-        self.stop_asked = False
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-
-    def fileno(self) -> int:
-        """Readable when the loop was woken."""
-        return self._read
-
-    def put(self, order: Order) -> None:
-        """Leave an order, from any thread; they are obeyed one after another."""
-        self._orders.append(order)
-        self.wake()
-
-    def ask_to_stop(self) -> None:
-        """Begin to end, from any thread."""
-        self.stop_asked = True
-        self.wake()
-
-    def take(self) -> Order | None:
-        """The next order; None when there is none."""
-        try:
-            return self._orders.popleft()
-        except IndexError:
-            return None
-
-    def clear(self) -> None:
-        """Take the bytes that woke the loop; before looking, so that none is overlooked."""
-        try:
-            os.read(self._read, 4096)
-        except BlockingIOError:
-            pass
-
-    def close(self) -> None:
-        """Let go of the pipe; who comes later leaves an order that nobody obeys."""
-        with self._closing:
-            os.close(self._read)
-            os.close(self._write)
-            self._read = self._write = -1
-
-    def wake(self) -> None:
-        """Have the loop look, from any thread."""
-        with self._closing:
-            if self._write < 0:
-                return
-            try:
-                os.write(self._write, b"!")
-            except BlockingIOError:
-                pass  # it is full of bytes that will wake it
-
-
-class Client:
-    """One connection: its socket, and how far it has come."""
-
-    __slots__ = ("cutter", "peer", "reception", "session", "sock", "stuck_deadline")
-
-    def __init__(self, sock: socket.socket, peer: Peer, reception: Reception, limit: int) -> None:
-        self.sock = sock
-        self.peer = peer
-        self.cutter = FrameCutter(limit)
-        self.reception: Reception | None = reception  # until it is proven
-        self.session: Session | None = None  # from then on
-        self.stuck_deadline: float | None = None  # while it does not take what we write
-
-
-class Front:
-    """Where connections come from, and what stands between them and the router."""
-
-    __slots__ = ("counted", "endpoint", "keyring", "lobby", "resume_at", "terms")
-
-    def __init__(self, path: Path, limits: Limits) -> None:
-        self.terms = Terms(secrets.randbits(63) | 1, limits)
-        self.keyring = Keyring()
-        self.lobby: Lobby[Client] = Lobby(limits)
-        self.counted: Counter[str] = Counter()
-        """Connections that came to nothing, by reason."""
-        self.endpoint = Endpoint(path, limits.backlog)
-        self.resume_at: float | None = None  # accepting pauses until then
 
 
 class Broker:
@@ -160,15 +55,12 @@ class Broker:
 
     def __init__(self, path: Path, limits: Limits, access: AccessList, mailbox: Mailbox) -> None:
         """Listen at `path`.  Raises what `Endpoint` does."""
-        self.front = Front(path, limits)
-        self.router = Router(limits, access, self.front.terms.epoch)
-        self._mailbox = mailbox
         self._poller = Poller()
-        self._clients: dict[int, Client] = {}
-        self._of_session: dict[Session, Client] = {}
-        self._stuck: dict[Client, None] = {}
+        self.door = Door(path, limits, self._poller)
+        self.router = Router(limits, access, self.door.terms.epoch)
+        self._mailbox = mailbox
+        self._clients = Clients(self._poller, self._left)
         self._drain_deadline: float | None = None  # once it has begun to end
-        self._poller.watch(self.front.endpoint.fileno(), READABLE)
         self._poller.watch(mailbox.fileno(), READABLE)
 
     @property
@@ -177,28 +69,20 @@ class Broker:
         if self._drain_deadline is None:
             return False
         return time.monotonic() >= self._drain_deadline or not any(
-            session.pending for session in self._of_session
+            session.pending for session in self._clients.sessions
         )
 
     def close(self) -> None:
         """Close every connection and the endpoint at once."""
-        for client in list(self._clients.values()):
-            self._close(client)
-        self.front.endpoint.close()
+        for client in self._clients:
+            self._clients.close(client)
+        self.door.close()
         self._poller.close()
 
     def wait(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """Sleep until something happens, a deadline passes, or `timeout` seconds have passed."""
-        deadlines = [
-            at
-            for at in (
-                self.front.resume_at,
-                self.front.lobby.next_deadline(),
-                self._drain_deadline,
-                *(each.stuck_deadline for each in self._stuck),
-            )
-            if at is not None
-        ]
+        next_ones = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
+        deadlines = [at for at in next_ones if at is not None]
         if deadlines:
             left = max(0.0, min(deadlines) - time.monotonic())
             timeout = left if timeout is None else min(left, timeout)
@@ -207,9 +91,8 @@ class Broker:
     def turn(self, events: list[tuple[int, int]]) -> list[ChildWish]:
         """Do what there is to do; returns what the supervisor has to hear."""
         now_ns = time.time_ns()
-        clients = self._clients
         for fd, what in events:
-            client = clients.get(fd)
+            client = self._clients.at(fd)
             if client is not None:
                 if what & WRITABLE and client.session is not None:
                     self.router.dirty.add(client.session)
@@ -218,49 +101,12 @@ class Broker:
             elif fd == self._mailbox.fileno():
                 self._look_into_mailbox(now_ns)
             else:
-                self._accept()
+                self.door.accept(self._clients)
         self._keep_time()
-        self._write_dirty(now_ns)
+        self._write_dirty()
         return self._handed_up()
 
     # ---- coming in ------------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        front = self.front
-        for _ in range(ACCEPTED_IN_A_TURN):
-            try:
-                accepted = front.endpoint.accept_nowait()
-            except Foreign as error:
-                front.counted["foreign-user"] += 1
-                log.warning("refused a connection: %s", error.strerror)
-                continue
-            except Exhausted as error:
-                front.counted["exhausted"] += 1
-                log.warning("cannot accept: %s; pausing", error.strerror)
-                self._poller.forget(front.endpoint.fileno())
-                front.resume_at = time.monotonic() + EXHAUSTED_PAUSE
-                return
-            if accepted is None:
-                return
-            self._admit(*accepted)
-
-    def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        front = self.front
-        limits = self.router.limits
-        reception = Reception(front.terms, os.urandom(NONCE_BYTES), peer.pid)
-        client = Client(sock, peer, reception, limits.early_frame_bytes)
-        if len(self._clients) >= limits.connections:
-            oldest = front.lobby.make_room()
-            if oldest is None:
-                front.counted[BUSY] += 1
-                self._say_once(client, Refusal(BUSY, f"{limits.connections} are connected already"))
-                sock.close()
-                return
-            self._turn_away(oldest, BUSY, "all places are taken")
-        self._clients[sock.fileno()] = client
-        self._poller.watch(sock.fileno(), READABLE)
-        for evicted in front.lobby.enter(client, peer.pid, time.monotonic()):
-            self._turn_away(evicted, BUSY, "too many connections without a proof")
 
     def _read(self, client: Client, now_ns: int) -> None:
         try:
@@ -270,7 +116,7 @@ class Broker:
         except OSError:
             data = b""  # reset by the peer: an end like any other
         if not data:
-            self._close(client)
+            self._clients.close(client)
             return
         try:
             frames = client.cutter.feed(data)
@@ -283,25 +129,12 @@ class Broker:
 
     def _receive_early(self, client: Client, frames: list[bytes], now_ns: int) -> list[bytes]:
         """Take frames of the handshake; returns those that stand behind it."""
-        reception = client.reception
-        assert reception is not None
-        for position, raw in enumerate(frames):
-            reply = reception.receive(control_value(parse(raw)), self.front.keyring)
-            if isinstance(reply, Refusal):
-                self._turn_away(client, reply.reason, reply.detail)
-                return []
-            if not self._say_once(client, reply):
-                self._close(client)
-                return []
-            if reception.state is State.PROVEN:
-                self._welcome(client, reception, now_ns)
-                return frames[position + 1 :]
-        return []
-
-    def _welcome(self, client: Client, reception: Reception, now_ns: int) -> None:
+        proven = self.door.receive(client, frames, self._clients)
+        if proven is None:
+            return []
+        reception, behind = proven
         credential = reception.credential
         assert credential is not None
-        self.front.lobby.leave(client)
         identity = Identity(
             credential.identity,
             credential.role,
@@ -309,122 +142,71 @@ class Broker:
             reception.incarnation,
             client.peer.pid,
         )
-        client.session = self.router.open(identity, credential.declared, now_ns)
-        client.reception = None
         client.cutter.limit = self.router.limits.frame_bytes
-        self._of_session[client.session] = client
+        session = self.router.open(identity, credential.declared, now_ns)
+        self._clients.welcome(client, session)
+        return behind
 
     # ---- going out ------------------------------------------------------------------------------
 
-    def _write_dirty(self, now_ns: int) -> None:
-        router = self.router
+    def _write_dirty(self) -> None:
+        router, clients = self.router, self._clients
         while router.dirty:
             session = router.dirty.pop()
-            client = self._of_session.get(session)
+            client = clients.of(session)
             if client is not None:
-                self._write(client, session, now_ns)
+                self._write(client, session)
         while router.doomed:
             session, cause = router.doomed.popitem()
-            client = self._of_session.get(session)
+            client = clients.of(session)
             if client is not None:
                 if cause != GOODBYE:
                     log.info("%r is cut off: %s", session, cause)
-                self._write(client, session, now_ns)
-                self._close(client)
+                self._write(client, session)
+                clients.close(client)
 
-    def _write(self, client: Client, session: Session, now_ns: int) -> None:
-        """Write until nothing may be sent or the kernel takes no more."""
-        sock, limit = client.sock, self.router.limits.turn_bytes
-        while buffers := session.take(limit, now_ns):
-            try:
-                sent = sock.sendmsg(buffers) if len(buffers) > 1 else sock.send(buffers[0])
-            except (BlockingIOError, InterruptedError):
-                if client.stuck_deadline is None:
-                    self._poller.watch(sock.fileno(), READABLE | WRITABLE)
-                    self._stick(client)
-                return
-            except OSError:
-                self._close(client)
-                return
-            session.written(sent)
-            if client.stuck_deadline is not None:
-                self._stick(client)
-        if client.stuck_deadline is not None:
-            client.stuck_deadline = None
-            del self._stuck[client]
-            self._poller.watch(sock.fileno(), READABLE)
-
-    def _stick(self, client: Client) -> None:
-        client.stuck_deadline = time.monotonic() + self.router.limits.write_timeout
-        self._stuck[client] = None
-
-    def _say_once(self, client: Client, value: Value) -> bool:
-        """A frame of the handshake, or last words: they fit into an empty socket, or are lost."""
-        data = pack(encode(value))
-        try:
-            return client.sock.send(data) == len(data)
-        except OSError:
-            return False
+    def _write(self, client: Client, session: Session) -> None:
+        limits = self.router.limits
+        self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
 
     # ---- endings --------------------------------------------------------------------------------
-
-    def _turn_away(self, client: Client, reason: str, detail: str) -> None:
-        """It did not get in."""
-        self.front.counted[reason] += 1
-        log.info("refused process %d: %s: %s", client.peer.pid, reason, detail)
-        self._say_once(client, Refusal(reason, detail))
-        self._close(client)
 
     def _throw_out(self, client: Client, error: BusError) -> None:
         """It broke the protocol: nothing it sends can be understood any more."""
         session = client.session
         if session is None:
-            self._turn_away(client, OUT_OF_ORDER, str(error))
+            self.door.turn_away(client, self._clients, OUT_OF_ORDER, str(error))
             return
-        self.front.counted[OUT_OF_ORDER] += 1
+        self.door.counted[OUT_OF_ORDER] += 1
         log.warning("%r broke the protocol: %s", session, error)
         session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
         self.router.close(session)
-        self._write(client, session, time.time_ns())
-        self._close(client)
+        self._write(client, session)
+        self._clients.close(client)
 
-    def _close(self, client: Client) -> None:
-        fd = client.sock.fileno()
-        if fd < 0:
-            return
-        del self._clients[fd]
-        self._poller.forget(fd)
-        client.sock.close()
-        self._stuck.pop(client, None)
-        self.front.lobby.leave(client)
+    def _left(self, client: Client) -> None:
+        self.door.lobby.leave(client)
         if client.session is not None:
-            del self._of_session[client.session]
             self.router.close(client.session)
 
     # ---- time, orders, wishes -------------------------------------------------------------------
 
     def _keep_time(self) -> None:
-        now, front = time.monotonic(), self.front
-        for client in front.lobby.expire(now):
-            self._turn_away(client, TOO_LATE, "no proof in time")
-        for client in [each for each in self._stuck if (each.stuck_deadline or now) <= now]:
+        now = time.monotonic()
+        self.door.keep_time(self._clients, now)
+        for client in self._clients.overdue(now):
             log.warning("%r reads nothing: closed", client.session)
-            self._close(client)
-        if front.resume_at is not None and front.resume_at <= now:
-            front.resume_at = None
-            if self._drain_deadline is None:
-                self._poller.watch(front.endpoint.fileno(), READABLE)
+            self._clients.close(client)
         if self._mailbox.stop_asked and self._drain_deadline is None:
             self._begin_to_stop(now)
 
     def _begin_to_stop(self, now: float) -> None:
         limits = self.router.limits
         self._drain_deadline = now + limits.drain_timeout
-        self._poller.forget(self.front.endpoint.fileno())
-        self.front.endpoint.close()
-        for client in self.front.lobby:
-            self._turn_away(client, BUSY, "the broker is ending")
-        for session in self._of_session:
+        self.door.close()
+        for client in self.door.lobby:
+            self.door.turn_away(client, self._clients, BUSY, "the broker is ending")
+        for session in self._clients.sessions:
             session.tell(Notice("going-down", detail="the broker is ending"), limits)
             self.router.dirty.add(session)
 
@@ -438,9 +220,9 @@ class Broker:
             case Rules():
                 self._replace_rules(order)
             case Admit(credential):
-                self.front.keyring.admit(credential)
+                self.door.keyring.admit(credential)
             case Ended(identity, incarnation, cause):
-                self.front.keyring.withdraw(identity, incarnation)
+                self.door.keyring.withdraw(identity, incarnation)
                 self.router.end(identity, incarnation, cause)
             case Say():
                 try:
@@ -463,8 +245,7 @@ class Broker:
         except ConfigError as error:
             log.error("the new rules cannot be used, the old ones stay: %s", error)
             return
-        self.front.terms = Terms(self.front.terms.epoch, limits)
-        self.front.lobby.limits = limits
+        self.door.set_limits(limits)
         self.router.set_rules(limits, access)
 
     def counters(self) -> dict[str, int]:
@@ -478,7 +259,7 @@ class Broker:
             "lost_total": sum(seen.lost.values()),
             "denied_total": seen.denied,
             "refused_total": seen.refused,
-            "turned_away_total": self.front.counted.total(),
+            "turned_away_total": self.door.counted.total(),
             "queued": seen.queued,
         }
 

@@ -78,6 +78,7 @@ class Reader:
         self._asleep: dict[LockType, Inbox[Any]] = {}
         self._sock: socket.socket | None = None
         self._state = _State()
+        self._polled = (-1, select.poll())
         self._keeper = threading.Thread(target=self._keep, name="bus-keeper", daemon=True)
 
     # ---- for those who wait ---------------------------------------------------------------------
@@ -179,7 +180,7 @@ class Reader:
         broken: BaseException | None = None
         self._mutex.release()
         try:
-            if left is None or _readable(sock, left):
+            if left is None or self._readable(sock, left):
                 try:
                     found = self._read(sock)
                 except (OSError, EOFError, BusError) as error:
@@ -199,6 +200,15 @@ class Reader:
                     self._wake(next(iter(inbox.waiting)))
             if broken is not None and self._sock is sock:
                 self._lose(sock, broken)
+
+    def _readable(self, sock: socket.socket, timeout: float) -> bool:
+        """Wait for something to read; only the leader does, so one poll object serves all."""
+        fd, poller = self._polled
+        if fd != sock.fileno():
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
+            self._polled = sock.fileno(), poller
+        return bool(poller.poll(timeout * 1000))
 
     def _lose(self, sock: socket.socket, cause: BaseException) -> None:
         state = self._state
@@ -302,12 +312,6 @@ class _State:
         self.woken = 0  # sleepers woken since the last turn began
         self.ended: BusError | None = None  # why nobody will read again
         self.lost: list[tuple[socket.socket, BaseException]] = []  # for the keeper to close
-
-
-def _readable(sock: socket.socket, timeout: float) -> bool:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
-    return bool(poller.poll(timeout * 1000))
 
 
 def _shut(sock: socket.socket) -> None:

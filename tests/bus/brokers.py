@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemoneye.bus.access import AccessList, AccessRule, Declared
-from daemoneye.bus.broker import Broker, Mailbox
+from daemoneye.bus.broker import Broker
 from daemoneye.bus.client import BusClient
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.mailbox import Mailbox
 from daemoneye.bus.orders import Admit, Credential, Order
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.rundir import RunDir

@@ -53,7 +53,7 @@ def broker(tidy: Path) -> Iterator[Running]:
 
 
 def refused(broker: Running, reason: str) -> int:
-    return broker.broker.front.counted[reason]
+    return broker.broker.door.counted[reason]
 
 
 def read_all(sock: socket.socket) -> list[Value]:

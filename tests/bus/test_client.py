@@ -360,7 +360,7 @@ def test_a_child_may_come_before_the_word_that_it_was_born(broker: Running) -> N
     key = b"k" * 32
     with BusClient.for_child(passport(broker, broker.path, key)) as bus:
         bus.publish("events.process.lifecycle", b"early")
-        wait_for(lambda: broker.broker.front.counted["unknown-identity"], "the first refusal")
+        wait_for(lambda: broker.broker.door.counted["unknown-identity"], "the first refusal")
         with broker.client() as operator, operator.subscribe("events.#") as events:
             broker.obey(Admit(Credential("procmond", "collector", key, "process", 1)))
             assert payloads(events, 1) == [b"early"]
