@@ -234,9 +234,7 @@ _ESSENCES: Mapping[str, Callable[[Document], str]] = {
         f"{said['hostname']}: {said['system']} {said['release']}, {said['cpus']} CPUs, "
         f"{format_size(said['memory_bytes'])}"
     ),
-    "Heartbeat": lambda said: (
-        f"up {format_duration(said['uptime_seconds'])}, {said['doing'] or 'idle'}"
-    ),
+    "Heartbeat": _heartbeat,
     "HealthStatus": _health,
     "ChildStatus": _child_status,
 }

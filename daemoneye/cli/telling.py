@@ -54,7 +54,7 @@ class Telling:
         """What is started and where: said before anything can be slow."""
         plan = configuration.plan
         names = ", ".join((BROKER, *(spec.name for spec in plan.children)))
-        files = ", ".join(map(str, configuration.files)) or "the defaults, no file"
+        files = ", ".join(configuration.files) or "the defaults, no file"
         yield f"daemoneye {__version__}, instance {plan.instance}, pid {pid}"
         yield from self._titled("starts", names)
         yield from self._titled("configuration", files)

@@ -37,7 +37,7 @@ def _document(found: Configuration) -> dict[str, object]:
     return {
         "schema_version": SCHEMA_VERSION,
         "valid": not found.problems,
-        "files": [str(file) for file in found.files],
+        "files": list(found.files),
         "children": [spec.name for spec in found.plan.children],
         "problems": list(_rows(found.problems)),
         "warnings": list(_rows(found.warnings)),
@@ -62,7 +62,7 @@ def _print(found: Configuration) -> None:
         screen.say(f"{screen.paint('problem', 'bad')}  {harmless(problem)}")
     for warning in found.warnings:
         screen.say(f"{screen.paint('warning', 'warning')}  {harmless(warning)}")
-    files = ", ".join(str(file) for file in found.files) or "the defaults"
+    files = ", ".join(found.files) or "the defaults"
     if found.problems:
         count = len(found.problems)
         screen.say(f"{harmless(files)}: {count} {'problem' if count == 1 else 'problems'}")

@@ -1,6 +1,7 @@
 """Configuration: files and environment in, a validated plan out.
 
     problems.py   ·  complaints, each with its place, and the error that carries them all
+    tree.py       ·  what was written down, merged: values, and their places
     lines.py      ·  on which line each key of a document stands
     kinds.py      ·  what a value may be, and how it is read
     schema.py     ·  the table of every key, with kinds and defaults

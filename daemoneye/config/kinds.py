@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from daemoneye.bus.access import EVERYBODY, Access, AccessRule
 from daemoneye.bus.topics import TopicFilter
-from daemoneye.config.sources import RawText
+from daemoneye.config.tree import RawText
 from daemoneye.errors import ConfigError
 from daemoneye.units import parse_duration, parse_size
 

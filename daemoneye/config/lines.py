@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-Path = tuple[str | int, ...]
-"""A key's way from the top: names, and the position in an array of tables."""
+from daemoneye.config.tree import KeyPath
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
@@ -31,7 +30,7 @@ _TOKEN = re.compile(
 class Duplicate:
     """A table or key that is written twice."""
 
-    path: Path
+    path: KeyPath
     """The key's way from the top."""
     first_line: int
     """Where it stands first."""
@@ -43,14 +42,14 @@ class Duplicate:
 class LineMap:
     """What one scan found."""
 
-    lines: dict[Path, int] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
     """Line of each table and key, from 1."""
     duplicates: list[Duplicate] = field(default_factory=list)
     """What is written twice, in reading order."""
     text: str = ""
     """The document with the second writings left out, its lines where they were."""
 
-    def line_of(self, path: Path) -> int:
+    def line_of(self, path: KeyPath) -> int:
         """The line of a key, or of the nearest thing around it that has one; 0 when nothing has."""
         for length in range(len(path), 0, -1):
             if line := self.lines.get(path[:length]):
@@ -70,9 +69,9 @@ class _Scan:
         self.statements = _statements(text)
         self.kept: list[str] = []
         self.found = LineMap()
-        self.table: Path | None = ()
-        self.arrays: dict[Path, int] = {}
-        self.headers: set[Path] = set()
+        self.table: KeyPath | None = ()
+        self.arrays: dict[KeyPath, int] = {}
+        self.headers: set[KeyPath] = set()
 
     def run(self) -> LineMap:
         line = 1
@@ -102,7 +101,7 @@ class _Scan:
             return self._assign((*self.table, *_keys(assignment[1])), line)
         return True
 
-    def _declare(self, path: Path, line: int) -> bool:
+    def _declare(self, path: KeyPath, line: int) -> bool:
         if path in self.headers:
             self.found.duplicates.append(Duplicate(path, self.found.lines[path], line))
             return False
@@ -112,21 +111,21 @@ class _Scan:
         self._note_all(path, line)
         return True
 
-    def _assign(self, path: Path, line: int) -> bool:
+    def _assign(self, path: KeyPath, line: int) -> bool:
         if path in self.found.lines:
             self.found.duplicates.append(Duplicate(path, self.found.lines[path], line))
             return False
         self._note_all(path, line)
         return True
 
-    def _note_all(self, path: Path, line: int) -> None:
+    def _note_all(self, path: KeyPath, line: int) -> None:
         """Give `path` and everything around it this line, where nothing earlier did."""
         for length in range(1, len(path) + 1):
             self.found.lines.setdefault(path[:length], line)
 
-    def _within_arrays(self, keys: Path) -> Path:
+    def _within_arrays(self, keys: KeyPath) -> KeyPath:
         """The path a header means: below an array of tables it speaks of its latest element."""
-        path: Path = ()
+        path: KeyPath = ()
         for position, key in enumerate(keys):
             path = (*path, key)
             if path in self.arrays and position < len(keys) - 1:
@@ -151,7 +150,7 @@ def _statements(text: str) -> list[str]:
     return statements
 
 
-def _keys(dotted: str) -> Path:
+def _keys(dotted: str) -> KeyPath:
     return tuple(_unquoted(key) for key in _ONE_KEY.findall(dotted))
 
 

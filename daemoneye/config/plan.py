@@ -14,16 +14,10 @@ from daemoneye.bus.access import AccessRule
 from daemoneye.bus.limits import Limits
 from daemoneye.config import schema
 from daemoneye.config.collectors import BUILT_IN, RUNNER, BuiltIn
-from daemoneye.config.lines import Path as KeyPath
 from daemoneye.config.probe import Found, Question, look_at
 from daemoneye.config.problems import Problem, in_reading_order, nearest, refusal
-from daemoneye.config.sources import (
-    Sources,
-    config_files,
-    dotted,
-    instance_of,
-    read_sources,
-)
+from daemoneye.config.sources import config_files, instance_of, read_sources
+from daemoneye.config.tree import KeyPath, Sources, dotted
 from daemoneye.errors import ConfigError
 from daemoneye.supervisor.spec import (
     BROKER,
@@ -52,7 +46,7 @@ class Configuration:
 
     plan: Plan
     """The plan; only worth running when there are no problems."""
-    files: tuple[Path, ...] = ()
+    files: tuple[str, ...] = ()
     """The files that were read, strongest first."""
     problems: tuple[Problem, ...] = ()
     """Why it cannot be run, in reading order."""
@@ -125,7 +119,7 @@ class _Draft:
     @property
     def import_dirs(self) -> tuple[str, ...]:
         """The directories of the files, strongest first."""
-        return tuple(dict.fromkeys(str(file.resolve().parent) for file in self.sources.files))
+        return tuple(dict.fromkeys(str(Path(file).resolve().parent) for file in self.sources.files))
 
     def _complain(self, path: KeyPath, text: str, expected: str = "", suggestion: str = "") -> None:
         place = self.sources.place_of(path)

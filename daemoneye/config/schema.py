@@ -28,9 +28,8 @@ from daemoneye.config.kinds import (
     one_of,
     shown,
 )
-from daemoneye.config.lines import Path
 from daemoneye.config.problems import Problem, nearest
-from daemoneye.config.sources import Sources, dotted
+from daemoneye.config.tree import KeyPath, Sources, dotted
 from daemoneye.errors import ConfigError, InvalidTopic
 from daemoneye.supervisor.spec import Plan, RestartPolicy, RestartType, Timeouts
 
@@ -160,11 +159,11 @@ class _Reader:
         self.sources = sources
         self.problems = problems
 
-    def complain(self, path: Path, text: str, expected: str = "", suggestion: str = "") -> None:
+    def complain(self, path: KeyPath, text: str, expected: str = "", suggestion: str = "") -> None:
         place = self.sources.place_of(path)
         self.problems.append(Problem(place, dotted(path), text, expected, suggestion))
 
-    def table(self, path: Path, written: object, shape: Table) -> dict[str, object]:
+    def table(self, path: KeyPath, written: object, shape: Table) -> dict[str, object]:
         if not isinstance(written, dict):
             return self._short(path, written, shape)
         values: dict[str, object] = {}
@@ -179,14 +178,14 @@ class _Reader:
                 self.complain((*path, key), "is missing", inner.kind.expected)
         return values
 
-    def _short(self, path: Path, written: object, shape: Table) -> dict[str, object]:
+    def _short(self, path: KeyPath, written: object, shape: Table) -> dict[str, object]:
         if shape.short is None:
             self.complain(path, shown(written), "a table")
             return {}
         value = self._plain(path, written, shape.short)
         return {} if value is None else {shape.short_key: value}
 
-    def _value(self, path: Path, written: object, shape: Shape) -> object:
+    def _value(self, path: KeyPath, written: object, shape: Shape) -> object:
         if isinstance(shape, Key):
             return self._plain(path, written, shape.kind)
         if isinstance(shape, Table):
@@ -195,7 +194,7 @@ class _Reader:
             return self._named(path, written, shape.table)
         return self._array(path, written, shape.table)
 
-    def _plain(self, path: Path, written: object, kind: Kind) -> object:
+    def _plain(self, path: KeyPath, written: object, kind: Kind) -> object:
         try:
             return kind.read(written)
         except InvalidTopic as error:
@@ -208,7 +207,7 @@ class _Reader:
             self.complain(path, text, kind.expected, suggestion)
         return None
 
-    def _named(self, path: Path, written: object, table: Table) -> dict[str, object]:
+    def _named(self, path: KeyPath, written: object, table: Table) -> dict[str, object]:
         if not isinstance(written, dict):
             self.complain(path, shown(written), "tables, each with a name")
             return {}
@@ -216,13 +215,13 @@ class _Reader:
             self._plain((*path, name), name, NAME)
         return {name: self.table((*path, name), each, table) for name, each in written.items()}
 
-    def _array(self, path: Path, written: object, table: Table) -> list[object]:
+    def _array(self, path: KeyPath, written: object, table: Table) -> list[object]:
         if not isinstance(written, list):
             self.complain(path, shown(written), f"[[{dotted(path)}]], an array of tables")
             return []
         return [self.table((*path, n), each, table) for n, each in enumerate(written)]
 
-    def _unknown(self, path: Path, shape: Table) -> None:
+    def _unknown(self, path: KeyPath, shape: Table) -> None:
         name = str(path[-1])
         suggestion = nearest(name, shape.keys)
         expected = "" if suggestion else f"one of {', '.join(sorted(shape.keys))}"

@@ -20,24 +20,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from daemoneye.config.lines import LineMap, scan
-from daemoneye.config.lines import Path as KeyPath
-from daemoneye.config.problems import NOWHERE, Place, Problem
+from daemoneye.config.problems import Place, Problem
+from daemoneye.config.tree import KeyPath, RawText, Sources, Tree, dotted
 from daemoneye.errors import ConfigError
-
-Tree: TypeAlias = dict[str, object]
-"""A TOML table as `tomllib` gives it."""
-
-
-class RawText(str):
-    """A value out of the environment: text whose type only its key can tell."""
-
-    __slots__ = ()
-
 
 FILE_NAME = "daemoneye.toml"
 SYSTEM_FILE = Path("/etc/daemoneye") / FILE_NAME
@@ -45,27 +33,6 @@ VARIABLE_PREFIX = "DAEMONEYE_"
 _TOP_LEVEL_VARIABLES = frozenset({"DAEMONEYE_INSTANCE"})
 _LARGEST_FILE_BYTES = 1 << 20
 _LINE_IN_MESSAGE = re.compile(r" \(at line (\d+), column \d+\)$")
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Everything that was written down somewhere, merged."""
-
-    tree: Tree = field(default_factory=dict)
-    """The merged values."""
-    places: Mapping[KeyPath, Place] = field(default_factory=dict)
-    """Where each of them stands."""
-    files: tuple[Path, ...] = ()
-    """The files that were read, strongest first."""
-    problems: tuple[Problem, ...] = ()
-    """What could not be read or parsed, and what is written twice."""
-
-    def place_of(self, path: KeyPath) -> Place:
-        """Where a key stands, or the nearest thing around it that stands anywhere."""
-        for length in range(len(path), 0, -1):
-            if place := self.places.get(path[:length]):
-                return place
-        return Place(str(self.files[0])) if self.files else NOWHERE
 
 
 def config_files(
@@ -93,7 +60,7 @@ def read_sources(files: tuple[Path, ...], environ: Mapping[str, str]) -> Sources
     for file in reversed(files):
         merged.lay_file(file)
     merged.lay_environment(environ)
-    return Sources(merged.tree, merged.places, files, tuple(merged.problems))
+    return Sources(merged.tree, merged.places, tuple(map(str, files)), tuple(merged.problems))
 
 
 def instance_of(sources: Sources) -> str:
@@ -228,16 +195,3 @@ class _Merge:
             path = (*path, key)
             table = known.get(key)
         return path
-
-
-def dotted(path: KeyPath) -> str:
-    """A key as a person writes it: `bus.access[2].who`."""
-    text = ""
-    for each in path:
-        if isinstance(each, int):
-            text += f"[{each + 1}]"
-        elif re.fullmatch(r"[A-Za-z0-9_-]+", each):
-            text += f".{each}" if text else each
-        else:
-            text += f".{each!r}" if text else repr(each)
-    return text

@@ -33,7 +33,7 @@ def lines(
 
 
 def test_the_beginning_says_what_is_started_and_where() -> None:
-    configuration = Configuration(Plan((ChildSpec("procmond", "a:b"),)), (Path("daemoneye.toml"),))
+    configuration = Configuration(Plan((ChildSpec("procmond", "a:b"),)), ("daemoneye.toml",))
     assert list(telling().beginning(configuration, RunDir(Path("/run/x")), 4240)) == [
         "daemoneye 0.1.0, instance default, pid 4240",
         "  starts         broker, procmond",

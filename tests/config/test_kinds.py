@@ -8,7 +8,7 @@ import pytest
 
 from daemoneye.config import kinds
 from daemoneye.config.kinds import Kind
-from daemoneye.config.sources import RawText
+from daemoneye.config.tree import RawText
 from daemoneye.errors import ConfigError, InvalidTopic
 from daemoneye.supervisor.spec import RestartType
 

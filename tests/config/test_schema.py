@@ -8,7 +8,7 @@ from daemoneye.bus.limits import Limits
 from daemoneye.config import schema
 from daemoneye.config.problems import Place
 from daemoneye.config.schema import COLLECTOR, DOCUMENT, RESTART, Key, Reading, Table
-from daemoneye.config.sources import Sources, Tree
+from daemoneye.config.tree import Sources, Tree
 from daemoneye.supervisor.spec import RestartPolicy, Timeouts
 
 

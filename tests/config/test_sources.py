@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 
 from daemoneye.config import sources
-from daemoneye.config.problems import NOWHERE, Place
-from daemoneye.config.sources import (
-    RawText,
-    config_files,
-    dotted,
-    instance_name,
-    read_sources,
-)
+from daemoneye.config.problems import Place
+from daemoneye.config.sources import config_files, instance_name, read_sources
+from daemoneye.config.tree import RawText
 from daemoneye.errors import ConfigError
 
 
@@ -113,17 +108,8 @@ def test_a_directory_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
     assert "cannot be read" in problem.text
 
 
-def test_what_nobody_wrote_stands_in_the_defaults() -> None:
-    assert read_sources((), {}).place_of(("instance",)) == NOWHERE
-
-
 def test_the_instance_is_that_of_the_strongest_source(tmp_path: Path) -> None:
     file = write(tmp_path / "a.toml", "instance = 'green'\n")
     assert instance_name(file, {}) == "green"
     assert instance_name(file, {"DAEMONEYE_INSTANCE": "blue"}) == "blue"
     assert instance_name(write(tmp_path / "b.toml", "instance = 5\n"), {}) == "default"
-
-
-def test_a_path_is_shown_as_a_person_writes_it() -> None:
-    assert dotted(("bus", "access", 1, "who")) == "bus.access[2].who"
-    assert dotted(("workers", "a b")) == "workers.'a b'"
