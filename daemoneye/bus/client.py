@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -119,15 +120,19 @@ class BusClient:
         return client
 
     @classmethod
-    def for_child(cls, passport: Passport) -> BusClient:
+    def for_child(
+        cls,
+        passport: Passport,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> BusClient:
         """The client of a supervised child.
 
         Returns at once and connects in the background, so that a child lives although the broker
-        does not.
+        does not.  Whoever waits for events does so inside of `waiting()`.
         """
         path = Path(passport.bus_address)
         claim = Claim(passport.name, passport.incarnation, passport.key)
-        client = cls(Connection(lambda: _dial(path, claim)))
+        client = cls(Connection(lambda: _dial(path, claim), waiting))
         client._connection.start(now=False)
         return client
 
@@ -243,8 +248,9 @@ class BusClient:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection at this moment."""
-        return self._connection.writer.connected
+        """Whether there is a connection at this moment; a closed client has none."""
+        connection = self._connection
+        return isinstance(connection, Connection) and connection.writer.connected
 
     def clients(self) -> tuple[ClientRow, ...]:
         """The sessions of the broker, as far as one may know.  Raises BusError."""

@@ -16,6 +16,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from daemoneye.bus.dialler import Connected
 from daemoneye.bus.frames import Answer, BadBody, Credit, Goodbye, Notice, Query, Value
@@ -56,9 +57,17 @@ _ERRORS: dict[str, type[BusError]] = {
 class Connection:
     """What a client and its subscriptions stand on."""
 
-    def __init__(self, dial: Callable[[], Connected]) -> None:
-        """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError."""
+    def __init__(
+        self,
+        dial: Callable[[], Connected],
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError.
+
+        What waits for events does so inside of `waiting()`.
+        """
         self._dial = dial
+        self.waiting = waiting
         self.link: Link[Subscription] = Link()
         self.writer = Writer(Limits())
         self.reader = Reader(self._read, self._recover)

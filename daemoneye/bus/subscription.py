@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -25,6 +26,7 @@ class Source(Protocol):
     """Where runs come from, and where credit and an ending go to: the client's connection."""
 
     reader: Reader
+    waiting: Callable[[], AbstractContextManager[None]]
 
     def grant(self, credit: Credit) -> None:
         """Tell the broker; without a connection there is nobody to tell, which is fine."""
@@ -122,7 +124,9 @@ class Subscription:
         try:
             if self._current is done:
                 self._pay()
-                self._run = self.source.reader.get(self.inbox, timeout)
+                reader = self.source.reader
+                with self.source.waiting():
+                    self._run = reader.get(self.inbox, timeout)
                 self._current = iter(self._run.events)
         except TimeoutError:
             return False

@@ -152,8 +152,9 @@ class Child:
                 # Imported here because a child without a bus should not pay for one.
                 from daemoneye.bus.client import BusClient
 
-                self._bus = BusClient.for_child(self.passport)
-                self._runtime.pulse.bus_connected = lambda: bool(self._bus and self._bus.connected)
+                pulse = self._runtime.pulse
+                self._bus = BusClient.for_child(self.passport, pulse.waiting)
+                pulse.bus_connected = lambda: bool(self._bus and self._bus.connected)
             return self._bus
 
     @property

@@ -66,7 +66,8 @@ class Listener(Protocol):
 class Pulse:
     """What the work is doing.  Written by whoever works, read by the runtime thread.
 
-    One attribute is written at a time, so a beat may be a moment old but never wrong.
+    The thread that began a piece of work is the one that works; that another thread waits for
+    something means nothing.  A beat may be a moment old.
     """
 
     def __init__(self) -> None:
@@ -77,9 +78,11 @@ class Pulse:
         self._progress = 0
         self._doing = ""
         self._busy_since: float | None = None
+        self._worker = 0
 
     def begin(self, doing: str) -> None:
         """A piece of work is in hand from now on."""
+        self._worker = threading.get_ident()
         self._doing = doing
         self._busy_since = time.monotonic()
 
@@ -96,13 +99,14 @@ class Pulse:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """No work is in hand inside; behind it there is, if there was before."""
-        was_busy = self._busy_since is not None
+        if self._busy_since is None or self._worker != threading.get_ident():
+            yield
+            return
         self._busy_since = None
         try:
             yield
         finally:
-            if was_busy:
-                self._busy_since = time.monotonic()
+            self._busy_since = time.monotonic()
 
     def beat(self) -> Beat:
         """The sign of life for this moment."""

@@ -209,6 +209,17 @@ def test_waiting_for_work_is_no_hang(tidy: Path) -> None:
         assert (it.supervisor.children()["a"].state, it.pid("a")) == (State.RUNNING, pid)
 
 
+def test_waiting_on_the_bus_is_no_hang(tidy: Path) -> None:
+    broker = ChildSpec("broker", "daemoneye.bus.broker:serve", uses_bus=False, essential=True)
+    reads = ("events.#",)
+    waiter = ChildSpec("a", targets.beat_and_wait_on_the_bus, subscribes=reads, timeouts=QUICK)
+    with running(tidy, broker, waiter) as it:
+        it.supervisor.wait_ready(scaled(10))
+        pid = it.pid("a")
+        time.sleep(QUICK.hard_timeout + 0.3)
+        assert (it.supervisor.children()["a"].state, it.pid("a")) == (State.RUNNING, pid)
+
+
 def test_a_child_that_is_never_ready_is_a_failed_start(tidy: Path) -> None:
     late = replace(QUICK, ready_timeout=scaled(0.6))
     with running(tidy, spec("a", targets.never_ready, timeouts=late)) as it:

@@ -128,6 +128,15 @@ def not_stoppable(child: Child) -> None:
     time.sleep(600)
 
 
+def beat_and_wait_on_the_bus(child: Child) -> None:
+    """Say that work is done, then wait for events that do not come."""
+    events = child.bus.subscribe("events.#")
+    child.ready()
+    child.beat("nothing much")
+    while not child.stopping.is_set():
+        events.get(timeout=0.1)
+
+
 def use_bus(child: Child) -> None:
     """Be on the bus, and wait."""
     child.bus.publish("events.demo.tick", b"1")

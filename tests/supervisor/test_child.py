@@ -255,6 +255,24 @@ def test_a_pulse_counts_work_and_forgets_the_time_between_pieces() -> None:
     assert pulse.beat().busy_seconds == 0.0
 
 
+def test_only_the_thread_that_works_can_say_that_it_waits() -> None:
+    pulse = Pulse()
+    pulse.begin("a")
+    seen: list[float] = []
+
+    def wait_elsewhere() -> None:
+        with pulse.waiting():
+            seen.append(pulse.beat().busy_seconds)
+
+    thread = threading.Thread(target=wait_elsewhere)
+    thread.start()
+    thread.join()
+    assert seen[0] > 0
+    with pulse.waiting():
+        assert pulse.beat().busy_seconds == 0.0
+    assert pulse.beat().busy_seconds > 0
+
+
 def test_a_mailbox_nobody_opens_stays_bounded() -> None:
     mailbox = Mailbox()
     for number in range(5000):
