@@ -33,6 +33,7 @@ ALWAYS_RULES = {
     "collectors": {"collector", "schedule"},
     "collectors/procmond": {"comparison"},
     "collectors/perfmond": {"sample", "thresholds"},
+    "config": {"problems", "tree", "kinds", "schema"},
     "supervisor": {"spec", "contract", "lifecycle", "restarts", "supervision", "health"},
 }  # fmt: skip
 """What each package decides in; its docstring may call more of its modules rules, never fewer."""
