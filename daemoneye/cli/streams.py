@@ -46,7 +46,7 @@ def event_line(event: Envelope, screen: Screen) -> str:
     """One event for people: when, where, who, what; and before it, what was missed."""
     at = datetime.fromtimestamp(event.time).astimezone()
     essence = harmless(essence_of(event.topic, payload_of(event)))
-    lost = f"[missed {_losses(event.lost)}] " if event.lost else ""
+    lost = f"[{_losses(event.lost)}] " if event.lost else ""
     clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
     where, who = harmless(event.topic), harmless(event.publisher.name)
     line = f"{clock}  {where:{_TOPIC_WIDTH}}  {who:{_NAME_WIDTH}}  {lost}{essence}"
@@ -58,4 +58,6 @@ def event_line(event: Envelope, screen: Screen) -> str:
 
 
 def _losses(lost: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} by {reason}" for reason, count in sorted(lost.items()))
+    """What was missed; a gap in which nothing is known to be missed is told all the same."""
+    told = (f"missed {n} by {why}" if n else f"gap: {why}" for why, n in sorted(lost.items()))
+    return ", ".join(told)
