@@ -31,6 +31,7 @@ Shells, which touch the world and decide nothing:
     runtime       the thread behind it: orders in, reports and beats out
     guardian      ends what a dead supervisor left behind
     scope         mark, switch and guardian: what ties a tree of processes together
+    orphans       escaped grandchildren, ended behind their child
     tenure        what is held while a run directory is ours
     control       the control endpoint
     desk          where orders come in and answers go out

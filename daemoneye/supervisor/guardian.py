@@ -93,9 +93,18 @@ def is_alive(pid: int, started: int) -> bool:
     return look(pid) == started
 
 
+def variable_of(pid: int, name: str) -> str:
+    """An environment variable a process was born with; empty when there is none to be seen."""
+    begin = f"{name}=".encode()
+    for entry in _read(f"/proc/{pid}/environ").split(b"\0"):
+        if entry.startswith(begin):
+            return entry[len(begin) :].decode("utf-8", "replace")
+    return ""
+
+
 def is_marked(pid: int, variable: str, scope: str) -> bool:
     """Whether a process was born with this mark in its environment."""
-    return f"\0{variable}={scope}\0".encode() in b"\0" + _read(f"/proc/{pid}/environ") + b"\0"
+    return variable_of(pid, variable) == scope
 
 
 def marked(scope: str, variable: str = MARK) -> Tree:

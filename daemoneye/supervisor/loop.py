@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from random import uniform
 
 from daemoneye.rundir import RunDir
+from daemoneye.supervisor import orphans
 from daemoneye.supervisor.contract import Finish, Observation, ShutdownAsked, TimeSkipped, Urgency
 from daemoneye.supervisor.control import ControlServer
 from daemoneye.supervisor.desk import Desk
@@ -89,6 +90,8 @@ class _Pace:
     """When the end of everything begins by itself."""
     signals: int = 0
     """How many signals have asked for the end."""
+    orphans_at: float | None = None
+    """When escaped grandchildren are looked for; None: that is not ours to do."""
     told_at: float = 0.0
     """When the health was last told on the bus."""
     told: str = ""
@@ -136,6 +139,8 @@ class Loop:
             undone.pop_all()
         desk.control = self._control
         self._selector.register(wake, selectors.EVENT_READ, self._woken)
+        if whole and orphans.become_subreaper():
+            self._pace.orphans_at = now + orphans.LOOK_INTERVAL
         self._watch_guardian()
 
     def _made_tools(
@@ -226,6 +231,22 @@ class Loop:
             text = f"the guardian (pid {dead}) ended unasked; another takes its place"
             self._performer.announce(Happening(now, HappeningKind.DEGRADED, "", 0, text))
         self._watch_guardian()
+        self._end_strays(now)
+
+    def _end_strays(self, now: float) -> None:
+        """Reap and end what escaped from children that are over.
+
+        Only while nobody is being born: a newborn we do not know yet would look like a stranger.
+        """
+        pace, tools = self._pace, self._tools
+        if pace.orphans_at is None or now < pace.orphans_at:
+            return
+        pace.orphans_at = now + orphans.LOOK_INTERVAL
+        lives = list(tools.lives)
+        guardian = tools.tenure.guardian
+        own = {life.process.pid for life in lives} | ({guardian.pid} if guardian else set())
+        if tools.starter.is_idle() and (found := orphans.strangers(own)):
+            orphans.end_strays(found, {orphans.mark_of(one.child, one.number) for one in lives})
 
     def _next_deadline(self, now: float) -> float:
         tools = self._tools
@@ -239,6 +260,7 @@ class Loop:
             self._control.next_deadline(),
             self._pace.told_at + STATUS_INTERVAL,
             self._pace.end_at,
+            self._pace.orphans_at,
         )
         return max(now, min(each for each in deadlines if each is not None))
 

@@ -32,6 +32,7 @@ from daemoneye.supervisor.contract import Spawn
 from daemoneye.supervisor.guardian import MARK, has_living_members
 from daemoneye.supervisor.health import Facts
 from daemoneye.supervisor.launcher import LaunchedProcess, block_early_signals
+from daemoneye.supervisor.orphans import CHILD_MARK, mark_of
 from daemoneye.supervisor.scope import HAS_GUARDIAN, Switch
 from daemoneye.system import pidfd_open
 
@@ -74,7 +75,9 @@ class ChildProcess:
         spawn, passport = newborn.spawn, newborn.passport
         spec = spawn.spec
         here, there = multiprocessing.Pipe()
-        birth, born = newborn.switch.birth({MARK: newborn.scope})
+        birth, born = newborn.switch.birth(
+            {MARK: newborn.scope, CHILD_MARK: mark_of(spawn.child, spawn.number)}
+        )
         work = Work(spec.target, spec.args, spec.kwargs)
         given = Boot(passport, there, work, dict(spec.settings), spec.timeouts.beat_interval)
         lifeline = SupervisorEnd(here)
@@ -219,6 +222,11 @@ class Starter:
             if current is None or current.begun_at is None:
                 return None
             return current.begun_at + current.newborn.spawn.spec.timeouts.spawn_timeout
+
+    def is_idle(self) -> bool:
+        """Whether nobody is being born, or born and not collected."""
+        with self._lock:
+            return self._current is None and not self._done and self._waiting.empty()
 
     def close(self) -> None:
         """Start nothing more; whatever is born from now on is killed."""

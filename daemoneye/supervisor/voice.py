@@ -62,7 +62,7 @@ class Voice:
     """The supervisor's line to the broker."""
 
     def __init__(self, bus: BusPlan, operator_key: bytes, say: SayToChild) -> None:
-        """Raises ConfigError or InvalidTopic when an access rule makes no sense."""
+        """Raises ConfigError when an access rule makes no sense."""
         rules = tuple(AccessRule(r.who, r.access, r.filter, r.deny) for r in bus.access)
         self._rules = Rules(rules, dict(bus.limits))
         self._say = say

@@ -1,12 +1,13 @@
 """A stand-in for a supervisor that is about to be killed: a scope, a guardian, difficult children.
 
-    python -m tests.supervisor.doomed RUN_DIR TOKEN guarded|alone [KIND…]
+    python -m tests.supervisor.doomed RUN_DIR TOKEN guarded|embedded|alone [KIND…]
 
 It prints `guardian PID`, then `child PID` for each, then `started`, and waits.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,9 +28,11 @@ def main(run_path: str, token: str, guarded: str, *kinds: str) -> None:
     print("swept", sweep(scope), flush=True)
     run_dir.control_path.touch()
     switch = Switch()
-    if guarded == "guarded":
+    if guarded == "embedded":  # an application with a child of its own
+        print("own", subprocess.Popen(["sleep", "600"]).pid, flush=True)
+    if guarded != "alone":
         report = run_dir.path / "guardian.json"
-        duty = Duty(scope, True, report, run_dir.lock_path, [run_dir.control_path])
+        duty = Duty(scope, guarded == "guarded", report, run_dir.lock_path, [run_dir.control_path])
         print("guardian", GuardianProcess(duty, switch.key).pid, flush=True)
     processes = []
     for kind in kinds:

@@ -35,6 +35,7 @@ class Doomed:
     process: subprocess.Popen[str]
     guardian: int = 0
     swept: int = 0
+    own: int = 0
     children: list[int] = field(default_factory=list)
 
     def wait_started(self) -> None:
@@ -44,6 +45,8 @@ class Doomed:
             word, _, number = line.strip().partition(" ")
             if word == "guardian":
                 self.guardian = int(number)
+            elif word == "own":
+                self.own = int(number)
             elif word == "swept":
                 self.swept = int(number)
             elif word == "child":
@@ -81,12 +84,12 @@ class Place:
         self.run_dir = run_dir
         self.made: list[Doomed] = []
 
-    def start(self, *kinds: str, guarded: bool = True) -> Doomed:
+    def start(self, *kinds: str, guarded: str = "guarded") -> Doomed:
         """A supervisor with these children, all of them started."""
         token = random.randrange(10**8, 10**9)
         line = [sys.executable, "-m", "tests.supervisor.doomed", str(self.run_dir.path)]
         process = subprocess.Popen(
-            [*line, str(token), "guarded" if guarded else "alone", *kinds],
+            [*line, str(token), guarded, *kinds],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -135,9 +138,18 @@ def test_supervisor_and_guardian_killed_together_take_every_child_along(place: P
 
 
 def test_without_a_guardian_the_switch_still_kills_the_children(place: Place) -> None:
-    doomed = place.start("deaf", "stopped", guarded=False)
+    doomed = place.start("deaf", "stopped", guarded="alone")
     doomed.kill()
     wait_for(lambda: not doomed.left(), "an empty tree", within=1.0)
+
+
+def test_an_application_that_dies_keeps_the_children_that_are_not_ours(place: Place) -> None:
+    doomed = place.start("deaf", "grandchildren", guarded="embedded")
+    wait_for(lambda: _has_looked_at(doomed), "a look of the guardian")
+    doomed.kill()
+    wait_for(doomed.is_over, "the guardian's end", within=4.0)
+    assert is_running(doomed.own)
+    os.kill(doomed.own, signal.SIGKILL)
 
 
 def test_a_guardian_ignores_what_a_terminal_and_a_service_send(place: Place) -> None:
@@ -150,7 +162,7 @@ def test_a_guardian_ignores_what_a_terminal_and_a_service_send(place: Place) -> 
 
 
 def test_a_new_supervisor_first_ends_what_the_last_one_left(place: Place) -> None:
-    first = place.start("grandchildren", guarded=False)
+    first = place.start("grandchildren", guarded="alone")
     wait_for(lambda: len(first.left()) >= 3, "the grandchildren")
     first.kill()
     wait_for(lambda: len(first.left()) == 2, "the end of the child alone")
