@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,14 +18,18 @@ from pathlib import Path
 from daemoneye.bus.access import AccessList, AccessRule, Declared
 from daemoneye.bus.broker import Broker
 from daemoneye.bus.client import BusClient
+from daemoneye.bus.dialler import introduce
+from daemoneye.bus.frames import Value, control_value, parse
+from daemoneye.bus.handshake import Claim
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.mailbox import Mailbox
 from daemoneye.bus.orders import Admit, Credential, Order
 from daemoneye.bus.topics import TopicFilter
+from daemoneye.framing import FrameCutter
 from daemoneye.rundir import RunDir
 from tests.support import scaled, wait_for
 
-COLLECTOR_KEY = b"c" * 32
+TICK = "events.demo.tick"
 
 
 @dataclass
@@ -80,6 +87,34 @@ def broker_in_thread(directory: Path, *rules: AccessRule, **limits: float) -> It
         thread.join(scaled(5))
         mailbox.close()
         assert not thread.is_alive()
+
+
+def read_all(sock: socket.socket) -> list[Value]:
+    """Everything the broker says until it hangs up."""
+    sock.setblocking(True)
+    sock.settimeout(scaled(5))
+    cutter, found = FrameCutter(1 << 21), []
+    with contextlib.suppress(ConnectionResetError):
+        while data := sock.recv(1 << 16):
+            found += [control_value(parse(raw)) for raw in cutter.feed(data)]
+    return found
+
+
+@contextmanager
+def raw_session(broker: Running, name: str = "raw") -> Iterator[socket.socket]:
+    """A proven connection without a client around it."""
+    key = broker.keys.get(name) or broker.admit(name)
+    connected = introduce(broker.path, Claim(name, 1, key), 5.0)
+    with connected.sock as sock:
+        yield sock
+
+
+def assert_well(broker: Running) -> None:
+    """A good client connects and is served within 100 ms."""
+    began = time.monotonic()
+    with broker.client("good") as bus:
+        assert bus.publish_confirmed(TICK, b"").subscribers == 0
+    assert time.monotonic() - began < scaled(0.1)
 
 
 @dataclass

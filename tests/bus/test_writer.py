@@ -1,0 +1,147 @@
+"""The writer: what is written when, what waits for a connection, and when it gives one up."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.writer import Writer
+from daemoneye.errors import BusBroken
+from daemoneye.framing import FrameCutter
+from tests.support import scaled, wait_for
+
+TICK = "events.demo.tick"
+LIMITS = Limits(subscription_messages=5, write_timeout=0.2)
+
+
+@dataclass
+class Wire:
+    """A writer, and what arrives at the other end of its socket."""
+
+    writer: Writer = field(default_factory=lambda: Writer(LIMITS))
+    cutter: FrameCutter = field(default_factory=lambda: FrameCutter(1 << 20))
+
+    def connect(self, *first: Value) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.settimeout(scaled(2))
+        self.writer.attach(self.ours, first, 1 << 20)
+
+    def heard(self, count: int) -> list[Value | Envelope]:
+        """The next so many values and messages."""
+        found: list[Value | Envelope] = []
+        while len(found) < count:
+            data = self.theirs.recv(1 << 16)
+            assert data, f"the end came after {found}"
+            for each in map(decode, self.cutter.feed(data)):
+                found += each if isinstance(each, list) else [each]  # type: ignore[list-item]  # no bad bodies here
+        return found
+
+    def payloads(self, count: int) -> list[bytes]:
+        return [each.payload for each in self.heard(count) if isinstance(each, Envelope)]
+
+    def publish(self, *payloads: bytes) -> None:
+        for each in payloads:
+            self.writer.publish(TICK, each, "", "")
+
+    def close(self) -> None:
+        self.writer.end(Goodbye(), 0.2)
+        if hasattr(self, "ours"):
+            self.ours.close()
+            self.theirs.close()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.close()
+
+
+def test_one_publish_is_written_at_once(wire: Wire) -> None:
+    wire.connect()
+    wire.publish(b"1")
+    assert wire.payloads(1) == [b"1"]
+
+
+def test_the_tail_of_a_burst_is_written_by_the_flusher(wire: Wire) -> None:
+    wire.connect()
+    sent = [b"%d" % number for number in range(100)]
+    wire.publish(*sent)
+    assert wire.payloads(100) == sent
+
+
+def test_requests_stand_behind_what_was_published_before(wire: Wire) -> None:
+    wire.connect()
+    wire.publish(b"1", b"2", b"3")
+    wire.writer.publish_heading(Heading(TICK), b"4", request=9)
+    assert wire.payloads(4) == [b"1", b"2", b"3", b"4"]
+
+
+def test_without_a_connection_publishes_wait_and_requests_do_not(wire: Wire) -> None:
+    wire.publish(b"1")
+    with pytest.raises(BusBroken):
+        wire.writer.send(Ping())
+    with pytest.raises(BusBroken):
+        wire.writer.publish_heading(Heading(TICK), b"2", request=9)
+    assert wire.writer.waiting == 1
+    wire.connect(Ping(7))
+    assert wire.heard(2)[0] == Ping(7)
+    assert wire.writer.waiting == 0
+
+
+def test_while_there_is_no_connection_the_oldest_goes(wire: Wire) -> None:
+    for number in range(8):
+        wire.publish(b"%d" % number)
+        wire.writer.flush()
+    assert (wire.writer.waiting, wire.writer.dropped) == (5, 3)
+    wire.connect()
+    assert wire.payloads(5) == [b"3", b"4", b"5", b"6", b"7"]
+
+
+def test_a_peer_that_reads_nothing_is_given_up(wire: Wire) -> None:
+    wire.connect()
+    began = time.monotonic()
+    while wire.writer.connected:
+        wire.writer.publish_many(TICK, [bytes(50_000)] * 4, "", "")
+    assert 0.2 <= time.monotonic() - began < scaled(5)
+    assert wire.writer.waiting > 0
+
+
+def test_a_frame_that_was_cut_off_goes_again_as_a_whole(wire: Wire) -> None:
+    wire.connect()
+    large = bytes(500_000)
+    writing = threading.Thread(target=wire.publish, args=(large,))
+    writing.start()
+    wire.theirs.recv(1000)
+    wire.theirs.close()
+    writing.join(scaled(5))
+    wire.ours.close()
+    wire.writer.detach()
+    again = threading.Thread(target=wire.connect)
+    again.start()
+    wait_for(lambda: wire.theirs.fileno() >= 0, "the new connection")
+    assert wire.payloads(1) == [large]
+    again.join(scaled(5))
+
+
+def test_what_was_sent_and_not_confirmed_is_known_when_the_connection_is_lost(wire: Wire) -> None:
+    wire.connect()
+    wire.writer.publish_many(TICK, [b""] * 10, "", "")
+    wire.writer.tally.confirmed = 4
+    wire.writer.detach()
+    tally = wire.writer.tally
+    assert (tally.published, tally.unconfirmed, tally.sent) == (10, 6, 0)
+
+
+def test_the_end_writes_what_waits_and_then_the_last_word(wire: Wire) -> None:
+    wire.connect()
+    wire.publish(b"1", b"2", b"3")
+    wire.writer.end(Goodbye(), 1.0)
+    assert [type(each) for each in wire.heard(4)] == [Envelope] * 3 + [Goodbye]
