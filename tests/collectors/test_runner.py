@@ -146,6 +146,7 @@ def test_settings_it_cannot_have_end_it_before_anything_else(start: Start) -> No
 
 def test_an_event_reaches_the_methods_that_listen_in_the_main_thread(start: Start) -> None:
     running = start(Ticker)
+    running.child.wait_said("ready")
     running.child.bus.say("control.collector.config", {"validate_only": True})
     assert running.child.bus.wait_for("events.demo.heard")[0].payload == {"from": "operator"}
 
@@ -256,6 +257,22 @@ def test_a_collector_error_is_counted_and_nothing_more(start: Start) -> None:
     running.child.beat()
     assert running.child.counters["failures_total"] == ENDED_AFTER * 2
     assert not [each for each in running.child.said if each[0] == "degraded"]
+
+
+def test_a_listener_that_raises_is_told_like_a_collection_that_does(start: Start) -> None:
+    class Deaf(Ticker):
+        name = "deaf"
+
+        @on("control.health.diagnostics")
+        def asked(self, event: Envelope) -> None:
+            raise KeyError("no such question")
+
+    running = start(Deaf)
+    running.child.wait_said("ready")
+    running.child.bus.say("control.health.diagnostics", {"ask": "anything"})
+    status = running.child.bus.wait_for("control.health.status.ticker")[0].payload
+    assert isinstance(status, ChildStatus)
+    assert "asked failed: KeyError" in status.reason
 
 
 def test_a_missing_bus_stops_no_collection(start: Start) -> None:
