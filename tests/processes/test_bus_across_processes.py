@@ -259,6 +259,19 @@ def test_a_wish_on_the_bus_is_decided_by_the_supervisor(stage: Stage) -> None:
             assert (answer.target, answer.unpack(ChildStatus).error) == ("operator", "")
 
 
+def test_a_collector_that_was_stopped_over_the_bus_can_be_started_over_the_bus(
+    stage: Stage,
+) -> None:
+    before = stage.pids()
+    topic = "control.collector.lifecycle"
+    stage.bus.publish(topic, {"verb": "stop", "request": 1}, target="netmond")
+    stage.wait_state("netmond", State.STOPPED)
+    wait_gone(before["netmond"])
+    stage.bus.publish(topic, {"verb": "start", "request": 2}, target="netmond")
+    stage.wait_reborn("netmond", before["netmond"])
+    assert stage.pid("procmond") == before["procmond"]
+
+
 def test_settings_from_the_bus_survive_a_restart_and_bad_ones_are_refused(stage: Stage) -> None:
     def configure(settings: dict[str, object], request: int) -> str:
         wish = {"settings": settings, "request": request}
