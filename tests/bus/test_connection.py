@@ -1,0 +1,89 @@
+"""A connection over many sockets: errors of answers, notices, and patience with a broker."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+
+import pytest
+
+from daemoneye.bus.connection import Connection, Notices, error_of
+from daemoneye.bus.dialler import Connected
+from daemoneye.bus.envelope import BadBody, Publisher
+from daemoneye.bus.frames import Answer, Notice
+from daemoneye.errors import AccessDenied, BackPressure, BusBroken, BusError, TooLarge
+from tests.support import scaled, wait_for
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("AccessDenied", AccessDenied),
+        ("TooLarge", TooLarge),
+        ("BackPressure", BackPressure),
+        ("SomethingNew", BusError),
+    ],
+)
+def test_an_answer_becomes_the_error_it_names(name: str, kind: type[BusError]) -> None:
+    error = error_of(Answer(1, name, "what", "next", "rule"))
+    assert type(error) is kind
+    assert str(error) == "what (next)"
+    assert getattr(error, "rule", "rule") == "rule"
+
+
+def test_notices_are_counted_and_logged_once_for_each_topic(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    notices = Notices()
+    for topic in ("a", "a", "b"):
+        notices.take(Notice("denied", topic, "no", "the rule"))
+    notices.take_unreadable(BadBody("a", Publisher("x", "worker", 1, 1), 3, "rubbish"))
+    assert notices.counts == {"denied": 3, "unreadable": 1}
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
+    assert "the rule" in caplog.text
+
+
+def test_the_log_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    notices = Notices()
+    for number in range(1000):
+        notices.take(Notice("denied", f"t{number}"))
+    assert len(caplog.records) == Notices.LOGGED
+    assert notices.counts == {"denied": 1000}
+
+
+def test_it_tries_at_once_and_then_with_growing_pauses_until_it_is_closed() -> None:
+    tries: list[float] = []
+
+    def dial() -> Connected:
+        tries.append(time.monotonic())
+        raise BusBroken("nobody there")
+
+    began = time.monotonic()
+    connection = Connection(dial)
+    connection.start(now=False)
+    wait_for(lambda: len(tries) >= 4, "a few attempts")
+    assert tries[0] - began < scaled(0.1)
+    assert len(tries) < 40
+    before = time.monotonic()
+    connection.close()
+    assert time.monotonic() - before < scaled(1.0)
+
+
+def test_an_attempt_at_once_says_what_is_wrong() -> None:
+    def dial() -> Connected:
+        raise BusBroken("nobody there")
+
+    with pytest.raises(BusBroken, match="nobody there"):
+        Connection(dial).start(now=True)
+
+
+def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    connection = Connection(lambda: Connected(ours, 1, "agent", 1 << 20))
+    connection.writer.publish("events.demo.tick", b"waits", "", "")
+    with pytest.raises(BusBroken):
+        connection.start(now=True)
+    assert ours.fileno() < 0
+    assert connection.writer.waiting == 1
