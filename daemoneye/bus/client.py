@@ -249,8 +249,10 @@ class BusClient:
     @property
     def connected(self) -> bool:
         """Whether there is a connection at this moment; a closed client has none."""
-        connection = self._connection
-        return isinstance(connection, Connection) and connection.writer.connected
+        try:
+            return self._connection.writer.connected
+        except BusClosed:
+            return False
 
     def clients(self) -> tuple[ClientRow, ...]:
         """The sessions of the broker, as far as one may know.  Raises BusError."""
