@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
+from typing import IO, Any
 
 from tests.cli.instance import DAEMONEYE, Instance, command, environment
 from tests.support import scaled, wait_for
 
 
 def test_a_process_that_starts_and_ends_is_seen_by_name_and_pid(instance: Instance) -> None:
+    topic = "events.process.lifecycle"
     with subprocess.Popen(
-        [*DAEMONEYE, "events", "-f", "events.process.lifecycle", "--json"],
+        [*DAEMONEYE, "events", "-f", topic, "--json"],
         env=environment(instance.directory),
         stdout=subprocess.PIPE,
         text=True,
     ) as watching:
-        assert watching.stdout is not None
         try:
-            wait_for(
-                lambda: "events.process.lifecycle" in instance.command("bus", "subs").stdout,
-                "the subscription",
-            )
-            with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5)"]) as short:
-                seen = []
-                for line in watching.stdout:
-                    event = json.loads(line)
-                    if event["payload"]["pid"] == short.pid:
-                        seen.append(event["payload"]["action"])
-                        if seen[-1] == "stop":
-                            break
+            wait_for(lambda: topic in instance.command("bus", "subs").stdout, "the subscription")
+            with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as cat:
+                started = next_about(cat.pid, watching.stdout)
+                cat.communicate()  # nothing to read any more: it ends
+                ended = next_about(cat.pid, watching.stdout)
         finally:
             watching.terminate()
-    assert seen == ["start", "stop"]
-    assert event["topic"] == "events.process.lifecycle"
-    assert event["publisher"]["name"] == "procmond"
+    assert (started["payload"]["action"], ended["payload"]["action"]) == ("start", "stop")
+    assert started["payload"]["name"] == ended["payload"]["name"] == "cat"
+    assert started["publisher"]["name"] == "procmond"
+
+
+def next_about(pid: int, lines: IO[str] | None) -> dict[str, Any]:
+    """The next event about a process."""
+    for line in lines or ():
+        event: dict[str, Any] = json.loads(line)
+        if event["payload"]["pid"] == pid:
+            return event
+    raise AssertionError(f"the events ended before one about {pid}")
 
 
 def test_events_end_by_count_and_by_time(instance: Instance) -> None:
