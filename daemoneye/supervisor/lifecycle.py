@@ -115,11 +115,11 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
 
 DEADLINES: Mapping[State, str] = MappingProxyType(
     {
-        State.STARTING: "not ready in time: it is ended",
-        State.RUNNING: "no sign of life: it is DEGRADED",
-        State.DEGRADED: "still no sign of life: it is killed",
-        State.PAUSED: "no sign of life: it is DEGRADED",
-        State.STOPPING: "not gone yet: the next rung of the stop ladder",
+        State.STARTING: "unless it is ready by then, it is ended",
+        State.RUNNING: "without another sign of life it becomes DEGRADED",
+        State.DEGRADED: "unless it recovers, it is killed and started again",
+        State.PAUSED: "without another sign of life it becomes DEGRADED",
+        State.STOPPING: "if it is not gone by then, the next rung of the stop ladder",
         State.BACKOFF: "the next attempt",
         State.QUARANTINED: "the next attempt",
     }

@@ -114,6 +114,7 @@ def ready(slot: Slot, turn: Turn) -> None:
     incarnation.heartbeats = replace(incarnation.heartbeats, heard_at=turn.now)
     slot.history.first_ready_at = slot.history.first_ready_at or turn.now
     slot.lifecycle.step(Event.READY, turn.now)
+    turn.do(Inspect(slot.name, incarnation.number))  # so that nobody waits for its first facts
     turn.announce(slot, HappeningKind.READY, f"is ready (pid {incarnation.pid})")
     turn.answer(slot, UPWARDS, f"is running (pid {incarnation.pid})")
     assess(slot, turn)

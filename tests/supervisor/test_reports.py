@@ -149,9 +149,9 @@ def test_a_degraded_child_that_falls_silent_is_looked_at_and_killed_like_any_oth
     assert len(world.given(Kill)) == 1
 
 
-def test_all_processes_are_looked_at_every_five_seconds() -> None:
+def test_a_process_is_looked_at_when_it_is_ready_and_every_five_seconds() -> None:
     world = world_of(seconds=20.5)
-    assert [at for at, _ in world.given(Inspect)] == [5.0, 10.0, 15.0, 20.0]
+    assert [at for at, _ in world.given(Inspect)] == [0.1, 5.0, 10.0, 15.0, 20.0]
 
 
 def test_stacks_are_bounded_and_told() -> None:

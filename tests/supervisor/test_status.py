@@ -87,7 +87,7 @@ def test_an_explanation_says_why_since_when_what_next_and_what_would_change_it()
 @pytest.mark.parametrize(
     ("specs", "behaviour", "state", "next_step"),
     [
-        ((child("a"),), Behaviour(), "RUNNING", "no sign of life: it is DEGRADED"),
+        ((child("a"),), Behaviour(), "RUNNING", "without another sign of life it becomes DEGRADED"),
         ((child("a", desired="down"),), Behaviour(), "STOPPED", "nothing, until somebody asks"),
         (
             (child("a", depends_on=("b",)), child("b", desired="down")),
@@ -99,7 +99,7 @@ def test_an_explanation_says_why_since_when_what_next_and_what_would_change_it()
             (child("b"), child("a"), child("c")),
             Behaviour(ready_after=None),
             "STARTING",
-            "not ready in time: it is ended",
+            "unless it is ready by then, it is ended",
         ),
     ],
 )
