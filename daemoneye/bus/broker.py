@@ -61,6 +61,7 @@ class Broker:
         self._mailbox = mailbox
         self._clients = Clients(self._poller, self._left)
         self._drain_deadline: float | None = None  # once it has begun to end
+        self._next_deadline: float | None = None  # when there is something to do by itself
         self._poller.watch(mailbox.fileno(), READABLE)
 
     @property
@@ -83,8 +84,9 @@ class Broker:
         """Sleep until something happens, a deadline passes, or `timeout` seconds have passed."""
         next_ones = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
         deadlines = [at for at in next_ones if at is not None]
-        if deadlines:
-            left = max(0.0, min(deadlines) - time.monotonic())
+        self._next_deadline = min(deadlines) if deadlines else None
+        if self._next_deadline is not None:
+            left = max(0.0, self._next_deadline - time.monotonic())
             timeout = left if timeout is None else min(left, timeout)
         return self._poller.poll(timeout)
 
@@ -102,7 +104,8 @@ class Broker:
                 self._look_into_mailbox(now_ns)
             else:
                 self.door.accept(self._clients)
-        self._keep_time()
+        if self._next_deadline is not None or self._mailbox.stop_asked:
+            self._keep_time()
         self._write_dirty()
         return self._handed_up()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
+from daemoneye.bus.outbox import MAX_BUFFERS
 from daemoneye.bus.session import Session
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import READABLE, WRITABLE, Peer, Poller
@@ -116,6 +117,9 @@ class Clients:
             session.written(sent)
             if client.stuck_deadline is not None:
                 self._stick(client, patience)
+            whole = sum(map(len, buffers))
+            if sent == whole < max_bytes and len(buffers) < MAX_BUFFERS:
+                break  # neither bound was met, so that was all there is
         if client.stuck_deadline is not None:
             client.stuck_deadline = None
             del self._stuck[client]
@@ -123,7 +127,9 @@ class Clients:
 
     def next_deadline(self) -> float | None:
         """When the first of those that take nothing is overdue."""
-        return min((each.stuck_deadline or 0.0 for each in self._stuck), default=None)
+        if not self._stuck:
+            return None
+        return min(each.stuck_deadline or 0.0 for each in self._stuck)
 
     def overdue(self, now: float) -> list[Client]:
         """Those that have taken nothing for too long."""

@@ -83,8 +83,8 @@ class Interest(Generic[Owner]):
     __slots__ = (
         "base",
         "consumed",
+        "due",
         "filter",
-        "granted",
         "number",
         "options",
         "owner",
@@ -107,7 +107,7 @@ class Interest(Generic[Owner]):
         self.received = (0, 0)
         self.consumed = (0, 0)
         self.base = (0, 0)  # `received` when the subscription was last made
-        self.granted = (0, 0)  # `consumed` when credit was last told
+        self.due = self.window  # at which `consumed` credit has to be told
 
     def arrived(self, messages: int, size: int) -> None:
         """A run has come."""
@@ -115,16 +115,20 @@ class Interest(Generic[Owner]):
 
     def taken(self, messages: int, size: int) -> Credit | None:
         """The owner is done with that much; the grant to send, when it is time for one."""
-        self.consumed = (self.consumed[0] + messages, self.consumed[1] + size)
-        for consumed, granted, window in zip(self.consumed, self.granted, self.window, strict=True):
-            if (consumed - granted) * _GRANT_SHARE >= window:
-                self.granted = self.consumed
-                return Credit(self.number, *self._total())
-        return None
+        total_messages, total_bytes = self.consumed
+        total_messages += messages
+        total_bytes += size
+        self.consumed = total_messages, total_bytes
+        due_messages, due_bytes = self.due
+        if total_messages < due_messages and total_bytes < due_bytes:
+            return None
+        self._granted()
+        return Credit(self.number, *self._total())
 
     def subscribe(self, request: int) -> Subscribe:
         """What to say to have it (again) on a new session."""
-        self.base, self.granted = self.received, self.consumed
+        self.base = self.received
+        self._granted()
         messages, size = self._total()
         wanted = self.options
         return Subscribe(
@@ -138,6 +142,11 @@ class Interest(Generic[Owner]):
             credit_bytes=max(size, 1),
             request=request,
         )
+
+    def _granted(self) -> None:
+        (messages, size), window = self.consumed, self.window
+        share = _GRANT_SHARE
+        self.due = (messages + -(-window[0] // share), size + -(-window[1] // share))
 
     def _total(self) -> tuple[int, int]:
         window, consumed, base = self.window, self.consumed, self.base
