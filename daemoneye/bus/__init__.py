@@ -47,7 +47,7 @@ Shells (!): they touch the world and decide nothing.
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
     connection     one client's connection, over any number of sockets
-    subscription   a subscription as its user iterates over it
+    subscriber     a subscription as its user iterates over it
     client         BusClient, for programs with threads
 
 `proto/` holds the schemas and what is generated from them.  This file imports nothing, so that a

@@ -30,7 +30,7 @@ from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Answer, ClientRow, Heading, Overflow, SubscriptionRow
 from daemoneye.bus.handshake import Claim
 from daemoneye.bus.link import Options
-from daemoneye.bus.subscription import Subscription
+from daemoneye.bus.subscriber import Subscription
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import BusClosed, BusError, LocalProtocolError
 from daemoneye.lifeline import Passport

@@ -23,7 +23,7 @@ from daemoneye.bus.frames import Answer, BadBody, Credit, Goodbye, Notice, Query
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.link import Interest, Link, Options
 from daemoneye.bus.reader import Inbox, Reader, Sorted
-from daemoneye.bus.subscription import Source, Subscription
+from daemoneye.bus.subscriber import Source, Subscription
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.bus.writer import Writer
 from daemoneye.errors import (

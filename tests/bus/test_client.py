@@ -16,7 +16,7 @@ from daemoneye.bus.access import AccessRule
 from daemoneye.bus.client import BusClient, Receipt, Status
 from daemoneye.bus.frames import Correlation
 from daemoneye.bus.orders import Admit, Credential, Ended, Rules
-from daemoneye.bus.subscription import Subscription
+from daemoneye.bus.subscriber import Subscription
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import (
     AccessDenied,

@@ -13,7 +13,7 @@ from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
 from daemoneye.bus.frames import Credit
 from daemoneye.bus.link import Delivery, Interest, Options
 from daemoneye.bus.reader import Reader, Sorted
-from daemoneye.bus.subscription import Run, Subscription
+from daemoneye.bus.subscriber import Run, Subscription
 from daemoneye.errors import AccessDenied, BusClosed
 
 HEADER = Header("events.demo.tick", Publisher("me", "agent", 1, 1), "", "", None, 0, 0)
