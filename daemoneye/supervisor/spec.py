@@ -13,14 +13,12 @@ from difflib import get_close_matches
 from enum import StrEnum
 from math import isfinite
 
+from daemoneye.bus.roles import ROLES
 from daemoneye.errors import ConfigError, UnknownChild
 from daemoneye.supervisor.dependencies import Dependencies, cycles
 
 BROKER = "broker"
 """The name of the child that carries the bus; one in each plan that uses the bus."""
-
-ROLES = ("agent", "collector", "worker", "observer")
-"""Roles a child may have on the bus."""
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
