@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -59,7 +59,7 @@ class Victim:
     def left(self) -> dict[int, str]:
         """Every process of its tree that lives, with what it is."""
         marked = guardian.marked(self.scope) | guardian.marked(self.scope, guardian.GUARDIAN_MARK)
-        own = {each.pid: " ".join(each.cmdline())[:60] for each in map(_process, marked) if each}
+        own = {pid: words[:60] for pid in marked if (words := _command_line(pid)) is not None}
         for each in psutil.process_iter(["cmdline"]):
             words = each.info["cmdline"] or []
             if f"600.{self.token}" in words:
@@ -67,13 +67,12 @@ class Victim:
         return own
 
 
-def _process(pid: int) -> psutil.Process | None:
+def _command_line(pid: int) -> str | None:
+    """Asked once: between two questions a process may become a zombie, which lives no more."""
     try:
-        process = psutil.Process(pid)
-        process.cmdline()
+        return " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:
         return None
-    return process
 
 
 @contextmanager
@@ -88,7 +87,8 @@ def victims(number: int) -> Iterator[list[Victim]]:
             victim.process.kill()
             victim.process.wait()
             for pid in victim.left():
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for directory in directories:
             shutil.rmtree(directory, ignore_errors=True)
 
