@@ -59,7 +59,7 @@ class Victim:
     def left(self) -> dict[int, str]:
         """Every process of its tree that lives, with what it is."""
         marked = guardian.marked(self.scope) | guardian.marked(self.scope, guardian.GUARDIAN_MARK)
-        own = {pid: words[:60] for pid in marked if (words := _command_line(pid)) is not None}
+        own = {pid: line[:60] for pid in marked if (line := _command_line(pid)) is not None}
         for each in psutil.process_iter(["cmdline"]):
             words = each.info["cmdline"] or []
             if f"600.{self.token}" in words:
