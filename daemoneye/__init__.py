@@ -18,6 +18,7 @@ touch the world and decide nothing:
     system.py       !  the border to the operating system
     framing.py      ·  a stream cut into frames
     units.py        ·  durations and sizes as people write them
+    strict_json.py  ·  JSON that came from elsewhere
     errors.py       ·  every exception, in one tree
 """
 

@@ -5,7 +5,6 @@ On the bus a wish is a message of the hierarchy, as protobuf or JSON; the superv
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from daemoneye.bus.envelope import JSON
 from daemoneye.bus.proto.events_pb2 import CollectorConfig, CollectorWish
 from daemoneye.bus.wishes import HandedUp
 from daemoneye.errors import RemoteProtocolError
+from daemoneye.strict_json import read_object
 
 CONFIGURE = "configure"
 
@@ -41,7 +41,7 @@ def child_wish(handed_up: HandedUp) -> ChildWish:
             verb, settings = CONFIGURE, _settings_of(handed_up)
         else:
             verb, settings = _verb_of(handed_up), None
-    except (DecodeError, ValueError, TypeError, KeyError) as error:
+    except (DecodeError, RemoteProtocolError) as error:
         raise RemoteProtocolError(
             f"a wish of {handed_up.publisher} on {handed_up.topic} cannot be read: {error}"
         ) from error
@@ -50,15 +50,17 @@ def child_wish(handed_up: HandedUp) -> ChildWish:
 
 def _verb_of(handed_up: HandedUp) -> str:
     if handed_up.content_type == JSON:
-        return str(json.loads(handed_up.payload)["verb"])
+        verb = read_object(handed_up.payload, "it").get("verb")
+        if not isinstance(verb, str):
+            raise RemoteProtocolError("its `verb` is no text")
+        return verb
     return CollectorWish.FromString(handed_up.payload).verb
 
 
 def _settings_of(handed_up: HandedUp) -> Mapping[str, object]:
     if handed_up.content_type == JSON:
-        found = json.loads(handed_up.payload)["settings"]
-    else:
-        found = json.loads(CollectorConfig.FromString(handed_up.payload).settings)
-    if not isinstance(found, dict):
-        raise TypeError(f"settings are a JSON object, not {type(found).__name__}")
-    return found
+        found = read_object(handed_up.payload, "it").get("settings")
+        if not isinstance(found, dict):
+            raise RemoteProtocolError("its `settings` are no object")
+        return found
+    return read_object(CollectorConfig.FromString(handed_up.payload).settings, "settings")

@@ -133,7 +133,7 @@ class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
         """The payload read as JSON.  Raises BusError when it is none."""
         try:
             return json.loads(self[0])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BusError(
                 f"the payload on {self.topic} is not JSON: {error}",
                 hint=f"its content type is {self.content_type or 'not given'!r}",

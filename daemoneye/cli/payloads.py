@@ -52,7 +52,11 @@ def payload_of(envelope: Envelope) -> Any:
         if envelope.content_type == JSON:
             return json.loads(envelope.payload)
         return envelope.payload.decode()
-    except (ValueError, DecodeError):  # not what its publisher called it: shown as it is
+    except (
+        ValueError,
+        RecursionError,
+        DecodeError,
+    ):  # not what its publisher called it: shown as it is
         return {"base64": base64.b64encode(envelope.payload).decode()}
 
 

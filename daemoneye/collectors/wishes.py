@@ -17,7 +17,8 @@ from google.protobuf.message import DecodeError, Message
 
 from daemoneye.bus.envelope import JSON
 from daemoneye.bus.proto.events_pb2 import CollectorConfig, CollectorWish, Diagnostics
-from daemoneye.errors import CollectorError
+from daemoneye.errors import CollectorError, RemoteProtocolError
+from daemoneye.strict_json import read_object
 
 CONFIGURE = "configure"
 VERBS = frozenset({"start", "stop", "restart", "pause", "resume"})
@@ -102,9 +103,6 @@ def _flattened(found: Mapping[str, object]) -> dict[str, object]:
 
 def _object(text: str | bytes, what: str) -> dict[str, object]:
     try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise CollectorError(f"{what} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise CollectorError(f"{what} is {type(found).__name__}, not a JSON object")
-    return found
+        return read_object(text, what)
+    except RemoteProtocolError as error:
+        raise CollectorError(str(error)) from error

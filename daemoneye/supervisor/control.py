@@ -21,6 +21,7 @@ from daemoneye.errors import (
     TooLarge,
 )
 from daemoneye.framing import FrameCutter, pack
+from daemoneye.strict_json import read_object
 from daemoneye.supervisor.documents import Document
 from daemoneye.system import is_foreign, peer_of
 
@@ -182,12 +183,7 @@ class ControlServer:
 
 
 def _question_in(frame: bytes) -> Question:
-    try:
-        asked = json.loads(frame)
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
-        raise RemoteProtocolError("a question is a JSON object")
+    asked = read_object(frame, "a question")
     verb, child = asked.get("verb"), asked.get("child", "")
     if not isinstance(verb, str) or not isinstance(child, str):
         raise RemoteProtocolError("`verb` and `child` of a question are text")
