@@ -33,11 +33,22 @@ from daemoneye.supervisor.incarnation import (
 )
 from daemoneye.supervisor.lifecycle import LIVE, SERVING, Event, State
 from daemoneye.supervisor.restarts import Ledger
-from daemoneye.supervisor.spec import Desired, Settings
+from daemoneye.supervisor.spec import BROKER, Desired, Settings
+
+NOT_PERMITTED = 77
+"""Exit code of an answer to somebody who may not ask for it."""
 
 
 def perform(slot: Slot, turn: Turn, command: Commanded) -> None:
-    """Do what is asked of this child, or begin it."""
+    """Do what is asked of this child, or begin it.
+
+    A child may hand up what concerns itself.  Only the broker may for others: it has proven who
+    asks, and the access list has said that they may.
+    """
+    if command.handed_up_by not in ("", BROKER, slot.name):
+        text = f"is not for {command.handed_up_by} to command"
+        _answer(slot, turn, command, text, NOT_PERMITTED)
+        return
     if len(slot.requests) >= MAX_REQUESTS:
         _answer(slot, turn, command, "has too many commands waiting", TRY_AGAIN)
         return

@@ -217,6 +217,8 @@ class Commanded:
     """With `configure`: settings to change, the others stay."""
     asked_by: str = "operator"
     """Who asks, as proven."""
+    handed_up_by: str = ""
+    """The child whose lifeline it came on; empty: it came by the control endpoint, or from us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,19 @@ Questions about what is are answered at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import count
 
 from daemoneye import lifeline as line
+from daemoneye.bus.topics import is_level
 from daemoneye.errors import (
     DaemoneyeError,
     LocalProtocolError,
+    RemoteProtocolError,
     SupervisionError,
     UnknownChild,
 )
+from daemoneye.strict_json import read_object
 from daemoneye.supervisor.contract import Answer, Commanded, Observation, ShutdownAsked, Verb
 from daemoneye.supervisor.control import Caller, ControlServer, Question
 from daemoneye.supervisor.documents import (
@@ -55,6 +57,7 @@ class Desk:
         answered: Answered,
         settings: Settings | None = None,
         asked_by: str = "operator",
+        handed_up_by: str = "",
     ) -> None:
         """Ask the rules for something; `answered` is called once, from the loop."""
         number = next(self._numbers)
@@ -62,7 +65,7 @@ class Desk:
             answered(Answer(number, False, "the supervisor has ended", TRY_AGAIN))
             return
         self._waiting[number] = answered
-        self._observe(Commanded(number, verb, child, settings or {}, asked_by))
+        self._observe(Commanded(number, verb, child, settings or {}, asked_by, handed_up_by))
 
     def answer(self, answer: Answer) -> None:
         """The rules have decided."""
@@ -84,13 +87,12 @@ class Desk:
                 life.lifeline.send(line.Verdict(wish.request, answer.ok, answer.text))
 
         try:
-            verb, settings = Verb(wish.verb), json.loads(wish.settings or "{}")
-            if not isinstance(settings, dict):
-                raise ValueError("settings are a JSON object")
-        except ValueError as error:
+            verb, settings = Verb(wish.verb), read_object(wish.settings or "{}", "settings")
+        except (ValueError, RemoteProtocolError) as error:
             answered(Answer(0, False, str(error), USAGE))
             return
-        self.order(verb, wish.child, answered, settings, wish.asked_by)
+        asked_by = wish.asked_by if is_level(wish.asked_by) else life.child
+        self.order(verb, wish.child, answered, settings, asked_by, life.child)
 
     def asked(self, caller: Caller, question: Question) -> None:
         """A command line asks."""

@@ -326,3 +326,18 @@ def test_an_operators_restart_forgives_what_failed_before() -> None:
     number = world.row("a").incarnation
     told = world.tell(Ended("a", number, 1), GroupEmptied("a", number))
     assert Spawn in {type(one) for one in told}
+
+
+@pytest.mark.parametrize(
+    ("handed_up_by", "code"), [("", 0), ("a", 0), ("broker", 0), ("base", 77), ("nobody", 77)]
+)
+def test_a_child_may_hand_up_what_concerns_itself_and_only_the_broker_for_others(
+    handed_up_by: str, code: int
+) -> None:
+    world = world_in(State.RUNNING)
+    world.tell(Commanded(900, Verb.STOP, "a", asked_by="operator", handed_up_by=handed_up_by))
+    world.run(5)
+    answer = world.answer(900)
+    assert answer is not None
+    assert answer.code == code, answer.text
+    assert world.state("a") == ("RUNNING" if code else "STOPPED")
