@@ -30,9 +30,7 @@ def read_object(text: str | bytes, what: str) -> dict[str, object]:
     except RecursionError:
         raise RemoteProtocolError(f"{what} is nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:  # of JSON, of UTF-8, and ours
-        raise RemoteProtocolError(
-            f"{what} is not a JSON object that can be taken: {error}"
-        ) from None
+        raise RemoteProtocolError(f"{what} is not a JSON object we take: {error}") from None
     return found
 
 

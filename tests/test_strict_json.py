@@ -39,7 +39,7 @@ def nested(depth: int) -> str:
     ids=lambda text: repr(text[:16]),
 )
 def test_what_is_no_object_of_json_is_refused_by_its_name(text: str | bytes) -> None:
-    with pytest.raises(RemoteProtocolError, match="^settings "):
+    with pytest.raises(RemoteProtocolError, match=r"^settings "):
         read_object(text, "settings")
 
 

@@ -52,11 +52,8 @@ def payload_of(envelope: Envelope) -> Any:
         if envelope.content_type == JSON:
             return json.loads(envelope.payload)
         return envelope.payload.decode()
-    except (
-        ValueError,
-        RecursionError,
-        DecodeError,
-    ):  # not what its publisher called it: shown as it is
+    except (ValueError, RecursionError, DecodeError):
+        # It is not what its publisher called it, and shown as it is.
         return {"base64": base64.b64encode(envelope.payload).decode()}
 
 

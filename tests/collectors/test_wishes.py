@@ -70,7 +70,7 @@ def test_an_answer_is_no_question() -> None:
         ({"word": "stop"}, "no CollectorWish"),
         (b"\xff\xff", "no CollectorWish"),
         (b"", "'' is no wish"),
-        (b"{nonsense", "not JSON"),
+        (b"{nonsense", "not a JSON object"),
     ],
 )
 def test_what_is_no_wish_is_refused_with_the_reason(payload: object, why: str) -> None:
