@@ -31,7 +31,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from daemoneye.errors import SupervisionError
+from daemoneye.errors import SupervisionError, TooLarge
 from daemoneye.lifeline import (
     ChildEnd,
     Condition,
@@ -212,7 +212,10 @@ class Child:
         With `timeout=0` no verdict is wanted.  Raises DeadlineExceeded when none came in time.
         """
         text = "" if settings is None else json.dumps(dict(settings))
-        return self._runtime.wish(Wish(0, verb, child, text, asked_by or self.name), timeout)
+        try:
+            return self._runtime.wish(Wish(0, verb, child, text, asked_by or self.name), timeout)
+        except TooLarge as error:
+            return False, str(error)
 
     def listen(self, listener: Listener) -> None:
         """Give orders about pause, settings and your own matters to `listener` from now on.

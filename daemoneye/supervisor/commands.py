@@ -33,7 +33,8 @@ from daemoneye.supervisor.incarnation import (
 )
 from daemoneye.supervisor.lifecycle import LIVE, SERVING, Event, State
 from daemoneye.supervisor.restarts import Ledger
-from daemoneye.supervisor.spec import BROKER, Desired, Settings
+from daemoneye.supervisor.settings import Settings, settings_fault
+from daemoneye.supervisor.spec import BROKER, Desired
 
 NOT_PERMITTED = 77
 """Exit code of an answer to somebody who may not ask for it."""
@@ -148,6 +149,8 @@ def _configure(slot: Slot, turn: Turn, command: Commanded) -> None:
     settings = {**slot.spec.settings, **command.settings}
     if any(request.verb is Verb.CONFIGURE for request in slot.requests):
         _answer(slot, turn, command, "is taking other settings just now", TRY_AGAIN)
+    elif fault := settings_fault(settings):
+        _answer(slot, turn, command, f"cannot have these settings: {fault}", FAILURE)
     elif slot.state in SERVING:
         turn.do(Configure(slot.name, slot.number, command.request, settings))
         _wait_for_child(slot, turn, command, settings)

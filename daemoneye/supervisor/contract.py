@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from daemoneye.supervisor.health import Facts, Happening
-from daemoneye.supervisor.spec import ChildSpec, Settings
+from daemoneye.supervisor.settings import Settings
+from daemoneye.supervisor.spec import ChildSpec
 
 __all__ = [
     "Announce",

@@ -27,7 +27,7 @@ from daemoneye.supervisor.documents import (
     status_document,
 )
 from daemoneye.supervisor.lives import Life
-from daemoneye.supervisor.spec import Settings
+from daemoneye.supervisor.settings import Settings
 from daemoneye.supervisor.view import View
 
 Answered = Callable[[Answer], None]

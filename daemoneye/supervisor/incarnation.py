@@ -25,7 +25,8 @@ from daemoneye.supervisor.health import CrashReport, Facts, Happening, Happening
 from daemoneye.supervisor.heartbeats import Heartbeats, Level
 from daemoneye.supervisor.lifecycle import Lifecycle, State
 from daemoneye.supervisor.restarts import Ledger
-from daemoneye.supervisor.spec import ChildSpec, Desired, Settings
+from daemoneye.supervisor.settings import Settings
+from daemoneye.supervisor.spec import ChildSpec, Desired
 
 MAX_REQUESTS = 64
 """Commands about one child that may wait for their answer."""

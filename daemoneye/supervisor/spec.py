@@ -16,15 +16,13 @@ from math import isfinite
 from daemoneye.bus.roles import ROLES
 from daemoneye.errors import ConfigError, UnknownChild
 from daemoneye.supervisor.dependencies import Dependencies, cycles
+from daemoneye.supervisor.settings import Settings, settings_fault
 
 BROKER = "broker"
 """The name of the child that carries the bus; one in each plan that uses the bus."""
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
-
-Settings = Mapping[str, object]
-"""Settings of a child: JSON values by name."""
 
 
 class RestartType(StrEnum):
@@ -243,6 +241,8 @@ class ChildSpec:
         yield from _unknown_word("desired", self.desired, Desired)
         if self.kind and not _NAME.match(self.kind):
             yield "kind", f"expected 1 to 64 of a-z, 0-9, _ and -, found {self.kind!r}"
+        if fault := settings_fault(self.settings):
+            yield "settings", fault
         if self.name in self.depends_on:
             yield "depends_on", "a child cannot wait for itself"
 

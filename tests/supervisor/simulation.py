@@ -43,7 +43,8 @@ from daemoneye.supervisor.contract import (
     Verb,
 )
 from daemoneye.supervisor.health import ChildHealth
-from daemoneye.supervisor.spec import ChildSpec, Plan, RestartPolicy, Settings
+from daemoneye.supervisor.settings import Settings
+from daemoneye.supervisor.spec import ChildSpec, Plan, RestartPolicy
 from daemoneye.supervisor.supervision import Supervision
 
 

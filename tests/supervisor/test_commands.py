@@ -341,3 +341,12 @@ def test_a_child_may_hand_up_what_concerns_itself_and_only_the_broker_for_others
     assert answer is not None
     assert answer.code == code, answer.text
     assert world.state("a") == ("RUNNING" if code else "STOPPED")
+
+
+def test_settings_that_fit_no_spawn_argument_are_refused_and_change_nothing() -> None:
+    world = world_in(State.STOPPED)
+    world.tell(Commanded(900, Verb.CONFIGURE, "a", {"text": "x" * 40_000}))
+    answer = world.answer(900)
+    assert answer is not None
+    assert not answer.ok
+    assert "32768" in answer.text
