@@ -31,6 +31,7 @@ from daemoneye.bus.hierarchy import (
     status_topic,
 )
 from daemoneye.bus.proto.events_pb2 import ChildStatus, Diagnostics, Health, Heartbeat
+from daemoneye.bus.roles import AGENT
 from daemoneye.collectors import wishes
 from daemoneye.collectors.hearing import Hearing
 from daemoneye.collectors.redaction import redact_settings
@@ -79,13 +80,17 @@ class Conversation:
         child: ChildSide,
         state: Callable[[], State],
         check: Callable[[Mapping[str, object]], object],
+        failed: Callable[[Exception], None],
     ) -> None:
-        """Ask `state` for what to tell; `check` raises ConfigError for settings that cannot be."""
+        """Ask `state` for what to tell; `check` raises ConfigError for settings that cannot be.
+
+        `failed` hears of the bug that ended the thread, should there be one.
+        """
         self._child = child
         self._state = state
         self._check = check
         self._began_at = time.monotonic()
-        self._hearing = Hearing(child, _CONTROL_TOPICS, self._converse)
+        self._hearing = Hearing(child, _CONTROL_TOPICS, self._converse, failed)
 
     def start(self) -> None:
         """Begin."""
@@ -121,7 +126,10 @@ class Conversation:
     def _answer(self, said: Envelope) -> None:
         try:
             if said.topic == DIAGNOSTICS:
-                self._answer_question(said)
+                # Collectors publish here as well, but only answers: what one may see of another
+                # is not theirs to ask.
+                if said.publisher.role == AGENT:
+                    self._answer_question(said)
             elif said.topic == COLLECTOR_LIFECYCLE:
                 self._hand_over(said, wishes.lifecycle_wish(said))
             else:

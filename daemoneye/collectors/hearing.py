@@ -24,10 +24,20 @@ class Hearing:
     """A subscription and the thread that lives on it."""
 
     def __init__(
-        self, child: ChildSide, filters: tuple[str, ...], hear: Callable[[Subscription], None]
+        self,
+        child: ChildSide,
+        filters: tuple[str, ...],
+        hear: Callable[[Subscription], None],
+        failed: Callable[[Exception], None],
     ) -> None:
-        """`hear` takes events from the subscription until it has had enough."""
+        """`hear` takes events from the subscription until it has had enough.
+
+        What it raises that is no matter of the bus is a bug and goes to `failed`, so that the
+        process ends by it: a thread that died alone would leave a collector that looks healthy
+        and hears nothing.
+        """
         self._child = child
+        self._failed = failed
         self._filters = filters
         self._hear = hear
         self._listening = threading.Event()
@@ -68,6 +78,9 @@ class Hearing:
             except BusError as error:
                 self._child.log.warning("listening on the bus ended: %s", error)
                 self._closing.wait(_RETRY_INTERVAL)
+            except Exception as error:  # whatever it is, it ends more than this thread
+                self._failed(error)
+                return
             finally:
                 self._listening.set()
 

@@ -39,7 +39,14 @@ class Stop:
     """End in order."""
 
 
-Order = Pause | Configure | Stop
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A thread of this process ended by a bug; the main thread has to end by it, too."""
+
+    error: Exception
+
+
+Order = Pause | Configure | Stop | Broken
 
 
 class Inbox:
@@ -65,6 +72,10 @@ class Inbox:
     def stop(self) -> None:
         """The supervisor wants this process to end."""
         self._put(Stop())
+
+    def broken(self, error: Exception) -> None:
+        """A thread of this process ended by a bug."""
+        self._put(Broken(error))
 
     def put_event(self, event: Envelope) -> bool:
         """Add an event, waiting for room; False when the inbox was closed instead."""

@@ -23,7 +23,7 @@ from daemoneye.collectors.collector import Collector, Description, describe
 from daemoneye.collectors.conduct import Conduct, Step, Verdict
 from daemoneye.collectors.conversation import Conversation, State
 from daemoneye.collectors.hearing import Hearing
-from daemoneye.collectors.inbox import Configure, Inbox, Pause, Stop
+from daemoneye.collectors.inbox import Broken, Configure, Inbox, Pause, Stop
 from daemoneye.collectors.schedule import Schedule
 from daemoneye.collectors.sides import ChildSide, Subscription
 from daemoneye.collectors.wishes import settings_of
@@ -67,9 +67,9 @@ class Runner:
         self._inbox = Inbox()
         self._conduct = Conduct()
         self._schedule = Schedule(_intervals(work.description), time.monotonic())
-        self._conversation = Conversation(child, self._state, work.described)
+        self._conversation = Conversation(child, self._state, work.described, self._inbox.broken)
         heard = dict.fromkeys(str(each.filter) for each in work.description.listeners)
-        self._listener = Hearing(child, tuple(heard), self._listen)
+        self._listener = Hearing(child, tuple(heard), self._listen, self._inbox.broken)
 
     def run(self) -> None:
         """Set up, collect until asked to end, tear down."""
@@ -103,6 +103,8 @@ class Runner:
             order = self._inbox.take(wait, events=not self._schedule.paused)
             if isinstance(order, Pause | Configure):
                 self._obey(order)
+            elif isinstance(order, Broken):
+                raise order.error
             elif isinstance(order, Envelope):
                 self._hear(order)
 

@@ -39,10 +39,15 @@ class Published:
     correlation: Correlation | None
 
 
-def envelope(topic: str, payload: Payload, correlation: Correlation | None = None) -> Envelope:
-    """An event from the operator."""
+def envelope(
+    topic: str,
+    payload: Payload,
+    correlation: Correlation | None = None,
+    asker: Publisher = ASKER,
+) -> Envelope:
+    """An event, from the operator unless it says otherwise."""
     body, content_type = encode_payload(payload)
-    header = Header(topic, ASKER, content_type, "", correlation, 0, 0)
+    header = Header(topic, asker, content_type, "", correlation, 0, 0)
     return Envelope((body, 0, 1, header, NO_LOSS))
 
 
@@ -129,9 +134,15 @@ class FakeBus:
         if self.is_broken:
             raise BusBroken("there is no broker")
 
-    def say(self, topic: str, payload: Payload, correlation: Correlation | None = None) -> None:
+    def say(
+        self,
+        topic: str,
+        payload: Payload,
+        correlation: Correlation | None = None,
+        asker: Publisher = ASKER,
+    ) -> None:
         """Deliver an event to every subscription that matches, once there is one."""
-        event = envelope(topic, payload, correlation)
+        event = envelope(topic, payload, correlation, asker)
 
         def takers() -> list[FakeSubscription]:
             return [

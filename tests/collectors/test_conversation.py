@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemoneye.bus.envelope import Correlation, Payload
+from daemoneye.bus.envelope import Correlation, Payload, Publisher
 from daemoneye.bus.proto.events_pb2 import ChildStatus, CollectorWish, Diagnostics, Heartbeat
 from daemoneye.collectors.conversation import Conversation, State
 from daemoneye.errors import ConfigError
@@ -39,10 +39,14 @@ def check(settings: Mapping[str, object]) -> None:
         raise ConfigError("settings.interval: missing")
 
 
+def _unexpected(error: Exception) -> None:
+    raise AssertionError("the conversation ended by a bug") from error
+
+
 @pytest.fixture
 def child() -> Iterator[FakeChild]:
     child = FakeChild("uptime")
-    conversation = Conversation(child, state, check)
+    conversation = Conversation(child, state, check, _unexpected)
     conversation.start()
     yield child
     conversation.close()
@@ -146,7 +150,9 @@ def test_a_question_nobody_can_answer_is_refused_with_those_there_are(child: Fak
 
 def test_a_question_it_listens_to_itself_is_left_to_it() -> None:
     child = FakeChild("uptime")
-    conversation = Conversation(child, lambda: replace(state(), answers_itself=True), check)
+    conversation = Conversation(
+        child, lambda: replace(state(), answers_itself=True), check, _unexpected
+    )
     conversation.start()
     child.bus.say(DIAGNOSTICS, {"ask": "meaning"})
     child.bus.say(DIAGNOSTICS, {"ask": "counters"})
@@ -160,3 +166,27 @@ def test_an_answer_of_somebody_is_not_answered(child: FakeChild) -> None:
     child.bus.say(DIAGNOSTICS, {"ask": "counters"})
     child.bus.wait_for(DIAGNOSTICS)
     assert len(child.bus.on(DIAGNOSTICS)) == 1
+
+
+@pytest.mark.parametrize("role", ["collector", "worker", "observer"])
+def test_only_an_agent_may_ask(child: FakeChild, role: str) -> None:
+    child.bus.say(DIAGNOSTICS, {"ask": "threads"}, asker=Publisher("spy", role, 43, 1))
+    child.bus.say(DIAGNOSTICS, {"ask": "counters"})
+    child.bus.wait_for(DIAGNOSTICS)
+    assert [each.target for each in child.bus.on(DIAGNOSTICS)] == ["operator"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"verb":' + b"[" * 20_000 + b"]" * 20_000 + b"}", b'{"verb":"\\ud800"}', b'{"verb":NaN}'],
+    ids=["deep", "half a character", "no number"],
+)
+def test_what_breaks_a_reader_of_json_does_not_end_the_conversation(
+    child: FakeChild, text: bytes
+) -> None:
+    for topic in (LIFECYCLE, CONFIG, DIAGNOSTICS):
+        child.bus.say(topic, text)
+    child.bus.say(DIAGNOSTICS, {"ask": "counters"})
+    told = [each.payload for each in child.bus.wait_for(DIAGNOSTICS, 4)]
+    assert all(isinstance(each, Diagnostics) for each in told)
+    assert not [each for each in child.said if each[0] == "wish"]

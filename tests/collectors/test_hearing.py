@@ -20,10 +20,13 @@ class Scene:
     def __init__(self, *filters: str) -> None:
         self.child = FakeChild()
         self.heard: list[bytes] = []
-        self.hearing = Hearing(self.child, filters, self.hear)
+        self.failures: list[Exception] = []
+        self.hearing = Hearing(self.child, filters, self.hear, self.failures.append)
 
     def hear(self, events: Subscription) -> None:
         while (event := events.get()) is not None:
+            if event.payload == b"bug":
+                raise KeyError("a bug")
             self.heard.append(event.payload)
 
 
@@ -77,3 +80,11 @@ def test_a_subscription_that_is_not_allowed_is_not_asked_for_again(
     scene.hearing.wait_listening()
     assert asked == [("events.#",)]
     assert "no rule allows it" in caplog.text
+
+
+def test_a_bug_in_the_thread_is_told_and_not_left_to_it(scene: Scene) -> None:
+    scene.hearing.start("hearing")
+    scene.hearing.wait_listening()
+    scene.child.bus.say("events.a", b"bug")
+    wait_for(lambda: scene.failures, "the bug")
+    assert isinstance(scene.failures[0], KeyError)

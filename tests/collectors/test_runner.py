@@ -12,6 +12,7 @@ from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.proto.events_pb2 import ChildStatus, Health
 from daemoneye.collectors.collector import Collector, Event, every, on
 from daemoneye.collectors.conduct import DEGRADED_AFTER, ENDED_AFTER
+from daemoneye.collectors.inbox import Inbox
 from daemoneye.collectors.runner import resolve, run
 from daemoneye.errors import CollectorError, ConfigError
 from tests.collectors.fakes import FakeChild
@@ -249,6 +250,15 @@ def test_too_many_exceptions_in_a_row_end_it_with_the_last(start: Start) -> None
     error = running.wait_end()
     assert isinstance(error, ValueError)
     assert len(running.child.bus.on(TICK)) == ENDED_AFTER
+
+
+def test_a_bug_in_a_thread_of_ours_ends_it_instead_of_leaving_it_deaf(start: Start) -> None:
+    running = start(Ticker)
+    running.child.bus.wait_for(TICK)
+    bug = KeyError("a bug")
+    assert isinstance(running.child.orders, Inbox)
+    running.child.orders.broken(bug)
+    assert running.wait_end() is bug
 
 
 def test_a_collector_error_is_counted_and_nothing_more(start: Start) -> None:
