@@ -4,6 +4,7 @@ Rules, which are told what happened and answer what to do (no I/O, no clock):
 
     spec          what is asked: ChildSpec, RestartPolicy, Timeouts, Plan
     settings      the part of a spec that may change while the child runs
+    words         how much is kept of what a child says of itself
     contract      observations and instructions
     lifecycle     a child's states, the one transition table, the diagram
     restarts      ledger, backoff, window, quarantine, the common rate

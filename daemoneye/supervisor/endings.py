@@ -31,6 +31,7 @@ from daemoneye.supervisor.restarts import (
     is_clean_end,
     is_restarted,
 )
+from daemoneye.supervisor.words import cut
 
 _EVENTS = {
     State.BACKOFF: Event.FAILED,
@@ -45,7 +46,7 @@ def spawn_failed(slot: Slot, turn: Turn, error: str) -> None:
     if incarnation.stopping is None:
         slot.lifecycle.step(Event.CONDEMNED, turn.now)
         incarnation.stopping = Stopping(StopReason.FAILED, Rung.KILL, "spawn-error")
-    incarnation.last_words.failure = FailureSaid(slot.name, incarnation.number, "", error, "")
+    incarnation.last_words.failure = FailureSaid(slot.name, incarnation.number, "", cut(error), "")
 
 
 def over(slot: Slot, turn: Turn, wanted: bool, jitter: Jitter) -> None:

@@ -205,6 +205,9 @@ _OVERALL = {
 
 _GRAVITY = tuple(Overall)
 
+REASONS_TOLD = 10
+"""Children the reason of the whole names; each has its own in its row."""
+
 
 def overall_of(child: ChildHealth) -> Overall:
     """How well one child is; one that is not wanted is never missed."""
@@ -225,7 +228,10 @@ def report(children: tuple[ChildHealth, ...]) -> HealthReport:
         for child in children
         if overall_of(child) is worst
     ]
-    return HealthReport(worst, "; ".join(reasons), children)
+    told = reasons[:REASONS_TOLD]
+    if len(reasons) > len(told):
+        told.append(f"and {len(reasons) - len(told)} more")
+    return HealthReport(worst, "; ".join(told), children)
 
 
 SIGNAL_NAMES = MappingProxyType(

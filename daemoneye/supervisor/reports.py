@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 from daemoneye.supervisor import stopping
 from daemoneye.supervisor.contract import (
@@ -33,12 +34,16 @@ from daemoneye.supervisor.incarnation import (
     Turn,
 )
 from daemoneye.supervisor.lifecycle import SERVING, Event, State
+from daemoneye.supervisor.words import DOING_CHARACTERS, NAME_CHARACTERS, cut
 
 MAX_EXTENSION = 3600.0
 """Seconds a child may ask for at once to get ready."""
 
 MAX_STACKS = 65536
 """Characters of a stack dump that are kept."""
+
+MAX_COUNTERS = 256
+"""Counters of one child that are kept."""
 
 _STEPS = {
     (State.RUNNING, State.DEGRADED): (Event.UNWELL, HappeningKind.DEGRADED),
@@ -70,7 +75,12 @@ def take(slot: Slot, turn: Turn, report: OfIncarnation) -> None:
         case ConfiguredSaid():
             configured(slot, turn, report)
         case FailureSaid():
-            words.failure = replace(report, traceback=report.traceback[-MAX_STACKS:])
+            words.failure = replace(
+                report,
+                exception=cut(report.exception, NAME_CHARACTERS),
+                message=cut(report.message),
+                traceback=report.traceback[-MAX_STACKS:],
+            )
         case FactsTaken(facts=facts):
             words.facts = facts
         case DumpTaken(stacks=stacks):
@@ -125,6 +135,12 @@ def beat(slot: Slot, turn: Turn, heard: BeatHeard) -> None:
     if slot.state not in SERVING:
         return
     incarnation = slot.life()
+    counters = ((cut(name, NAME_CHARACTERS), value) for name, value in heard.counters)
+    heard = replace(
+        heard,
+        doing=cut(heard.doing, DOING_CHARACTERS),
+        counters=tuple(islice(counters, MAX_COUNTERS)),
+    )
     incarnation.heartbeats = incarnation.heartbeats.heard(heard, turn.now)
     turn.answer(slot, {Verb.PAUSE if heard.paused else Verb.RESUME}, _done(heard.paused))
     assess(slot, turn)
@@ -137,7 +153,7 @@ def _done(paused: bool) -> str:
 def complaint(slot: Slot, turn: Turn, text: str) -> None:
     """What it thinks of itself; empty when it is well."""
     incarnation = slot.life()
-    incarnation.heartbeats = replace(incarnation.heartbeats, complaint=text)
+    incarnation.heartbeats = replace(incarnation.heartbeats, complaint=cut(text))
     assess(slot, turn)
 
 
@@ -154,7 +170,7 @@ def configured(slot: Slot, turn: Turn, said: ConfiguredSaid) -> None:
         if request.id == said.request and request.verb is Verb.CONFIGURE:
             slot.requests.remove(request)
             if said.error:
-                text = f"{slot.name} refuses the settings: {said.error}"
+                text = f"{slot.name} refuses the settings: {cut(said.error)}"
                 turn.do(Answer(request.id, False, text, FAILURE))
                 return
             slot.keep_settings(request.settings or {})

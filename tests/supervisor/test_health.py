@@ -100,3 +100,11 @@ def test_all_well_needs_no_reason() -> None:
 )
 def test_words_for_exit_codes(exit_code: int | None, word: str, name: str) -> None:
     assert (exit_word(exit_code), signal_name(exit_code)) == (word, name)
+
+
+def test_the_reason_of_the_whole_names_some_and_counts_the_others() -> None:
+    rows = tuple(row(f"c{number}", State.FATAL, "x" * 500) for number in range(1000))
+    whole = report(rows)
+    assert whole.reason.startswith("c0 is FATAL: ")
+    assert whole.reason.endswith("; and 990 more")
+    assert len(whole.reason) < 6000

@@ -9,8 +9,10 @@ from daemoneye.supervisor.contract import (
     BeatHeard,
     ConditionSaid,
     DumpTaken,
+    Ended,
     Facts,
     FailureSaid,
+    GroupEmptied,
     Inspect,
     Kill,
     MoreTimeAsked,
@@ -190,3 +192,46 @@ def test_s38_skipped_time_moves_every_deadline_and_is_told_in_the_supervisors_cl
     assert moved == pytest.approx(due + 120.0)
     assert world.happenings()[-1].at == world.now
     assert world.supervision.next_deadline() == pytest.approx(moved)
+
+
+LONG = "x" * 64_000
+
+
+def test_a_child_that_complains_at_length_is_quoted_in_short() -> None:
+    world = world_of()
+    world.tell(ConditionSaid("a", 1, LONG))
+    assert world.state("a") == "DEGRADED"
+    assert len(world.row("a").reason) == 500
+    assert len(world.happenings("a")[-1].text) == 500
+
+
+def test_long_last_words_are_cut_but_for_the_traceback() -> None:
+    world = world_of()
+    world.tell(FailureSaid("a", 1, "module.Error" * 1000, LONG, LONG))
+    world.tell(Ended("a", 1, 1), GroupEmptied("a", 1))
+    crash = world.supervision.explain("a", world.now).crash
+    assert crash is not None
+    assert len(crash.exception) == 200 + len(": ") + 500
+    assert crash.traceback == LONG
+    assert len(world.row("a").reason) < 1000
+
+
+def test_a_beat_says_little_of_its_work_and_of_its_counters() -> None:
+    counters = tuple((f"{number}{LONG}", number) for number in range(300))
+    world = world_of()
+    world.tell(BeatHeard("a", 1, busy_seconds=11.0, doing=LONG, counters=counters))
+    row = world.row("a")
+    assert len(row.counters) == 256
+    assert all(len(name) == 200 for name, _ in row.counters)
+    life = world.supervision._slots["a"].life()
+    assert life.heartbeats.beat is not None
+    assert len(life.heartbeats.beat.doing) == 200
+
+
+def test_a_long_refusal_of_settings_is_cut() -> None:
+    world = world_of(Behaviour(refuses=LONG))
+    number = world.command(Verb.CONFIGURE, "a", {"x": 1})
+    world.run(1)
+    answer = world.answer(number)
+    assert answer is not None
+    assert len(answer.text) < 600
