@@ -6,6 +6,7 @@ read.  A death is told behind everything its child had said; an empty group behi
 
 from __future__ import annotations
 
+import logging
 import selectors
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from daemoneye.supervisor.contract import (
     Spawned,
 )
 from daemoneye.supervisor.process import ChildProcess
+
+log = logging.getLogger("daemoneye.supervisor")
 
 GROUP_INTERVAL = 0.05
 """Seconds between two looks at a group whose leader is gone."""
@@ -68,6 +71,8 @@ class Lives:
         self._lives: dict[Key, Life] = {}
         self._observed: list[Observation] = []
         self._groups_at: float | None = None
+        self.untold = 0
+        """How much could not be said to a child."""
 
     def __iter__(self) -> Iterator[Life]:
         return iter(self._lives.values())
@@ -88,9 +93,23 @@ class Lives:
         return life
 
     def say(self, child: Name, number: int, order: line.Order) -> None:
-        """Say something on a child's lifeline; what a child does not read for long is dropped."""
+        """Say something on a child's lifeline, unless it is too long or the child does not read.
+
+        What could not be said is counted, and logged the first time: nobody here can mend it.
+        """
         life = self.get(child, number)
-        if life is not None and life.lifeline.send(order) and life.lifeline.wants_write:
+        if life is None:
+            return
+        try:
+            said = life.lifeline.send(order)
+            why = "it does not read"
+        except TooLarge as error:
+            said, why = False, str(error)
+        if not said:
+            if not self.untold:
+                log.warning("%s is not told a %s: %s", child, type(order).__name__, why)
+            self.untold += 1
+        elif life.lifeline.wants_write:
             self._want_write(life, True)
 
     def forget(self, child: Name, number: int) -> None:

@@ -33,6 +33,9 @@ from daemoneye.supervisor.spec import BROKER, BusPlan, ChildSpec
 OPERATOR = "operator"
 """The identity of whoever can read the operator's key."""
 
+CRASH_LIMIT_CHARACTERS = 512 << 10
+"""Of a crash report on the bus; a longer one (stacks in no Latin script) is on disk alone."""
+
 _HEALTH = {
     Overall.HEALTHY: pb.HEALTH_HEALTHY,
     Overall.STARTING: pb.HEALTH_DEGRADED,
@@ -112,7 +115,8 @@ class Voice:
             return
         status = _child_status(child, clock)
         if crash is not None:
-            status.crash_report = json.dumps(crash_document(crash, clock))
+            text = json.dumps(crash_document(crash, clock))
+            status.crash_report = text if len(text) <= CRASH_LIMIT_CHARACTERS else ""
         self._publish(f"{STATUS}.{child.name}", status)
 
     def _publish(self, topic: str, message: pb.HealthStatus | pb.ChildStatus) -> None:

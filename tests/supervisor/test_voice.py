@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -133,3 +134,13 @@ def test_keys_differ_and_do_not_show() -> None:
     assert new_key() != new_key()
     assert len(new_key()) == 32
     assert "key=" not in repr(credential_of(SPEC, 1, KEY))
+
+
+def test_a_crash_report_that_is_too_long_stays_behind_and_the_status_is_told() -> None:
+    broker = Broker()
+    broker.voice.broker_born(1)
+    broker.voice.tell_child(child(), replace(crash(), stacks="\N{SNAKE}" * 65_000), CLOCK)
+    said = broker.heard[-1][1]
+    assert isinstance(said, Say)
+    status = pb.ChildStatus.FromString(said.payload)
+    assert (status.name, status.crash_report) == ("a", "")
