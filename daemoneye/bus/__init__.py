@@ -34,6 +34,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     answers        what the broker answers to questions
 
     link           the client's side of the protocol, between bytes and what they mean
+    sequences      what was lost with a connection, from the numbers of messages
     outgoing       what a client publishes, on its way into frames
 
 Shells (!): they touch the world and decide nothing.

@@ -11,12 +11,12 @@ made, the total is `window + consumed - base`: it takes into account what still 
 
 **Gaps.**  On one connection the broker itself says what a subscription missed.  What was lost with
 a connection it cannot say, but sequences can: they rise by one for each message of a publisher on
-a topic.  So after a reconnect the first delivery of each publisher and topic is compared with the
-last one before.  The reason is `disconnected` when it is the same life of the broker and
-`broker-restart` when it is another.  The first delivery of each subscription has that reason in
-any case, with a count of zero when sequences show nothing missing: something may have been missed
-from a publisher that has not been heard since.  The count is an upper bound where a publisher
-sends to single targets, because their messages have numbers too.
+a topic.  So after a reconnect the first delivery of each publisher and topic is compared, for each
+owner by itself, with the last one before (`sequences`).  The reason is `disconnected` when it is
+the same life of the broker and `broker-restart` when it is another.  The first delivery of each
+subscription has that reason in any case, with a count of zero when sequences show nothing missing:
+something may have been missed from a publisher that has not been heard since.  The count is an
+upper bound where a publisher sends to single targets, because their messages have numbers too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from daemoneye.bus.frames import (
     Overflow,
     Ping,
     Pong,
-    Publisher,
     StreamMark,
     Subscribe,
     Unsubscribe,
@@ -51,13 +50,11 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.frames import Confirm as Confirmation
 from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
+from daemoneye.bus.sequences import Sequences
 from daemoneye.errors import RemoteProtocolError
 from daemoneye.framing import HEADER_BYTES, FrameCutter
 
 Owner = TypeVar("Owner")
-
-REMEMBERED_SEQUENCES = 1 << 14
-"""For how many pairs of publisher and topic the last sequence is kept; about 2 MB when full."""
 
 _DEFAULTS = Limits()
 
@@ -199,22 +196,17 @@ class Received(Generic[Owner]):
         )
 
 
-_Heard = tuple[Publisher, str]
-
-
 class Link(Generic[Owner]):
     """One client's end of the bus, over any number of connections."""
 
     __slots__ = (
         "_again",
-        "_before",
         "_cutter",
-        "_heard",
         "_marked",
         "_numbers",
         "_owed",
         "_reason",
-        "_survivors",
+        "_sequences",
         "epoch",
         "interests",
     )
@@ -231,12 +223,9 @@ class Link(Generic[Owner]):
         )
         # What a mark told and no delivery has carried yet.
         self._owed: dict[Owner, Counter[str]] = {}
-        self._heard: dict[_Heard, int] = {}
-        # After a reconnect: what had been heard before it, which interests have not been told of
-        # it yet, and which are older than it.
-        self._before: dict[_Heard, int] = {}
+        self._sequences: Sequences[Owner] = Sequences()
+        # After a reconnect: which interests have not been told of it yet, and why it was.
         self._again: set[int] = set()
-        self._survivors: frozenset[int] = frozenset()
         self._reason = ""
 
     # ---- wishes ---------------------------------------------------------------------------------
@@ -249,6 +238,7 @@ class Link(Generic[Owner]):
         """From now on this is wanted, on this connection and every later one."""
         interest = Interest(self.number(), filter_text, options, owner)
         self.interests[interest.number] = interest
+        self._sequences.begin(owner)
         return interest
 
     def forget(self, interest: Interest[Owner]) -> Unsubscribe:
@@ -257,6 +247,7 @@ class Link(Generic[Owner]):
         self._again.discard(interest.number)
         if not any(each.owner == interest.owner for each in self.interests.values()):
             self._owed.pop(interest.owner, None)
+            self._sequences.forget(interest.owner)
         return Unsubscribe(interest.number, self.number())
 
     # ---- connections ----------------------------------------------------------------------------
@@ -265,10 +256,8 @@ class Link(Generic[Owner]):
         """A new connection is proven; what to say first on it."""
         if self.epoch:
             self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
-            self._before |= self._heard
-            self._survivors = frozenset(self.interests)
             self._again = set(self.interests)
-        self._heard = {}
+            self._sequences.reconnect()
         self.epoch = epoch
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
         self._mark({}, NO_LOSS)
@@ -340,10 +329,10 @@ class Link(Generic[Owner]):
         else:
             messages = len(events)
         marked, lost = self._marked
-        missed = self._missed(events)
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)
+            missed = self._sequences.missed(owner, events)
             told = events
             if lost or missed or self._again or self._owed:
                 told = self._telling(events, interests, lost, missed)
@@ -352,19 +341,6 @@ class Link(Generic[Owner]):
             self._marked = (marked, NO_LOSS)
 
     # ---- gaps -----------------------------------------------------------------------------------
-
-    def _missed(self, events: list[Envelope]) -> int:
-        """How many messages before these went with an earlier connection; remembers these."""
-        if not events:
-            return 0
-        header = events[0].header
-        key = (header.publisher, header.topic)
-        last = self._before.pop(key, None) if self._before else None
-        heard = self._heard
-        heard[key] = events[-1].sequence
-        if len(heard) > REMEMBERED_SEQUENCES:
-            del heard[next(iter(heard))]
-        return 0 if last is None else max(0, events[0].sequence - last - 1)
 
     def _telling(
         self,
@@ -379,7 +355,7 @@ class Link(Generic[Owner]):
         said = Counter(lost)
         said.update(self._owed.pop(interests[0].owner, {}))
         numbers = {each.number for each in interests}
-        if self._again & numbers or (missed and self._survivors & numbers):
+        if missed or self._again & numbers:
             said[self._reason] += missed
             self._again -= numbers
         if not said:

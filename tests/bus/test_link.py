@@ -278,6 +278,30 @@ def test_a_gap_is_no_business_of_a_subscription_made_after_it() -> None:
     }
 
 
+def test_owners_that_are_subscribed_again_one_after_the_other_have_gaps_of_their_own() -> None:
+    joined = Joined()
+    joined.want("events.process.#", "first")
+    joined.want("events.process.+", "second")
+    source = publisher(joined)
+    source.publish("events.process.tree", b"1")
+    joined.events()
+    joined.bus.router.close(joined.session.session)
+    source.publish("events.process.tree", b"2")
+    joined.session = joined.bus.client("operator")
+    first, second = joined.link.connected(EPOCH, FRAME_BYTES)
+    joined.session.say(first)
+    source.publish("events.process.tree", b"3", b"4")
+    joined.session.say(second)
+    source.publish("events.process.tree", b"5")
+    got = joined.events()
+    assert [(o, e.payload, dict(e.lost)) for o, e in got] == [
+        ("first", b"3", {"disconnected": 1}),
+        ("first", b"4", {}),
+        ("first", b"5", {}),
+        ("second", b"5", {"disconnected": 3}),
+    ]
+
+
 # ---- everything else ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,68 @@
+"""What was lost with a connection, found by comparing sequences.  Pure.
+
+Each owner of subscriptions has a memory of its own: the last sequence it heard of each publisher
+and topic, and on which connection.  Two owners of one client do not hear the same: one may have
+lost what the other got, or be subscribed again a moment later.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeAlias, TypeVar
+
+from daemoneye.bus.envelope import Envelope, Publisher
+
+Owner = TypeVar("Owner")
+
+REMEMBERED_SEQUENCES = 1 << 14
+"""For how many pairs of publisher and topic the last sequence is kept, over all owners; some 3 MB
+when full.  The owners share it evenly, and each forgets its oldest pair first."""
+
+_Key: TypeAlias = tuple[Publisher, str]
+
+
+class Sequences(Generic[Owner]):
+    """The last sequence that each owner heard of each publisher and topic."""
+
+    __slots__ = ("_connection", "_memories")
+
+    def __init__(self) -> None:
+        self._connection = 0
+        # Of each owner: on which connection it heard the pair last, and the sequence then.
+        self._memories: dict[Owner, dict[_Key, list[int]]] = {}
+
+    def begin(self, owner: Owner) -> None:
+        """From now on this owner listens."""
+        self._memories.setdefault(owner, {})
+
+    def forget(self, owner: Owner) -> None:
+        """It listens no more."""
+        self._memories.pop(owner, None)
+
+    def reconnect(self) -> None:
+        """What comes from now on comes over another connection."""
+        self._connection += 1
+
+    def missed(self, owner: Owner, events: list[Envelope]) -> int:
+        """How many messages before this run the owner lost with a connection; remembers the run.
+
+        On one connection that is 0: there the broker says what was missed.
+        """
+        memory = self._memories.get(owner)
+        if memory is None or not events:
+            return 0
+        header, last = events[0].header, events[-1].sequence
+        key = (header.publisher, header.topic)
+        cell = memory.get(key)
+        if cell is None:
+            memory[key] = [self._connection, last]
+            while len(memory) > max(1, REMEMBERED_SEQUENCES // len(self._memories)):
+                del memory[next(iter(memory))]
+            return 0
+        before, cell[1] = cell[1], last
+        if cell[0] == self._connection:
+            return 0
+        cell[0] = self._connection
+        return max(0, events[0].sequence - before - 1)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._memories.values()))
