@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    _open_what_is_closed()
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
@@ -71,6 +72,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _explain(error, debug=debug)
         _note("this is a bug in daemoneye or in code it was given; --debug shows where")
         return code
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that were closed before we began lead nowhere from now on.
+
+    Their descriptors are taken too, and inherited, so that no socket or pipe of ours, or of a
+    child, gets the number of a standard stream.
+    """
+    for fd, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere == fd:
+                os.set_inheritable(fd, True)
+            else:
+                os.dup2(nowhere, fd)
+                os.close(nowhere)
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -116,6 +116,16 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("u", "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_leads_nowhere(closed: str) -> None:
+    command = f"{sys.executable} -m daemoneye version {closed}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("daemoneye ") is (">&-" not in closed.split())
+
+
 def test_the_entry_point_imports_nothing_before_it_is_called() -> None:
     code = "import sys, daemoneye.__main__; print(*sys.modules)"
     done = subprocess.run(

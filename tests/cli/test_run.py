@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from daemoneye.cli.run import words_of_place
 from daemoneye.rundir import RunDir
-from tests.cli.instance import Instance, command, running
+from tests.cli.instance import DAEMONEYE, Instance, command, environment, running
 from tests.support import sockets_below, wait_for, wait_gone
 
 
@@ -56,6 +58,17 @@ def test_it_ends_in_order_when_its_time_is_up(tidy: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("daemoneye ended in order after ")
     assert done.stderr == ""
+
+
+def test_it_runs_without_anywhere_to_print(tidy: Path) -> None:
+    streams = "exec <&- >&- 2>&-; exec "
+    words = f"{shlex.join(DAEMONEYE)} run --for 30s"
+    with subprocess.Popen(
+        ["bash", "-c", streams + words], cwd=tidy, env=environment(tidy), text=True
+    ) as process:
+        instance = Instance(tidy, process)
+        wait_for(lambda: instance.command("health").returncode == 0, "health", within=15)
+        assert instance.end() == 0
 
 
 def test_a_second_run_in_the_same_place_is_refused_with_the_pid_of_the_first(
