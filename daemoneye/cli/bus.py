@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from daemoneye.bus.client import BusClient
+from daemoneye.bus.roles import ROLES
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import payload_from
 from daemoneye.cli.screen import Column, Screen, harmless, table
 from daemoneye.cli.streams import connected, print_events
+from daemoneye.config.problems import nearest
+from daemoneye.errors import TooLarge, UnknownChild
 
 SCHEMA_VERSION = 1
 _LARGEST_INPUT_BYTES = 1 << 20
@@ -41,13 +46,16 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
         default="",
         help="text, a JSON object, or - to read it",
     )
+    pub.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
     pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
     command_parser("clients", "who is connected")
     command_parser("subs", "who is subscribed to what")
     acl = command_parser("acl", "why somebody may or may not")
     acl.add_argument("acl_command", metavar="explain", choices=("explain",))
     acl.add_argument("who", metavar="WHO", help="a client's name, or role:NAME")
-    acl.add_argument("action", metavar="ACTION", choices=("publish", "subscribe"))
+    acl.add_argument(
+        "action", metavar="ACTION", choices=("publish", "subscribe"), help="publish or subscribe"
+    )
     acl.add_argument("topic", metavar="TOPIC", help="a topic, or with subscribe a filter")
 
 
@@ -61,10 +69,8 @@ def _sub(options: Namespace) -> int:
 
 
 def _pub(options: Namespace) -> int:
-    text = options.payload
-    if text == "-":
-        text = sys.stdin.read(_LARGEST_INPUT_BYTES)
-    payload = payload_from(options.topic, text)
+    data = _input() if options.payload == "-" else os.fsencode(options.payload)
+    payload = payload_from(options.topic, data, raw=options.raw)
     with connected(options) as bus:
         receipt = bus.publish_confirmed(options.topic, payload, target=options.target)
     if options.json:
@@ -81,6 +87,17 @@ def _pub(options: Namespace) -> int:
     else:
         Screen.out().say(f"{options.topic}: accepted, and nobody is subscribed")
     return Exit.OK
+
+
+def _input() -> bytes:
+    """All of standard input.  Raises TooLarge for more than a message may hold: nothing is cut."""
+    data = sys.stdin.buffer.read(_LARGEST_INPUT_BYTES + 1)
+    if len(data) > _LARGEST_INPUT_BYTES:
+        raise TooLarge(
+            f"standard input holds more than {_LARGEST_INPUT_BYTES} bytes, the most of one message",
+            hint="nothing was sent; send it in parts, or say where it is",
+        )
+    return data
 
 
 def _clients(options: Namespace) -> int:
@@ -153,6 +170,7 @@ def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[
 def _acl(options: Namespace) -> int:
     """The words of the running broker, which are those of the errors it sends."""
     with connected(options) as bus:
+        _check_who(options.who, bus)
         answer = bus.explain(options.action, options.topic, who=options.who)
     if options.json:
         document = {
@@ -169,6 +187,22 @@ def _acl(options: Namespace) -> int:
     else:
         Screen.out().say(harmless(answer.detail))
     return Exit.OK
+
+
+def _check_who(who: str, bus: BusClient) -> None:
+    """Raises UnknownChild for a role that there is not, and for who is not connected."""
+    role = who.startswith("role:")
+    known = [f"role:{name}" for name in ROLES] + [row.identity for row in bus.clients()]
+    if who.removeprefix("identity:") in known:
+        return
+    near = nearest(who, known)
+    others = f"roles: {', '.join(ROLES)}" if role else "`daemoneye bus clients` lists who is"
+    raise UnknownChild(
+        f"there is no role {who.removeprefix('role:')!r}"
+        if role
+        else f"nobody called {who!r} is connected",
+        hint=f"did you mean {near!r}? {others}" if near else others,
+    )
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {

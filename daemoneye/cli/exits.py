@@ -32,6 +32,7 @@ _MEANINGS: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.UnknownChild, Exit.NOT_FOUND),
     (errors.GaveUp, Exit.GAVE_UP),
     (errors.InvalidTopic, Exit.USAGE),
+    (errors.LocalProtocolError, Exit.USAGE),
     (errors.AccessDenied, Exit.NOT_PERMITTED),
     (errors.DeadlineExceeded, Exit.TRY_AGAIN),
     (errors.BackPressure, Exit.TRY_AGAIN),

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
 
-from daemoneye.bus.envelope import JSON, PROTOBUF, Envelope
+from daemoneye.bus.envelope import JSON, PROTOBUF, Envelope, Payload
 from daemoneye.bus.hierarchy import PACKAGE, message_of
 from daemoneye.bus.proto import events_pb2
 from daemoneye.errors import LocalProtocolError
@@ -110,31 +110,37 @@ def _plain(value: object, words: Mapping[int, str]) -> object:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def payload_from(topic: str, text: str) -> bytes | Message | Mapping[str, object] | list[object]:
-    """What `bus pub` sends for a text: a JSON object becomes the topic's declared message.
+def payload_from(topic: str, data: bytes, *, raw: bool = False) -> Payload:
+    """What `bus pub` sends for some input: a JSON object becomes the topic's declared message.
 
-    An object on an undeclared topic and an array stay JSON, anything else is sent as it is.
-    Raises LocalProtocolError when an object does not fit the message.
+    An object on an undeclared topic and an array stay JSON, anything else is sent as it is; with
+    `raw` everything is.  Raises LocalProtocolError for what is not the topic's declared message.
     """
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text.encode()
-    if isinstance(value, list):
-        return value
-    if not isinstance(value, dict):
-        return text.encode()
-    declared = message_type(message_of(topic) or "")
+    value = None if raw else _read_json(data)
+    declared = None if raw else message_type(message_of(topic) or "")
     if declared is None:
-        return value
+        return value if isinstance(value, (dict, list)) else data
+    if not isinstance(value, dict):
+        raise _no_message(topic, declared, "it is no JSON object")
     try:
         return ParseDict(value, declared())
     except ParseError as error:
-        fields = ", ".join(each.name for each in declared.DESCRIPTOR.fields)
-        raise LocalProtocolError(
-            f"the payload is no {declared.DESCRIPTOR.name}, which {topic} carries: {error}",
-            hint=f"its fields are {fields}",
-        ) from None
+        raise _no_message(topic, declared, " ".join(str(error).split())) from None
+
+
+def _read_json(data: bytes) -> object:
+    try:
+        return json.loads(data.decode())
+    except (ValueError, RecursionError):  # no JSON, then, or none that we open
+        return None
+
+
+def _no_message(topic: str, declared: type[Message], why: str) -> LocalProtocolError:
+    fields = ", ".join(each.name for each in declared.DESCRIPTOR.fields)
+    return LocalProtocolError(
+        f"the payload is no {declared.DESCRIPTOR.name}, which {topic} carries: {why}",
+        hint=f"give a JSON object with {fields}; --raw sends it as it is",
+    )
 
 
 def essence_of(topic: str, payload: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -36,17 +37,34 @@ def test_what_is_published_arrives_at_who_is_subscribed(instance: Instance) -> N
     assert {each["publisher"]["name"] for each in events} == {"operator"}
 
 
-def test_a_payload_is_read_from_standard_input(instance: Instance) -> None:
-    done = subprocess.run(
+def published(instance: Instance, given: bytes) -> subprocess.CompletedProcess[bytes]:
+    """What `bus pub` says to this on its standard input."""
+    return subprocess.run(
         [*DAEMONEYE, "bus", "pub", "events.demo.nobody", "-"],
         env=environment(instance.directory),
-        input="text",
+        input=given,
         capture_output=True,
-        text=True,
         timeout=scaled(20),
         check=False,
     )
-    assert done.stdout == "events.demo.nobody: accepted, and nobody is subscribed\n"
+
+
+@pytest.mark.parametrize("given", [b"text", b"\xff\xfe no text", b"x" * 1_000_000])
+def test_a_payload_is_read_from_standard_input(instance: Instance, given: bytes) -> None:
+    done = published(instance, given)
+    assert done.stdout == b"events.demo.nobody: accepted, and nobody is subscribed\n"
+
+
+def test_input_that_is_too_long_is_refused_and_never_cut(instance: Instance) -> None:
+    done = published(instance, b"x" * ((1 << 20) + 1))
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert b"1048576 bytes" in done.stderr
+
+
+def test_an_argument_need_not_be_text(instance: Instance) -> None:
+    done = instance.command("bus", "pub", "events.demo.nobody", os.fsdecode(b"\xff"))
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_message_for_one_collector_reaches_it(instance: Instance) -> None:
@@ -82,15 +100,25 @@ def test_a_decision_is_explained_with_its_rule(
 
 
 def test_a_denied_publish_is_exit_code_77_with_the_rule(instance: Instance) -> None:
-    done = instance.command("bus", "pub", "$bus.denied", "x")
+    done = instance.command("bus", "pub", "$bus.denied", "{}")
     assert done.returncode == 77
     assert "$bus.#" in done.stderr
 
 
-def test_a_stranger_cannot_be_explained(instance: Instance) -> None:
-    done = instance.command("bus", "acl", "explain", "nobody", "publish", "events.demo.x")
-    assert done.returncode == 69
-    assert "bus clients" in done.stderr
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        ("nobody", "nobody called 'nobody' is connected"),
+        ("procmnd", "did you mean 'procmond'?"),
+        ("role:nix", "there is no role 'nix'"),
+        ("role:observr", "did you mean 'role:observer'?"),
+    ],
+)
+def test_a_stranger_cannot_be_explained(instance: Instance, who: str, words: str) -> None:
+    done = instance.command("bus", "acl", "explain", who, "publish", "events.demo.x")
+    assert done.returncode == 5
+    assert words in done.stderr
+    assert "daemoneye bus clients" in done.stderr or "did you mean" in done.stderr
 
 
 def test_a_narrow_table_leaves_out_the_last_columns() -> None:

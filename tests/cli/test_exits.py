@@ -14,6 +14,7 @@ from daemoneye.cli.exits import exit_of
         (errors.DaemoneyeError(), 1),
         (ValueError(), 1),
         (errors.InvalidTopic(), 2),
+        (errors.LocalProtocolError(), 2),
         (errors.NotRunning(), 3),
         (errors.UnknownChild(), 5),
         (errors.BusBroken(), 69),

@@ -99,17 +99,34 @@ def test_every_declared_message_can_be_told_in_one_line(row: object) -> None:
         assert essence_of(topic, {"my": "own"}) == '{"my": "own"}'
 
 
+WISHES = "control.collector.lifecycle"
+
+
 def test_an_object_on_a_declared_topic_becomes_its_message() -> None:
-    made = payload_from("control.collector.lifecycle", '{"verb": "pause", "request": 3}')
+    made = payload_from(WISHES, b'{"verb": "pause", "request": 3}')
     assert made == pb.CollectorWish(verb="pause", request=3)
+
+
+@pytest.mark.parametrize("data", [b'{"verbs": "pause"}', b"hello", b"[1]", b"", b"\xff"])
+def test_what_is_not_the_declared_message_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(LocalProtocolError, match="no CollectorWish") as refused:
-        payload_from("control.collector.lifecycle", '{"verbs": "pause"}')
+        payload_from(WISHES, data)
+    assert "\n" not in str(refused.value)
     assert "verb, request, reason" in refused.value.hint
+    assert payload_from(WISHES, data, raw=True) == data
 
 
 @pytest.mark.parametrize(
-    ("text", "payload"),
-    [('{"n": 1}', {"n": 1}), ("[1]", [1]), ("5", b"5"), ("hello", b"hello"), ("", b"")],
+    ("data", "payload"),
+    [
+        (b'{"n": 1}', {"n": 1}),
+        (b"[1]", [1]),
+        (b"5", b"5"),
+        (b"hello", b"hello"),
+        (b"", b""),
+        (b"\xff\x00", b"\xff\x00"),
+        (b"[" * 100_000, b"[" * 100_000),
+    ],
 )
-def test_a_text_on_another_topic_is_sent_as_it_is_read(text: str, payload: object) -> None:
-    assert payload_from("events.demo.tick", text) == payload
+def test_input_on_another_topic_is_sent_as_it_is_read(data: bytes, payload: object) -> None:
+    assert payload_from("events.demo.tick", data) == payload
