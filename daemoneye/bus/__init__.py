@@ -31,6 +31,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     wishes         for collectors that are not connected, on their way to the supervisor
     child_wish     such a wish in words of the lifeline
     requests       what a client may say besides publishing
+    agenda         how much of what clients ask is done in one turn
     answers        what the broker answers to questions
 
     link           the client's side of the protocol, between bytes and what they mean

@@ -80,11 +80,12 @@ def _client_rows(directory: Directory, asker: Session) -> Iterator[ClientRow]:
 
 def _subscription_rows(directory: Directory, asker: Session) -> Iterator[SubscriptionRow]:
     for session in _visible(directory, asker):
-        for subscription in session.subscriptions.values():
-            tally = session.tally_of(subscription)
+        tallies = session.tallies()
+        for number, subscription in session.subscriptions.items():
+            tally = tallies[number]
             yield SubscriptionRow(
                 identity=session.identity.name,
-                subscription=subscription.number,
+                subscription=number,
                 filter=subscription.filter.text,
                 overflow=subscription.wish.overflow,
                 delivered=tally.delivered,

@@ -5,9 +5,10 @@
     supervisor ── orders, down the lifeline ──▶ mailbox ──────────────┘
 
 One thread, one loop; nothing in it waits but `wait`.  A turn reads at most `turn_bytes` of each
-client that has something, then writes to everybody who got something, so a flood of one costs the
-others at most a turn.  A client that breaks the protocol, is too slow to prove itself or stops
-reading costs only itself: it is told why, and closed.
+client that has something, does as much of it as the router finds enough for a turn, then writes to
+everybody who got something, so a flood of one costs the others at most a turn.  A client that
+breaks the protocol, is too slow to prove itself or stops reading costs only itself: it is told
+why, and closed.
 
 It ends in two visible steps.  Asked through the mailbox, it closes the door and tells every client;
 `finished` is true once what waits for them is written, or after `drain_timeout`.
@@ -81,18 +82,25 @@ class Broker:
         self._poller.close()
 
     def wait(self, timeout: float | None = None) -> list[tuple[int, int]]:
-        """Sleep until something happens, a deadline passes, or `timeout` seconds have passed."""
+        """Sleep until something happens, a deadline passes, or `timeout` seconds have passed.
+
+        Not at all while the last turn left something unfinished.
+        """
         next_ones = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
         deadlines = [at for at in next_ones if at is not None]
         self._next_deadline = min(deadlines) if deadlines else None
         if self._next_deadline is not None:
             left = max(0.0, self._next_deadline - time.monotonic())
             timeout = left if timeout is None else min(left, timeout)
+        if self.router.has_unfinished:
+            timeout = 0.0
         return self._poller.poll(timeout)
 
     def turn(self, events: list[tuple[int, int]]) -> list[ChildWish]:
         """Do what there is to do; returns what the supervisor has to hear."""
         now_ns = time.time_ns()
+        for session in self.router.next_turn():
+            self._resume(session, now_ns)
         for fd, what in events:
             client = self._clients.at(fd)
             if client is not None:
@@ -111,7 +119,18 @@ class Broker:
 
     # ---- coming in ------------------------------------------------------------------------------
 
+    def _resume(self, session: Session, now_ns: int) -> None:
+        """Go on with what a client sent earlier; it may have gone since."""
+        try:
+            self.router.resume(session, now_ns)
+        except RemoteProtocolError as error:
+            client = self._clients.of(session)
+            if client is not None:
+                self._throw_out(client, error)
+
     def _read(self, client: Client, now_ns: int) -> None:
+        if client.session is not None and self.router.is_unfinished(client.session):
+            return  # its bytes wait in the kernel until it has its next turn
         try:
             data = client.sock.recv(self.router.limits.turn_bytes)
         except (BlockingIOError, InterruptedError):

@@ -95,6 +95,10 @@ class Deliveries:
         """The session has to go at the end of this turn."""
         self._failing[session] = cause
 
+    def is_condemned(self, session: Session) -> bool:
+        """Whether it has to go at the end of this turn: it is not obeyed any more."""
+        return session in self._failing
+
     def settle(self) -> None:
         """Cut off who has to go, with a last word that says why."""
         while self._failing:

@@ -4,7 +4,7 @@ The border is drawn around whole turns, because that costs nothing: `receive` ta
 one read of one client, joins consecutive ones that go to the same recipients to one run, and
 queues that run at each of them.  Who now has something to write stands in `dirty`, who has to be
 cut off in `doomed`, and what the supervisor has to hear in `handed_up`; the shell drains all
-three after each turn.
+three after each turn.  What a turn had no time for is `unfinished`, and first in the next.
 
 A publish without wishes (no receipt, target, expiry …) is the fast path: read the outer frame,
 look up the route, compare the sequence, append the stamp.  Everything else goes the slow way, one
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from daemoneye.bus.access import AccessList, Declared, Identity
+from daemoneye.bus.agenda import WORK_IN_A_TURN, Agenda
 from daemoneye.bus.answers import refusal
 from daemoneye.bus.deliveries import CONFIRM_EVERY, DENIED, REFUSED, Deliveries, Joining
 from daemoneye.bus.directory import Directory
@@ -79,12 +80,13 @@ class Statistics:
 class Router:
     """All that the broker knows and decides."""
 
-    __slots__ = ("_deliveries", "_requests", "_supervisor", "directory", "handed_up")
+    __slots__ = ("_agenda", "_deliveries", "_requests", "_supervisor", "directory", "handed_up")
 
     def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
         self.directory = Directory(limits, access)
         self.handed_up: deque[HandedUp] = deque()
         """Wishes for the supervisor: the shell empties this."""
+        self._agenda = Agenda()
         self._deliveries = Deliveries(self.directory)
         self._requests = Requests(self.directory, self._deliveries)
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
@@ -166,19 +168,44 @@ class Router:
 
     # ---- frames in ----------------------------------------------------------------------------
 
-    def receive(self, session: Session, frames: Iterable[bytes], now_ns: int) -> None:
-        """Take the frames of one turn.
+    def next_turn(self) -> list[Session]:
+        """A turn of the shell begins; the sessions to `resume`, in this order."""
+        waiting = self._agenda.next_turn()
+        for session in waiting:
+            if session not in self.directory:
+                self._agenda.take(session)
+        return [session for session in waiting if session in self._agenda]
 
+    def is_unfinished(self, session: Session) -> bool:
+        """Whether frames of this session wait for the next turn: read no more of it until then."""
+        return session in self._agenda
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether there is a next turn to begin although nobody has sent anything."""
+        return len(self._agenda) > 0
+
+    def resume(self, session: Session, now_ns: int) -> None:
+        """Take the frames that waited for this turn.  Raises what `receive` does."""
+        self.receive(session, self._agenda.take(session), now_ns)
+
+    def receive(self, session: Session, frames: Iterable[bytes], now_ns: int) -> None:
+        """Take the frames of one turn; what is too much work for it waits, in order.
+
+        Nothing behind a goodbye, or behind what costs a session its connection, is looked at.
         Raises RemoteProtocolError when they break the protocol; what stood before is delivered,
         and the session has to be closed.
         """
+        if session in self.doomed:
+            return
         publishing, directory = session.publishing, self.directory
         routes, max_bytes = publishing.routes, self.limits.frame_bytes
         stamp = publishing.stamp + arrival_stamp(now_ns)
         joining = Joining(self._deliveries, session.identity.name, stamp)
         add = joining.add
+        following, left = iter(frames), WORK_IN_A_TURN
         try:
-            for raw in frames:
+            for raw in following:
                 frame = read_outer(raw)
                 if frame.kind == PUBLISH:
                     topic, count, sequence = frame.topic, frame.count, frame.sequence
@@ -196,11 +223,18 @@ class Router:
                         publishing.messages += count
                         add(route, raw, count, topic)
                         continue
-                    joining.flush()
+                value = None if frame.kind == PUBLISH else control_value(frame)
+                left = self._agenda.spend(left, session, value)
+                if left < 0:
+                    self._agenda.keep(session, [raw, *following])
+                    break
+                joining.flush()
+                if value is None:
                     self._publish(session, frame, raw, stamp)
                 else:
-                    joining.flush()
-                    self._requests.obey(session, control_value(frame))
+                    self._requests.obey(session, value)
+                if self._deliveries.is_condemned(session):
+                    break
         except NotAFrame as error:
             raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
         finally:

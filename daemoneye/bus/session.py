@@ -86,11 +86,12 @@ class Session:
         """Queue a frame of the broker's own; why the client has to go instead, or ""."""
         return self.outbox.say(pack(encode(value)), limits)
 
-    def tally_of(self, subscription: Subscription) -> Tally:
-        """What became of all that one subscription was offered."""
-        total = Tally.empty()
-        total.add(subscription.past)
+    def tallies(self) -> dict[int, Tally]:
+        """What became of all that each subscription was offered, by the client's number."""
+        totals = {number: Tally.empty() for number in self.subscriptions}
+        for number, subscription in self.subscriptions.items():
+            totals[number].add(subscription.past)
         for stream in self.outbox.streams.values():
-            if subscription in stream.subscriptions:
-                total.add(stream.tally)
-        return total
+            for number in stream.key.numbers:
+                totals[number].add(stream.tally)
+        return totals

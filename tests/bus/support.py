@@ -39,7 +39,12 @@ class Client:
     sequences: dict[str, int] = field(default_factory=dict)
 
     def say(self, *values: Value) -> None:
+        """Say this in one turn, and have the router take as many more as it needs."""
+        self.router.next_turn()
         self.router.receive(self.session, [encode(value) for value in values], NOW)
+        while self.router.is_unfinished(self.session):
+            self.router.next_turn()
+            self.router.resume(self.session, NOW)
 
     def frame(self, topic: str, *payloads: bytes, request: int = 0, **heading: object) -> bytes:
         """The next frame of these payloads, numbered as a client does."""

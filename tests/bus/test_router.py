@@ -460,7 +460,7 @@ class Counting(RuleBasedStateMachine):
             assert outbox.tally().queued == waiting
             for subscription in client.session.subscriptions.values():
                 mine = [s for s in outbox.streams.values() if subscription in s.subscriptions]
-                tally = client.session.tally_of(subscription)
+                tally = client.session.tallies()[subscription.number]
                 assert tally.queued == sum(stream.messages for stream in mine)
                 assert tally.offered >= tally.delivered >= 0
 

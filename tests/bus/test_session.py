@@ -19,7 +19,7 @@ def test_each_subscription_knows_what_became_of_what_it_was_offered() -> None:
         procmond.publish(LIFECYCLE, b"x")
     procmond.publish("events.process.tree", b"x")
     assert len(agent.events()) == 2
-    every, one = (agent.session.tally_of(agent.session.subscriptions[n]) for n in (1, 2))
+    every, one = (agent.session.tallies()[n] for n in (1, 2))
     assert (every.offered, every.delivered, every.lost, every.queued) == (11, 2, {"overflow": 6}, 3)
     assert (one.offered, one.delivered, one.lost, one.queued) == (10, 2, {"overflow": 6}, 2)
 
@@ -32,7 +32,7 @@ def test_counts_outlive_the_subscriptions_that_shared_them() -> None:
     procmond.publish(LIFECYCLE, b"x")
     agent.read()
     agent.say(Unsubscribe(2))
-    assert agent.session.tally_of(agent.session.subscriptions[1]).delivered == 1
+    assert agent.session.tallies()[1].delivered == 1
 
 
 def test_what_is_taken_and_not_written_is_taken_again() -> None:
