@@ -3,6 +3,9 @@
 An AF_UNIX socket in the run directory, frames as everywhere, each a JSON object.  It lives in the
 supervisor's loop and never waits: connections are few, bounded and short-lived, and one that does
 not ask, or does not take its answer, is closed at its deadline.
+
+A caller has one question at a time.  What it asks meanwhile waits, and is asked when it has taken
+the answer before; who asks on and on without reading is hung up on.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import json
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from daemoneye.errors import (
@@ -26,6 +31,8 @@ from daemoneye.supervisor.documents import Document
 from daemoneye.system import is_foreign, peer_of
 
 QUESTION_LIMIT_BYTES = 64 << 10
+QUESTIONS_LIMIT = 8
+"""Questions of one caller that may wait for the answer to another."""
 CALLERS_LIMIT = 32
 SPEAK_TIMEOUT = 5.0
 """Seconds a caller has to ask, and to take its answer."""
@@ -45,6 +52,17 @@ class Question:
     """About whom; empty: the whole."""
 
 
+class Stage(StrEnum):
+    """How far a caller's question has come."""
+
+    ASKS = "asks"
+    """None is in hand; it has SPEAK_TIMEOUT for the next one."""
+    WAITS = "waits"
+    """It has asked, and is answered within ORDER_TIMEOUT."""
+    TAKES = "takes"
+    """It is answered, and has SPEAK_TIMEOUT to take that."""
+
+
 @dataclass(eq=False, slots=True)
 class Caller:
     """One connection."""
@@ -55,8 +73,12 @@ class Caller:
     """When it is closed, on the monotonic clock."""
     cutter: FrameCutter = field(default_factory=lambda: FrameCutter(QUESTION_LIMIT_BYTES))
     """What it has sent of a question."""
+    stage: Stage = Stage.ASKS
+    """How far its question has come."""
     outbox: bytes = b""
-    """What it has not taken of an answer."""
+    """What it has not taken of the one answer."""
+    questions: deque[bytes] = field(default_factory=deque)
+    """Frames that wait for their turn: QUESTIONS_LIMIT at most."""
 
 
 Ask = Callable[[Caller, Question], None]
@@ -83,9 +105,10 @@ class ControlServer:
 
     def reply(self, caller: Caller, document: Document) -> None:
         """Answer a question; a caller that has gone away is no error."""
-        if caller in self._callers:
+        if caller in self._callers and caller.stage is Stage.WAITS:
+            caller.stage = Stage.TAKES
             caller.deadline = time.monotonic() + SPEAK_TIMEOUT
-            caller.outbox += pack(json.dumps(document).encode())
+            caller.outbox = pack(json.dumps(document).encode())
             self._write(caller)
 
     def refuse(self, caller: Caller, error: DaemoneyeError, code: int = 1) -> None:
@@ -152,14 +175,24 @@ class ControlServer:
         if not received:
             self._drop(caller)
             return
-        for frame in frames:
-            try:
-                question = _question_in(frame)
-            except RemoteProtocolError as error:
-                self.refuse(caller, error, 2)
-                continue
-            caller.deadline = time.monotonic() + ORDER_TIMEOUT
-            self._ask(caller, question)
+        caller.questions += frames
+        if len(caller.questions) > QUESTIONS_LIMIT:
+            self._drop(caller)
+        else:
+            self._ask_next(caller)
+
+    def _ask_next(self, caller: Caller) -> None:
+        """Take up the caller's next question, unless one is in hand."""
+        if caller.stage is not Stage.ASKS or not caller.questions:
+            return
+        caller.stage = Stage.WAITS
+        caller.deadline = time.monotonic() + ORDER_TIMEOUT
+        try:
+            question = _question_in(caller.questions.popleft())
+        except RemoteProtocolError as error:
+            self.refuse(caller, error, 2)
+            return
+        self._ask(caller, question)
 
     def _write(self, caller: Caller) -> None:
         try:
@@ -170,10 +203,14 @@ class ControlServer:
         except OSError:
             self._drop(caller)
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if caller.outbox else 0)
+        # who does not take an answer is not listened to either
+        wanted = selectors.EVENT_WRITE if caller.outbox else selectors.EVENT_READ
         key = self._selector.get_key(caller.socket)
         if key.events != wanted:
             self._selector.modify(caller.socket, wanted, key.data)
+        if caller.stage is Stage.TAKES and not caller.outbox:
+            caller.stage = Stage.ASKS
+            self._ask_next(caller)
 
     def _drop(self, caller: Caller) -> None:
         if caller in self._callers:

@@ -20,6 +20,7 @@ from daemoneye.supervisor.control import (
     CALLERS_LIMIT,
     ORDER_TIMEOUT,
     QUESTION_LIMIT_BYTES,
+    QUESTIONS_LIMIT,
     SPEAK_TIMEOUT,
     Caller,
     ControlServer,
@@ -34,7 +35,13 @@ class Office:
         self.path = path
         self.selector = selectors.DefaultSelector()
         self.asked: list[tuple[Caller, Question]] = []
-        self.server = ControlServer(path, self.selector, lambda c, q: self.asked.append((c, q)))
+        self.answer: dict[str, object] | None = None
+        self.server = ControlServer(path, self.selector, self._ask)
+
+    def _ask(self, caller: Caller, question: Question) -> None:
+        self.asked.append((caller, question))
+        if self.answer is not None:
+            self.server.reply(caller, self.answer)
 
     def turn(self) -> None:
         """Serve what is ready, until nothing is."""
@@ -90,14 +97,47 @@ def test_a_question_is_asked_and_answered(office: Office) -> None:
         assert answer_on(caller) == {"ok": True, "n": 1}
 
 
-def test_a_question_may_come_byte_by_byte_and_two_at_once(office: Office) -> None:
+def test_a_question_may_come_byte_by_byte(office: Office) -> None:
     with office.dial() as caller:
         for byte in pack(b'{"verb": "status"}'):
             caller.sendall(bytes([byte]))
             office.turn()
-        caller.sendall(pack(b'{"verb": "health"}') + pack(b'{"verb": "status"}'))
+    assert [question.verb for _, question in office.asked] == ["status"]
+
+
+def test_a_second_question_waits_until_the_first_is_answered(office: Office) -> None:
+    with office.dial() as caller:
+        caller.sendall(pack(b'{"verb": "health"}') + pack(b"no question") + pack(b'{"verb": "x"}'))
         office.turn()
-    assert [question.verb for _, question in office.asked] == ["status", "health", "status"]
+        assert [question.verb for _, question in office.asked] == ["health"]
+        office.server.reply(office.asked[0][0], {"n": 1})
+        assert [question.verb for _, question in office.asked] == ["health", "x"]
+        office.server.reply(office.asked[1][0], {"n": 2})
+        assert answer_on(caller) == {"n": 1}
+        assert answer_on(caller)["error"] == "RemoteProtocolError"
+        assert answer_on(caller) == {"n": 2}
+
+
+def test_a_caller_that_asks_and_never_reads_is_asked_no_further_and_closed(office: Office) -> None:
+    office.answer = {"text": "x" * 800_000}
+    with office.dial() as caller:
+        for _ in range(QUESTIONS_LIMIT):
+            caller.sendall(pack(b'{"verb": "status"}'))
+            office.turn()
+        assert len(office.asked) == 1
+        deadline = office.server.next_deadline()
+        assert deadline is not None
+        assert deadline <= time.monotonic() + SPEAK_TIMEOUT
+        office.server.expire(deadline)
+        assert office.server.next_deadline() is None
+
+
+def test_a_caller_with_too_many_questions_at_once_is_hung_up_on(office: Office) -> None:
+    with office.dial() as caller:
+        caller.sendall(pack(b'{"verb": "status"}') * (QUESTIONS_LIMIT + 2))
+        office.turn()
+        assert is_closed(caller)
+    assert office.asked == []
 
 
 def test_an_error_carries_class_message_hint_and_exit_code(office: Office) -> None:
