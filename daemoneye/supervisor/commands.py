@@ -138,7 +138,7 @@ def _resume(slot: Slot, turn: Turn, command: Commanded) -> None:
     turn.answer(slot, {Verb.PAUSE}, "goes on instead", TRY_AGAIN)
     if slot.state not in SERVING:
         _not_serving(slot, turn, command)
-    elif not pausing and not slot.life().heartbeats.is_paused():
+    elif not pausing and not slot.life().heartbeats.is_told_to_pause():
         _answer(slot, turn, command, "is not paused")
     else:
         turn.do(Resume(slot.name, slot.number))

@@ -44,7 +44,7 @@ class Heartbeats:
     beat: BeatHeard | None = None
     """The last heartbeat."""
     work_began_at: float | None = None
-    """When the work in hand began, on our clock; None while it waits for work, or is paused."""
+    """When the work in hand began, on our clock; None while it waits for work."""
     cut_off_at: float | None = None
     """Since when it has a bus client without a connection."""
     complaint: str = ""
@@ -63,7 +63,7 @@ class Heartbeats:
 
     def _work_began(self, beat: BeatHeard, now: float) -> float | None:
         """Our clock decides, not the child's: when both were stopped, only the child's went on."""
-        if beat.paused or not beat.busy_seconds > 0:
+        if not beat.busy_seconds > 0:
             return None
         began = now - beat.busy_seconds
         known = self.work_began_at
@@ -89,9 +89,17 @@ class Heartbeats:
         soft = self.heard_at + timeouts.soft_timeout
         return soft if now < soft else self.heard_at + timeouts.hard_timeout
 
-    def is_paused(self) -> bool:
-        """Whether its last beat said that it does no work."""
+    def is_told_to_pause(self) -> bool:
+        """Whether its last beat said that it has heard the order to pause."""
         return self.beat is not None and self.beat.paused
+
+    def is_paused(self) -> bool:
+        """Whether it does no work because of that: what is in hand may take long, or hang."""
+        return self.is_told_to_pause() and self.work_began_at is None
+
+    def work(self) -> str:
+        """The work in hand, for a person."""
+        return (self.beat.doing if self.beat else "") or "its work"
 
     def hang_word(self, now: float, timeouts: Timeouts, facts: Facts | None) -> str:
         """Why it hangs, from facts alone: `stopped`, `io`, `gil`, `busy` or `deadlock`."""
@@ -111,8 +119,7 @@ class Heartbeats:
             word = self.hang_word(now, timeouts, facts)
             reasons.append(f"no heartbeat for {now - self.heard_at:.0f} s ({word})")
         elif self.level(now, timeouts) is not Level.FINE and self.work_began_at is not None:
-            doing = (self.beat.doing if self.beat else "") or "its work"
-            reasons.append(f"busy with {doing} for {now - self.work_began_at:.0f} s")
+            reasons.append(f"busy with {self.work()} for {now - self.work_began_at:.0f} s")
         if self.cut_off_at is not None and self.heard_at >= self.cut_off_at + (
             CUT_OFF_BEATS * timeouts.beat_interval
         ):

@@ -55,7 +55,11 @@ _STEPS = {
 }
 """From the state a serving child is in to the one its signs of life ask for."""
 
-_WORDS = {State.RUNNING: "is well again", State.PAUSED: "is paused"}
+_WORDS = {
+    HappeningKind.WELL: "is well again",
+    HappeningKind.PAUSED: "is paused",
+    HappeningKind.RESUMED: "goes on",
+}
 
 
 def take(slot: Slot, turn: Turn, report: OfIncarnation) -> None:
@@ -142,12 +146,11 @@ def beat(slot: Slot, turn: Turn, heard: BeatHeard) -> None:
         counters=tuple(islice(counters, MAX_COUNTERS)),
     )
     incarnation.heartbeats = incarnation.heartbeats.heard(heard, turn.now)
-    turn.answer(slot, {Verb.PAUSE if heard.paused else Verb.RESUME}, _done(heard.paused))
+    if not heard.paused:
+        turn.answer(slot, {Verb.RESUME}, "goes on")
+    elif incarnation.heartbeats.is_paused():
+        turn.answer(slot, {Verb.PAUSE}, "is paused")
     assess(slot, turn)
-
-
-def _done(paused: bool) -> str:
-    return "is paused" if paused else "goes on"
 
 
 def complaint(slot: Slot, turn: Turn, text: str) -> None:
@@ -200,5 +203,5 @@ def assess(slot: Slot, turn: Turn) -> None:
     if target is not slot.state:
         event, kind = _STEPS[slot.state, target]
         slot.lifecycle.step(event, turn.now)
-        turn.announce(slot, kind, reason or _WORDS[target])
+        turn.announce(slot, kind, reason or _WORDS[kind])
     slot.lifecycle.arm(signs.next_limit(turn.now, timeouts))

@@ -369,8 +369,15 @@ def _answer_overdue(slot: Slot, turn: Turn) -> None:
     for request in [one for one in slot.requests if one.deadline is not None]:
         if request.deadline is not None and request.deadline <= turn.now:
             slot.requests.remove(request)
-            text = f"{slot.name} did not answer in time"
+            text = f"{slot.name} {_not_done(slot, request.verb)}"
             turn.do(Answer(request.id, False, text, TRY_AGAIN))
+
+
+def _not_done(slot: Slot, verb: Verb) -> str:
+    signs = slot.life().heartbeats
+    if verb is Verb.PAUSE and signs.is_told_to_pause():
+        return f"will pause when {signs.work()} is done"
+    return "did not answer in time"
 
 
 def _finish(shutdown: stopping.Shutdown, left: list[Slot]) -> Finish:

@@ -79,10 +79,20 @@ def test_the_reason_names_the_work_and_how_long_it_takes() -> None:
 
 
 def test_a_paused_child_is_not_watched_for_progress_but_for_life() -> None:
-    signs = after((101.0, beat(500.0, paused=True)))
+    signs = after((101.0, beat(paused=True)))
     assert signs.level(101.0, TIMEOUTS) is Level.FINE
     assert signs.is_paused()
     assert signs.level(131.0, TIMEOUTS) is Level.HARD
+
+
+@pytest.mark.parametrize(
+    ("busy", "level"), [(1.0, Level.FINE), (10.0, Level.SOFT), (30.0, Level.HARD)]
+)
+def test_an_order_to_pause_does_not_hide_the_work_in_hand(busy: float, level: Level) -> None:
+    signs = Heartbeats(0.0).heard(beat(busy, paused=True), 100.0)
+    assert signs.is_told_to_pause()
+    assert not signs.is_paused()
+    assert signs.level(100.0, TIMEOUTS) is level
 
 
 def test_s38_work_that_stood_still_together_with_the_supervisor_is_not_late() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemoneye.supervisor.contract import (
+    Answer,
     AskDump,
     BeatHeard,
     ConditionSaid,
@@ -16,6 +17,7 @@ from daemoneye.supervisor.contract import (
     Inspect,
     Kill,
     MoreTimeAsked,
+    Resume,
     Terminate,
     TimeSkipped,
     Verb,
@@ -62,6 +64,51 @@ def test_s35_a_paused_child_beats_and_nothing_happens_to_it() -> None:
     world.command(Verb.PAUSE, "a")
     world.run(3600)
     assert (world.state("a"), world.starts("a")) == ("PAUSED", [0.0])
+
+
+def working(world: Simulation, seconds: int) -> None:
+    """Beats of a child that heard the order to pause, and does not finish its work."""
+    for second in range(seconds):
+        world.tell(
+            BeatHeard("a", 1, busy_seconds=0.5 + second, doing="sample", paused=True),
+        )
+        world.now += 1.0
+
+
+def test_a_hung_child_that_is_told_to_pause_is_killed_all_the_same() -> None:
+    world = world_of(Behaviour(silent_after=9.5))
+    request = world.command(Verb.PAUSE, "a")
+    working(world, 10)
+    assert (world.state("a"), world.answer(request)) == ("RUNNING", None)
+    working(world, 30)
+    assert world.answer(request) == Answer(request, False, "a will pause when sample is done", 75)
+    assert world.state("a") == "DEGRADED"
+    assert world.given(Kill) == []
+    world.tell(BeatHeard("a", 1, busy_seconds=30.5, doing="sample", paused=True))
+    assert len(world.given(Kill)) == 1
+
+
+def test_a_pause_is_done_when_the_work_in_hand_is() -> None:
+    world = world_of(Behaviour(silent_after=9.5))
+    request = world.command(Verb.PAUSE, "a")
+    working(world, 3)
+    assert (world.state("a"), world.answer(request)) == ("RUNNING", None)
+    world.tell(BeatHeard("a", 1, paused=True))
+    assert (world.state("a"), world.answer(request)) == (
+        "PAUSED",
+        Answer(request, True, "a is paused"),
+    )
+    world.tell(BeatHeard("a", 1))
+    assert [one.text for one in world.happenings("a")][-2:] == ["is paused", "goes on"]
+
+
+def test_a_child_that_has_not_paused_yet_may_be_told_to_go_on() -> None:
+    world = world_of(Behaviour(silent_after=9.5))
+    world.tell(BeatHeard("a", 1, busy_seconds=0.5, doing="sample", paused=True))
+    request = world.command(Verb.RESUME, "a")
+    assert world.given(Resume) == [(10.0, Resume("a", 1))]
+    world.tell(BeatHeard("a", 1, busy_seconds=0.6, doing="sample"))
+    assert world.answer(request) == Answer(request, True, "a goes on")
 
 
 def test_a_paused_child_that_falls_silent_is_degraded_and_then_replaced() -> None:
