@@ -123,6 +123,9 @@ def _stop(slot: Slot, turn: Turn, command: Commanded) -> None:
 
 
 def _pause(slot: Slot, turn: Turn, command: Commanded) -> None:
+    if not slot.spec.can_pause:
+        _answer(slot, turn, command, "is no collector: only collectors can be paused", FAILURE)
+        return
     turn.answer(slot, {Verb.RESUME}, "is paused instead", TRY_AGAIN)
     if slot.state not in SERVING:
         _not_serving(slot, turn, command)

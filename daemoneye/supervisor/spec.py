@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from math import isfinite
 
-from daemoneye.bus.roles import ROLES
+from daemoneye.bus.roles import COLLECTOR, ROLES
 from daemoneye.errors import ConfigError, UnknownChild
 from daemoneye.supervisor.dependencies import Dependencies, cycles
 from daemoneye.supervisor.settings import Settings, settings_fault
@@ -221,6 +221,11 @@ class ChildSpec:
         return (
             self.restart if isinstance(self.restart, RestartPolicy) else RestartPolicy(self.restart)
         )
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether what it runs obeys an order to pause; any other would only hear it."""
+        return self.role == COLLECTOR
 
     def problems(self) -> Iterator[Problem]:
         """Everything wrong with this spec by itself."""

@@ -19,7 +19,7 @@ _WHY = {
 _ACTIONS = {
     State.PENDING: ("stop {name}: it is not started",),
     State.STARTING: ("stop {name}", "restart {name}: its start begins again"),
-    State.RUNNING: ("stop {name}", "restart {name}", "pause {name}"),
+    State.RUNNING: ("stop {name}", "restart {name}"),
     State.DEGRADED: ("stop {name}", "restart {name}: do not wait for the hard limit"),
     State.PAUSED: ("resume {name}", "stop {name}"),
     State.STOPPING: ("start {name}: it is started again when it is gone",),
@@ -80,6 +80,8 @@ def explanation(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> Explana
     child = row(slot, turn, waiting_for)
     deadline = slot.lifecycle.deadline
     actions = _ACTIONS[slot.state]
+    if slot.state is State.RUNNING and slot.spec.can_pause:
+        actions += ("pause {name}: it goes on living, and does no work",)
     return Explanation(
         child=child,
         since=slot.lifecycle.since + turn.skipped,

@@ -54,9 +54,9 @@ def longest(low: float, high: float) -> float:
 
 
 def child(name: str, policy: RestartPolicy | str = "permanent", **settings: object) -> ChildSpec:
-    """A spec with a target that nobody looks for, outside the bus."""
+    """A spec of a collector with a target that nobody looks for, outside the bus."""
     return replace(
-        ChildSpec(name, "somewhere:run", restart=policy, uses_bus=False),
+        ChildSpec(name, "somewhere:run", restart=policy, uses_bus=False, role="collector"),
         **settings,  # type: ignore[arg-type]  # fields of ChildSpec, as the test names them
     )
 

@@ -283,6 +283,18 @@ def test_an_operators_restart_is_no_failure() -> None:
     assert world.supervision.explain("a", world.now).crash is None
 
 
+@pytest.mark.parametrize("state", [State.STOPPED, State.STARTING, State.RUNNING])
+def test_what_is_no_collector_cannot_be_paused(state: State) -> None:
+    spec = child("a", role="worker", desired="down" if state is State.STOPPED else "up")
+    behaviour = Behaviour(ready_after=20.0 if state is State.STARTING else 0.1)
+    world = Simulation(plan(spec), {"a": behaviour}).run(10)
+    assert world.state("a") == state
+    request = world.command(Verb.PAUSE, "a")
+    text = "a is no collector: only collectors can be paused"
+    assert world.answer(request) == Answer(request, False, text, 1)
+    assert world.given(Pause) == []
+
+
 def test_an_unknown_child_is_not_found_and_a_name_is_suggested() -> None:
     world = world_in(State.RUNNING)
     request = world.command(Verb.STOP, "aa")

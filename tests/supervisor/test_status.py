@@ -113,6 +113,13 @@ def test_the_next_step_of_a_state(
     assert told.what_would_change_it
 
 
+@pytest.mark.parametrize(("role", "offered"), [("collector", True), ("worker", False)])
+def test_a_pause_is_offered_only_to_those_who_can(role: str, offered: bool) -> None:
+    world = Simulation(plan(child("a", role=role))).run(5)
+    choices = world.supervision.explain("a", world.now).what_would_change_it
+    assert any(choice.startswith("pause a") for choice in choices) is offered
+
+
 def test_a_child_that_waits_for_its_turn_says_so() -> None:
     world = Simulation(plan(child("a"), child("b"), max_starting=1))
     told = world.supervision.explain("b", world.now)
