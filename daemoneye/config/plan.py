@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from daemoneye.bus.access import AccessRule
+from daemoneye.bus.access import EVERYBODY, AccessRule
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.roles import ROLES
 from daemoneye.config import schema
 from daemoneye.config.collectors import BUILT_IN, RUNNER, BuiltIn
 from daemoneye.config.probe import Found, Question, look_at
@@ -90,6 +91,7 @@ class _Draft:
 
     sources: Sources
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     origins: dict[str, KeyPath] = field(default_factory=dict)
 
     def configuration(self, instance: str) -> Configuration:
@@ -112,7 +114,7 @@ class _Draft:
             plan,
             self.sources.files,
             in_reading_order(self.problems),
-            tuple(self._translated(plan.warnings())),
+            in_reading_order([*self.warnings, *self._translated(plan.warnings())]),
             self.import_dirs,
         )
 
@@ -236,7 +238,24 @@ class _Draft:
                 AccessRule(**rule)
             except ConfigError as error:
                 self._complain(("bus", "access", position), error.args[0], error.hint)
+            self._check_who(position, rule["who"])
             yield AccessLine(**rule)
+
+    def _check_who(self, position: int, who: str) -> None:
+        """A rule about nobody grants nothing, which is noticed, and denies nothing, which is not."""
+        path: KeyPath = ("bus", "access", position, "who")
+        prefix, _, name = who.rpartition(":")
+        if prefix == "role":
+            if name not in ROLES:
+                near = nearest(name, ROLES)
+                known = f"one of {', '.join(f'role:{each}' for each in ROLES)}"
+                self._complain(path, f"there is no role {name!r}", known, near and f"role:{near}")
+        elif who != EVERYBODY and name not in RESERVED_NAMES | self.origins.keys():
+            near = nearest(name, RESERVED_NAMES | self.origins.keys())
+            text = f"nothing here has the name {name!r}, so the rule is about nobody"
+            self.warnings.append(
+                Problem(self.sources.place_of(path), dotted(path), text, suggestion=near)
+            )
 
     def _translated(self, problems: Iterable[PlanProblem]) -> Iterator[Problem]:
         """Complaints of the plan, moved to the place in a file that caused them."""

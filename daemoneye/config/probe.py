@@ -60,9 +60,11 @@ def describe(found: object, settings: Mapping[str, object]) -> Found:
     if not isinstance(found, type) or not issubclass(found, collecting.Collector):
         return Found(problems=("is no subclass of daemoneye.Collector",))
     try:
-        collecting.describe(found, settings)
+        in_force = collecting.describe(found, settings).settings
     except ConfigError as error:
         return Found(problems=error.problems)
+    if problems := tuple(_own_problems(found, in_force)):
+        return Found(problems=problems)
     hears = found.subscribes
     return Found(
         name=found.name,
@@ -70,6 +72,25 @@ def describe(found: object, settings: Mapping[str, object]) -> Found:
         publishes=tuple(found.publishes),
         subscribes=None if hears is None else tuple(hears),
     )
+
+
+_OWN_CHECKS = {
+    "daemoneye.collectors.procmond.procmond:Procmond": "top_count",
+    "daemoneye.collectors.perfmond.perfmond:Perfmond": "thresholds",
+}
+"""The function beside each built-in class that reads its settings, and refuses what it cannot."""
+
+
+def _own_problems(found: type, settings: Mapping[str, object]) -> Iterator[str]:
+    """What a built-in collector would refuse as it starts; classes of others are only described."""
+    check = _OWN_CHECKS.get(f"{found.__module__}:{found.__qualname__}")
+    if check is None:
+        return
+    try:
+        getattr(sys.modules[found.__module__], check)(settings)
+    except ConfigError as error:
+        for problem in error.problems or (str(error.args[0]),):
+            yield f"settings.{problem.removeprefix('settings.')}"
 
 
 def look_at(questions: Sequence[Question], path: Sequence[str]) -> tuple[Found, ...]:

@@ -46,6 +46,14 @@ soft_timeout = "1 h"
 """
 
 
+RULE = """[[bus.access]]
+who = "{who}"
+access = "read-only"
+filter = "events.#"
+deny = true
+"""
+
+
 def configuration(tmp_path: Path, text: str, **environ: str) -> Configuration:
     file = tmp_path / "daemoneye.toml"
     file.write_text(text, encoding="utf-8")
@@ -180,6 +188,44 @@ def test_a_rule_that_contradicts_itself_is_told(tmp_path: Path) -> None:
     ).problems
     assert problem.place.line == 1
     assert "both denies and restricts" in problem.text
+
+
+def test_a_setting_that_a_built_in_collector_would_refuse_is_told(tmp_path: Path) -> None:
+    found = configuration(
+        tmp_path,
+        """
+        [collectors.procmond.settings]
+        top = "ten"
+        [collectors.perfmond.settings]
+        cpu_percent = true
+        patience = 0
+        """,
+    )
+    assert [(each.place.line, each.key) for each in found.problems] == [
+        (3, "collectors.procmond.settings.top"),
+        (5, "collectors.perfmond.settings.cpu_percent"),
+        (6, "collectors.perfmond.settings.patience"),
+    ]
+    assert "not 'ten'" in found.problems[0].text
+
+
+@pytest.mark.parametrize("who", ["*", "role:worker", "perfmond", "identity:operator"])
+def test_a_rule_about_somebody_who_may_be_there_is_fine(tmp_path: Path, who: str) -> None:
+    found = configuration(tmp_path, RULE.format(who=who))
+    assert (found.problems, found.warnings) == ((), ())
+
+
+def test_a_rule_about_a_role_that_there_is_not_is_a_problem(tmp_path: Path) -> None:
+    (problem,) = configuration(tmp_path, RULE.format(who="role:observr")).problems
+    assert (problem.place.line, problem.key) == (2, "bus.access[1].who")
+    assert problem.suggestion == "role:observer"
+
+
+def test_a_rule_about_a_name_that_nobody_has_is_a_warning(tmp_path: Path) -> None:
+    found = configuration(tmp_path, RULE.format(who="perfmnd"))
+    assert found.problems == ()
+    (warning,) = found.warnings
+    assert (warning.place.line, warning.suggestion) == (2, "perfmond")
 
 
 def test_a_variable_is_told_by_its_name(tmp_path: Path) -> None:
