@@ -25,6 +25,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     directory      who is connected, who wants what, and who may
     routes         where a publisher's topic leads, remembered
     session        one client as the broker knows it
+    runs           the unit of what waits, and the queue in which they replace each other
     streams        subscriptions, and the bounded queues of what waits for them
     outbox         what waits for one client, in lanes
     deliveries     runs on their way into outboxes
@@ -48,6 +49,7 @@ Shells (!): they touch the world and decide nothing.
     dialler        from an address and a key to a connection both sides believe in
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
+    turn           whose turn it is in there, and what a signal handler wants meanwhile
     connection     one client's connection, over any number of sockets
     subscriber     a subscription as its user iterates over it
     client         BusClient, for programs with threads

@@ -7,8 +7,9 @@ from collections import Counter
 from daemoneye.bus.directory import Directory
 from daemoneye.bus.frames import Confirm, Notice, Value
 from daemoneye.bus.routes import Recipients, Route
+from daemoneye.bus.runs import Run
 from daemoneye.bus.session import Session
-from daemoneye.bus.streams import Run, Tally
+from daemoneye.bus.streams import Tally
 from daemoneye.framing import pack_length
 
 GOODBYE = "goodbye"

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from daemoneye.bus.kinds import Overflow
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.runs import Run
 from daemoneye.bus.streams import (
     DENIED,
     DISCONNECTED,
@@ -24,7 +25,6 @@ from daemoneye.bus.streams import (
     OVERFLOW,
     Backlog,
     Lane,
-    Run,
     Stream,
     StreamKey,
     Subscription,

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from daemoneye.bus import hierarchy
 from daemoneye.bus.access import Decision
 from daemoneye.bus.frames import Credit, Overflow, StreamMark, Subscribe, encode
+from daemoneye.bus.runs import LatestRuns, Run
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.framing import pack
 
@@ -40,21 +41,6 @@ class Lane(IntEnum):
 
     CONTROL = 0
     EVENTS = 1
-
-
-class Run(NamedTuple):
-    """Frames joined for equal recipients, each with its header: the unit of all accounts."""
-
-    number: int
-    """Rises with every run of the broker, so arrival order is kept across a client's streams."""
-    data: bytes
-    """What is written."""
-    messages: int
-    """How many messages its frames claim to hold."""
-    expires_at: int
-    """Unix time in ns after which it is not delivered; 0: never."""
-    origin: tuple[str, str]
-    """Publisher and topic of its first frame; of all, for the policy `latest`."""
 
 
 def lane_of(topic: str) -> Lane:
@@ -207,7 +193,7 @@ class Stream:
 
     def __init__(self, key: StreamKey, subscriptions: Iterable[Subscription], backlog: Backlog):
         self.backlog = backlog
-        self.queue: deque[Run] = deque()
+        self.queue: deque[Run] | LatestRuns = deque()
         self.messages = 0
         """How many wait, those included that are being written."""
         self.bytes = 0
@@ -224,6 +210,9 @@ class Stream:
         named = {each.wish.overflow for each in self.subscriptions}
         policies = {key.default if each is Overflow.DEFAULT else each for each in named}
         self.policy = next(each for each in _STRICTEST_FIRST if each in policies)
+        queue = LatestRuns if self.policy is Overflow.LATEST else deque
+        if not isinstance(self.queue, queue):
+            self.queue = queue(self.queue)
         self.max_messages = max(each.wish.max_messages for each in self.subscriptions)
         self.max_bytes = max(each.wish.max_bytes for each in self.subscriptions)
 
@@ -247,9 +236,10 @@ class Stream:
         if size > self.max_bytes:
             self._count_lost(run, OVERSIZE)
             return ""
-        if self.policy is Overflow.LATEST and self.queue:
-            self._replace(run.origin)
-        self.queue.append(run)
+        queue = self.queue
+        if isinstance(queue, LatestRuns):
+            self._lose_replaced(queue.replaced(run.origin))
+        queue.append(run)
         self.messages += run.messages
         self.bytes += size
         self.backlog.change(size)
@@ -304,19 +294,16 @@ class Stream:
     def absorb(self, other: Stream) -> None:
         """Become the queue of what waits in `other` too, with all that it counted."""
         runs = sorted((*self.queue, *other.queue), key=lambda run: run.number)
-        self.queue = deque(runs)
+        self.queue = type(self.queue)(runs)
         self.messages += other.messages
         self.bytes += other.bytes
         self.tally.add(other.tally)
         self.untold.update(other.untold)
 
-    def _replace(self, origin: tuple[str, str]) -> None:
-        for position, run in enumerate(self.queue):
-            if run.origin == origin:
-                del self.queue[position]
-                self._forget(run)
-                self._count_lost(run, OVERFLOW)
-                return
+    def _lose_replaced(self, run: Run | None) -> None:
+        if run is not None:
+            self._forget(run)
+            self._count_lost(run, OVERFLOW)
 
     def _forget(self, run: Run) -> None:
         size = len(run.data)

@@ -10,7 +10,8 @@ from daemoneye.bus.access import Decision, Verdict
 from daemoneye.bus.frames import Overflow, StreamMark, Subscribe, decode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.outbox import MAX_BUFFERS, SHARE, Outbox
-from daemoneye.bus.streams import Backlog, Lane, Run, Stream, Subscription
+from daemoneye.bus.runs import Run
+from daemoneye.bus.streams import Backlog, Lane, Stream, Subscription
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.framing import pack
 

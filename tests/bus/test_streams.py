@@ -6,11 +6,11 @@ import pytest
 
 from daemoneye.bus.access import Decision, Verdict
 from daemoneye.bus.frames import Credit, Overflow, StreamMark, Subscribe, decode
+from daemoneye.bus.runs import Run
 from daemoneye.bus.streams import (
     Backlog,
     Balance,
     Lane,
-    Run,
     Stream,
     StreamKey,
     Subscription,
@@ -176,3 +176,17 @@ def test_a_backlog_counts_for_its_client_and_for_all_until_it_is_detached() -> N
     one.detach()
     one.change(-5)
     assert (one.bytes, other.bytes, whole.bytes) == (0, 7, 7)
+
+
+def test_a_stream_goes_on_with_what_waits_when_its_policy_becomes_another() -> None:
+    lazy, strict = subscription(1, Overflow.LATEST), subscription(2, Overflow.DROP_OLDEST)
+    queue = stream(lazy, strict)
+    for number in (1, 2):
+        queue.offer(run(number))
+    queue.serve(StreamKey((1,), Lane.EVENTS, Overflow.DROP_OLDEST), [lazy])
+    queue.offer(run(3))
+    assert (waiting(queue), queue.untold) == ([1, 3], {"overflow": 1})
+    queue.serve(StreamKey((2,), Lane.EVENTS, Overflow.DROP_OLDEST), [strict])
+    queue.offer(run(4))
+    assert waiting(queue) == [1, 3, 4]
+    assert queue.tally.queued == queue.messages == 3
