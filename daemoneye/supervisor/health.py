@@ -152,6 +152,8 @@ class ChildHealth:
     """When it is started next, on the monotonic clock."""
     counters: tuple[tuple[str, int], ...] = ()
     """What it counts itself, from its last heartbeat, by name."""
+    essential: bool = False
+    """The others need it: it is missed even when somebody has stopped it on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,9 @@ REASONS_TOLD = 10
 
 
 def overall_of(child: ChildHealth) -> Overall:
-    """How well one child is; one that is not wanted is never missed."""
-    if child.state is State.STOPPING and child.desired == "down":
-        return Overall.HEALTHY
+    """How well one child is; one that is not wanted is not missed, unless it is essential."""
+    if child.state in (State.STOPPING, State.STOPPED) and child.desired == "down":
+        return Overall.DEGRADED if child.essential else Overall.HEALTHY
     if child.state is State.EXITED and child.reason:
         return Overall.DEGRADED
     return _OVERALL[child.state]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from daemoneye.supervisor.health import ChildHealth, Explanation
 from daemoneye.supervisor.incarnation import Slot, Turn
 from daemoneye.supervisor.lifecycle import DEADLINES, LIVE, SERVING, WAITING, State
-from daemoneye.supervisor.spec import Desired
+from daemoneye.supervisor.spec import BROKER, Desired
 
 _WHY = {
     State.STARTING: "it was started and has not said that it is ready",
@@ -54,6 +54,7 @@ def row(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> ChildHealth:
         reason=reason(slot, turn, waiting_for),
         next_attempt_at=None if deadline is None else deadline + turn.skipped,
         counters=beat.counters if beat else (),
+        essential=slot.spec.essential,
     )
 
 
@@ -67,12 +68,21 @@ def reason(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> str:
     if slot.state is State.STOPPING and life and life.stopping:
         return life.stopping.fault or ("stop asked" if slot.desired is Desired.DOWN else "ended")
     if slot.state is State.STOPPED:
-        return f"ended with {slot.history.end}" if slot.history.end else ""
+        return _why_stopped(slot)
     if slot.state is State.LOST:
         return "killed, and does not go away"
     if crash is not None and crash.number == slot.number and slot.state not in LIVE:
         return f"{crash.cause}: {crash.exception}" if crash.exception else crash.cause
     return ""
+
+
+def _why_stopped(slot: Slot) -> str:
+    reasons = [f"ended with {slot.history.end}"] if slot.history.end else []
+    if slot.name == BROKER:
+        reasons.append("nothing can be published")
+    elif slot.spec.essential:
+        reasons.append("it is essential")
+    return "; ".join(reasons)
 
 
 def explanation(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> Explanation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -62,6 +62,12 @@ def test_how_well_a_child_is_in_each_state(state: State, overall: str) -> None:
 
 def test_a_child_that_is_stopped_on_purpose_is_not_missed_while_it_goes() -> None:
     assert overall_of(row("a", State.STOPPING, desired="down")) is Overall.HEALTHY
+
+
+@pytest.mark.parametrize("state", [State.STOPPING, State.STOPPED])
+def test_an_essential_child_is_missed_though_it_was_stopped_on_purpose(state: State) -> None:
+    missed = replace(row("a", state, desired="down"), essential=True)
+    assert overall_of(missed) is Overall.DEGRADED
 
 
 def test_a_child_that_is_done_but_failed_is_not_healthy() -> None:

@@ -40,6 +40,23 @@ def test_the_row_of_a_stopped_child_has_no_process() -> None:
     assert (row.heartbeat_age_seconds, row.rss_bytes, row.next_attempt_at) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "essential", "overall", "reason"),
+    [
+        ("broker", True, "degraded", "broker is STOPPED: nothing can be published"),
+        ("core", True, "degraded", "core is STOPPED: it is essential"),
+        ("a", False, "healthy", ""),
+    ],
+)
+def test_an_essential_child_that_somebody_stopped_is_why_the_whole_is_not_well(
+    name: str, essential: bool, overall: str, reason: str
+) -> None:
+    world = Simulation(plan(child(name, essential=essential), child("other"))).run(5)
+    world.command(Verb.STOP, name)
+    whole = world.run(1).supervision.health(world.now)
+    assert (whole.overall, whole.reason) == (overall, reason)
+
+
 def test_the_row_of_a_child_in_quarantine_says_why_and_until_when() -> None:
     world = Simulation(plan(child("a")), {"a": CRASHING}).run(10)
     row = world.row("a")
