@@ -38,7 +38,7 @@ OUTBOX_LIMIT_BYTES = 4 << 20
 TEXT_LIMIT_CHARACTERS = 64 << 10
 """Where a traceback or a dump is cut, so that one report stays far below the frame's limit."""
 
-_READ_BYTES = 64 << 10
+_READ_BYTES = 16 << 10  # of the shortest reports a flood can bring, 2000: some 10 ms of work
 
 
 @dataclass(frozen=True, slots=True)

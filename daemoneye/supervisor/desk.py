@@ -26,9 +26,9 @@ from daemoneye.supervisor.documents import (
     health_document,
     status_document,
 )
-from daemoneye.supervisor.lives import Life
 from daemoneye.supervisor.settings import Settings
 from daemoneye.supervisor.view import View
+from daemoneye.supervisor.words import cut
 
 Answered = Callable[[Answer], None]
 
@@ -79,20 +79,15 @@ class Desk:
         for number in list(self._waiting):
             self.answer(Answer(number, False, "the supervisor has ended", TRY_AGAIN))
 
-    def wished(self, life: Life, wish: line.Wish) -> None:
+    def wished(self, child: str, wish: line.Wish, answered: Answered) -> None:
         """A child hands up what somebody on the bus wants."""
-
-        def answered(answer: Answer) -> None:
-            if wish.request:
-                life.lifeline.send(line.Verdict(wish.request, answer.ok, answer.text))
-
         try:
             verb, settings = Verb(wish.verb), read_object(wish.settings or "{}", "settings")
         except (ValueError, RemoteProtocolError) as error:
-            answered(Answer(0, False, str(error), USAGE))
+            answered(Answer(0, False, cut(str(error)), USAGE))
             return
-        asked_by = wish.asked_by if is_level(wish.asked_by) else life.child
-        self.order(verb, wish.child, answered, settings, asked_by, life.child)
+        asked_by = wish.asked_by if is_level(wish.asked_by) else child
+        self.order(verb, wish.child, answered, settings, asked_by, child)
 
     def asked(self, caller: Caller, question: Question) -> None:
         """A command line asks."""

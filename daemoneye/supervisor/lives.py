@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from daemoneye import lifeline as line
 from daemoneye.errors import ProtocolError, TooLarge
 from daemoneye.supervisor.contract import (
+    Answer,
     BeatHeard,
     BecameReady,
     ConditionSaid,
@@ -28,6 +30,7 @@ from daemoneye.supervisor.contract import (
     Observation,
     Spawned,
 )
+from daemoneye.supervisor.incarnation import TRY_AGAIN
 from daemoneye.supervisor.process import ChildProcess
 
 log = logging.getLogger("daemoneye.supervisor")
@@ -35,11 +38,21 @@ log = logging.getLogger("daemoneye.supervisor")
 GROUP_INTERVAL = 0.05
 """Seconds between two looks at a group whose leader is gone."""
 
-_LAST_READS = 100  # of 64 KiB: more than a lifeline's two buffers hold
+REPORTS_PER_TURN = 64
+"""Reports of one child that are taken in at once; what else it said waits for the next turn."""
+
+WISHES_LIMIT = 64
+"""Wishes of one incarnation that may wait for their verdict."""
+
+LAST_REPORTS = 256
+"""How many of its last reports are heard behind a child's end."""
+
+_LAST_READS = 32  # more than a lifeline's two buffers hold
 
 Name: TypeAlias = str
 Key: TypeAlias = tuple[Name, int]
-WishHeard: TypeAlias = "Callable[[Life, line.Wish], None]"
+Decide: TypeAlias = Callable[[Answer], None]
+WishHeard: TypeAlias = Callable[[Name, line.Wish, Decide], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -54,6 +67,10 @@ class Life:
     """Its process, and our end of its lifeline."""
     ended: bool = False
     """It is reaped; something of its group may be left."""
+    unheard: deque[line.Report] = field(default_factory=deque)
+    """What it said and nobody has looked at: one read's worth at most, while it lives."""
+    wishes: int = 0
+    """How many of its wishes wait for their verdict."""
 
     @property
     def lifeline(self) -> line.SupervisorEnd:
@@ -65,7 +82,7 @@ class Lives:
     """All living incarnations, and what they have said and done since the last look."""
 
     def __init__(self, selector: selectors.BaseSelector, wish: WishHeard) -> None:
-        """`wish` is called when a child hands a wish up."""
+        """`wish` is called when a child hands a wish up, with what to call with the answer."""
         self._selector = selector
         self._wish = wish
         self._lives: dict[Key, Life] = {}
@@ -126,8 +143,16 @@ class Lives:
         return observed
 
     def next_deadline(self) -> float | None:
-        """When `look_at_groups` should be called."""
+        """When `hear` or `look_at_groups` should be called."""
+        if any(life.unheard for life in self):
+            return 0.0
         return self._groups_at
+
+    def hear(self) -> None:
+        """Take in what the living have said, a part of it from one who says very much."""
+        for life in list(self):
+            for _ in range(min(REPORTS_PER_TURN, len(life.unheard))):
+                self._take_in(life, life.unheard.popleft())
 
     def look_at_groups(self, now: float) -> None:
         """See whether anything is left of the groups of the dead."""
@@ -142,14 +167,13 @@ class Lives:
     def _hear(self, life: Life, mask: int) -> None:
         if mask & selectors.EVENT_WRITE and life.lifeline.flush():
             self._want_write(life, False)
-        if mask & selectors.EVENT_READ and not self._read(life):
+        if mask & selectors.EVENT_READ and not life.unheard and not self._read(life):
             self._unregister(life.lifeline)
 
     def _read(self, life: Life) -> bool:
         """Take in one bulk read; False when the lifeline has ended."""
         try:
-            for report in life.lifeline.read():
-                self._take_in(life, report)
+            life.unheard += life.lifeline.read()
         except (EOFError, ProtocolError, TooLarge):
             # It is dead, which its process tells, or it speaks nonsense: then it has no more
             # heartbeats for us, and ends as a child that hangs.
@@ -158,11 +182,25 @@ class Lives:
 
     def _take_in(self, life: Life, report: line.Report) -> None:
         if isinstance(report, line.Wish):
-            self._wish(life, report)
+            self._take_wish(life, report)
             return
         observation = _observation(life.child, life.number, report)
         if observation is not None:
             self._observed.append(observation)
+
+    def _take_wish(self, life: Life, wish: line.Wish) -> None:
+        def decide(answer: Answer) -> None:
+            life.wishes -= 1
+            if wish.request:
+                verdict = line.Verdict(wish.request, answer.ok, answer.text)
+                self.say(life.child, life.number, verdict)
+
+        life.wishes += 1
+        if life.wishes > WISHES_LIMIT:
+            text = f"too many wishes of {life.child} wait for their verdict"
+            decide(Answer(0, False, text, TRY_AGAIN))
+        else:
+            self._wish(life.child, wish, decide)
 
     def _end(self, life: Life) -> None:
         code = life.process.exit_code()
@@ -170,13 +208,13 @@ class Lives:
             return
         life.ended = True
         self._unregister(life.process)
-        reads = 0
-        before = -1
-        while reads < _LAST_READS and len(self._observed) != before:
-            before, reads = len(self._observed), reads + 1
+        for _ in range(_LAST_READS):
             if not self._read(life):
                 break
         self._unregister(life.lifeline)
+        for report in list(life.unheard)[-LAST_REPORTS:]:
+            self._take_in(life, report)
+        life.unheard.clear()
         self._observed.append(Ended(life.child, life.number, code))
         if not self._is_empty(life):
             self._groups_at = time.monotonic() + GROUP_INTERVAL

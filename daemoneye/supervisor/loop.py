@@ -224,6 +224,7 @@ class Loop:
         """What does not announce itself on a descriptor."""
         for spawn, outcome in self._tools.starter.collect(now):
             self._performer.born(spawn, outcome)
+        self._tools.lives.hear()
         self._tools.lives.look_at_groups(now)
         self._control.expire(now)
         dead = self._tools.tenure.replace_guardian(now)

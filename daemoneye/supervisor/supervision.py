@@ -53,6 +53,7 @@ from daemoneye.supervisor.incarnation import (
 from daemoneye.supervisor.lifecycle import LIVE, WAITING, Event, State
 from daemoneye.supervisor.restarts import Jitter
 from daemoneye.supervisor.spec import BROKER, Desired, OnGiveUp, Plan, unknown_child
+from daemoneye.supervisor.words import NAME_CHARACTERS, cut
 
 GAVE_UP = 70
 """Exit code of a run that an essential child ended."""
@@ -242,7 +243,7 @@ class Supervision:
     def _command(self, command: Commanded, turn: Turn) -> None:
         slot = self._slots.get(command.child)
         if slot is None:
-            text = str(unknown_child(command.child, self._slots))
+            text = str(unknown_child(cut(command.child, NAME_CHARACTERS), self._slots))
             turn.do(Answer(command.request, False, text, NOT_FOUND))
         elif self._run.shutdown is not None and command.verb not in (Verb.STOP, Verb.STATUS):
             turn.do(Answer(command.request, False, "the supervisor is ending", TRY_AGAIN))

@@ -13,7 +13,7 @@ DOING_CHARACTERS = 200
 """Of the name of a piece of work."""
 
 NAME_CHARACTERS = 200
-"""Of the name of an exception's class, or of a counter."""
+"""Of the name of an exception's class, of a counter, or of a child somebody means."""
 
 
 def cut(text: str, limit: int = REASON_CHARACTERS) -> str:
