@@ -54,8 +54,9 @@ class Screen:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour and style else text
 
     def say(self, text: str = "") -> None:
-        """One line, at once."""
-        print(text, file=self.stream, flush=True)
+        """One line, at once, and in one piece: children write to the same terminal."""
+        self.stream.write(f"{text}\n")
+        self.stream.flush()
 
 
 def _width(stream: TextIO, environ: Mapping[str, str], terminal: bool) -> int:

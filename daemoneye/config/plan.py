@@ -242,7 +242,7 @@ class _Draft:
             yield AccessLine(**rule)
 
     def _check_who(self, position: int, who: str) -> None:
-        """A rule about nobody grants nothing, which is noticed, and denies nothing, which is not."""
+        """A rule about nobody that grants is noticed soon; one that denies is not."""
         path: KeyPath = ("bus", "access", position, "who")
         prefix, _, name = who.rpartition(":")
         if prefix == "role":

@@ -274,13 +274,41 @@ class _TellsOnly:
         self._child.configured(request, "this child takes no new settings while it runs")
 
 
+class _Lines(logging.Formatter):
+    """A record as lines that each begin with the child's name, written in one piece.
+
+    A message is one line.  What is in it came from anywhere, so nothing in it can pass for a line
+    of somebody else, or speak to the terminal it ends up on.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = [record.getMessage()]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        if record.stack_info:
+            lines += record.stack_info.splitlines()
+        return "\n".join(f"{self._name}: {_harmless(line)}" for line in lines)
+
+
+def _harmless(text: str) -> str:
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def boot(given: Boot) -> None:
     """Run a child's target, as the first thing of ours in a new process.
 
     Whatever the target raises is reported with its traceback and ends the process with code 1.
     """
     runtime = Runtime(ChildEnd(given.lifeline), given.beat_interval)
-    logging.basicConfig(level=logging.INFO, format=f"{given.passport.name}: %(message)s")
+    screen = logging.StreamHandler()
+    screen.setFormatter(_Lines(given.passport.name))
+    logging.basicConfig(level=logging.INFO, handlers=[screen])
     _take_signals(runtime)
     runtime.start()
     child = Child(given, runtime)

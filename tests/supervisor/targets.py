@@ -66,6 +66,15 @@ def fail(child: Child, message: str = "broken") -> NoReturn:
     raise ValueError(message)
 
 
+def log(child: Child, message: str) -> None:
+    """Logs a message, then an exception with it."""
+    child.log.info("%s", message)
+    try:
+        fail(child, message)
+    except ValueError:
+        child.log.exception("caught")
+
+
 def leave(child: Child, code: int) -> None:
     """End with this exit code."""
     child.ready()

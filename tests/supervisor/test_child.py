@@ -111,6 +111,16 @@ def test_it_beats_before_it_is_ready_and_says_ready_once(start: Start) -> None:
     assert not any(isinstance(each, line.Ready) for each in probe.heard)
 
 
+def test_every_line_it_logs_is_its_own_and_harmless(
+    start: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert start(targets.log, "\x1b[2J\nbroker: gone").wait_exit() == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == r"probe: \x1b[2J\nbroker: gone"
+    assert lines[1:3] == ["probe: caught", "probe: Traceback (most recent call last):"]
+    assert all(line.startswith("probe: ") and line.isprintable() for line in lines)
+
+
 def test_a_drain_sets_stopping_and_the_end_is_clean(start: Start) -> None:
     probe = start(targets.serve)
     probe.wait_for(line.Ready)
