@@ -70,7 +70,8 @@ class Counters:
     waiting: int
     """Messages that wait for a connection."""
     dropped: int
-    """Messages that found no room while there was no connection: the oldest ones."""
+    """Messages that found no room while there was no connection (the oldest ones), or while a
+    signal handler published more than one write can take along."""
     denied: int
     """Publishes that an access rule refused."""
     unreadable: int
@@ -152,7 +153,8 @@ class BusClient:
         `payload` is bytes, a protobuf message, or what JSON knows.  With a `target` only that
         identity receives it; after `expires_at` (Unix time) nobody needs it.  A burst is joined
         into frames, whose tail leaves within a few milliseconds, or with `flush`.  Without a
-        connection it waits in a bounded box, where the oldest goes first.
+        connection it waits in a bounded box, where the oldest goes first.  A signal handler may
+        publish too; one that falls into another publish of its thread is written right after it.
 
         Raises InvalidTopic, TooLarge, LocalProtocolError for a payload of another kind, BusClosed.
         A denied publish is told later: logged, and counted in `counters().denied`.
@@ -196,14 +198,15 @@ class BusClient:
     ) -> Receipt:
         """Publish and wait for what the broker says became of it.
 
-        Raises as `publish`, and AccessDenied, BackPressure, DeadlineExceeded after `timeout`
+        Raises as `publish`, LocalProtocolError in a signal handler that fell into a publish,
+        AccessDenied, BackPressure, DeadlineExceeded after `timeout`
         seconds, and BusBroken when there is no connection or it was lost before the answer.
         """
         data, content_type = encode_payload(payload)
         heading = Heading(str(topic), target, content_type, correlation)
         connection = self._connection
         answer = connection.ask(
-            lambda request: connection.writer.publish_heading(heading, data, request), timeout
+            lambda request: connection.writer.request(heading, data, request), timeout
         )
         taken = answer.subscribers
         return Receipt(Status.ACCEPTED if taken else Status.NO_SUBSCRIBERS, taken)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from daemoneye.bus.dialler import Connected
-from daemoneye.bus.frames import Answer, BadBody, Credit, Goodbye, Notice, Query, Value
+from daemoneye.bus.frames import Answer, BadBody, Credit, Goodbye, Notice, Query
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.link import Interest, Link, Options
 from daemoneye.bus.reader import Inbox, Reader, Sorted
@@ -73,7 +73,8 @@ class Connection:
         self.reader = Reader(self._read, self._recover)
         self._pending: dict[int, Inbox[Answer]] = {}
         # Held while a wish becomes known and is told, so that a reconnect tells it exactly once.
-        self._wishing = threading.Lock()
+        # Entered again by a signal handler that falls into it.
+        self._wishing = threading.RLock()
         self._closing = threading.Event()
         self.notices = Notices()
 
@@ -175,10 +176,7 @@ class Connection:
 
     def grant(self, credit: Credit) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
-        try:
-            self.writer.send(credit)
-        except BusBroken:
-            pass
+        self.writer.tell(credit)
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens to it any more."""
@@ -188,11 +186,7 @@ class Connection:
         with self._wishing:
             for each in subscription.interests:
                 if each.number in self.link.interests:
-                    unsubscribe = self.link.forget(each)
-                    try:
-                        self.writer.send(unsubscribe)
-                    except BusBroken:
-                        pass
+                    self.writer.tell(self.link.forget(each))
 
     # ---- for the reader -------------------------------------------------------------------------
 
@@ -220,14 +214,8 @@ class Connection:
         for body in received.unreadable:
             self.notices.take_unreadable(body)
         for reply in received.replies:
-            self._reply(reply)
+            self.writer.tell(reply)
         return found
-
-    def _reply(self, value: Value) -> None:
-        try:
-            self.writer.send(value)
-        except BusBroken:
-            pass  # the reader will find out by itself
 
     def _taken_away(self, interest: Interest[Subscription], words: Answer | Notice) -> None:
         """The broker does not serve it (any more): the subscription ends after what it has."""
@@ -235,7 +223,7 @@ class Connection:
             if each.number in self.link.interests:
                 unsubscribe = self.link.forget(each)
                 if each is not interest:
-                    self._reply(unsubscribe)
+                    self.writer.tell(unsubscribe)
         error = (
             error_of(words)
             if isinstance(words, Answer)

@@ -8,9 +8,10 @@ back for some ten, because it holds the interpreter; `flush` ends that).
 Without a connection frames wait in the outage box, and go first when there is one again.  A frame
 that was cut off in the middle goes again as a whole: the broker has thrown its half away.
 
-`_lock` is held over a write.  That may take as long as the kernel's buffer is full, which is short,
-because a broker never leaves a publisher's socket unread; past the write timeout the connection is
-given up.
+A turn (`turn`) lasts over a write.  That may take as long as the kernel's buffer is full, which is
+short, because a broker never leaves a publisher's socket unread; past the write timeout the
+connection is given up.  What a signal handler publishes in the midst of its own thread's turn is
+written before that turn ends.
 """
 
 from __future__ import annotations
@@ -20,10 +21,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from daemoneye.bus.frames import Heading, Value, encode
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.outgoing import Courses, Draft, OutageBox, Sealed, messages_in_a_frame, seal
+from daemoneye.bus.outgoing import (
+    Course,
+    Courses,
+    Draft,
+    OutageBox,
+    Sealed,
+    messages_in_a_frame,
+    seal,
+)
+from daemoneye.bus.topics import check_topic
+from daemoneye.bus.turn import Turn
 from daemoneye.errors import BusBroken
 from daemoneye.framing import pack
 
@@ -36,10 +48,10 @@ _now_ns = time.time_ns
 class Writer:
     """What a client has to say, on its way to the socket."""
 
-    __slots__ = ("_box", "_courses", "_draft", "_flusher", "_lock", "_sock", "patience", "tally")
+    __slots__ = ("_box", "_courses", "_draft", "_flusher", "_sock", "_turn", "patience", "tally")
 
     def __init__(self, limits: Limits) -> None:
-        self._lock = threading.Lock()
+        self._turn = Turn()
         self._sock: socket.socket | None = None
         self._draft = Draft(limits.frame_bytes)
         self._courses = Courses()
@@ -56,58 +68,91 @@ class Writer:
 
         Raises InvalidTopic, LocalProtocolError, TooLarge, and what `end` was given.
         """
-        with self._lock:
-            draft = self._draft
-            course = self._courses.find(topic, content_type, target)
-            draft.check_size(course, len(payload))
-            if not draft.fits(course):
-                self._write(draft.seal())
-            if draft.add(course, payload, _now_ns()):
-                self._write(draft.seal())
-            elif self._flusher.asleep:
-                self._flusher.wake()
+        turn = self._turn
+        with turn.lock:  # `Turn.taken` written out: this is where a publish spends its time
+            if turn.busy:
+                self._put_aside(Heading(topic, target, content_type), [payload])
+                return
+            turn.busy = True
+            try:
+                draft = self._draft
+                course = self._courses.find(topic, content_type, target)
+                draft.check_size(course, len(payload))
+                if not draft.fits(course):
+                    self._write(draft.seal())
+                if draft.add(course, payload, _now_ns()):
+                    self._write(draft.seal())
+                elif self._flusher.asleep:
+                    self._flusher.wake()
+            finally:
+                turn.busy = False
+                if turn.aside:
+                    turn.finish()
 
-    def publish_heading(self, heading: Heading, payload: bytes, request: int = 0) -> None:
-        """Write a publish that shares its frame with no other.
+    def publish_heading(self, heading: Heading, payload: bytes) -> None:
+        """Publish what shares its frame with no other.  Raises as `publish`."""
+        with self._turn.taken() as ours:
+            if not ours:
+                self._put_aside(heading, [payload])
+                return
+            course = self._courses.make(heading)
+            self._draft.check_size(course, len(payload))
+            self._write_in_order(course, [payload])
 
-        With a `request` somebody waits for the answer, so without a connection it is refused
-        instead of kept.  Raises as `publish`, and BusBroken.
+    def request(self, heading: Heading, payload: bytes, number: int) -> None:
+        """Publish something whose answer somebody waits for: without a connection it is not kept.
+
+        Raises as `publish`, BusBroken, and LocalProtocolError in a signal handler that fell into
+        a publish.
         """
-        with self._lock:
+        with self._turn.alone():
             course = self._courses.make(heading)
             self._draft.check_size(course, len(payload))
             self._write_draft()
-            if request and self._sock is None:
+            if self._sock is None:
                 raise _no_connection()
-            self._write(seal(course, [payload], [_now_ns()], request))
+            self._write(seal(course, [payload], [_now_ns()], number))
 
     def publish_many(
         self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
     ) -> None:
         """Publish these in order, and write them.  Raises as `publish`, before any is published."""
-        with self._lock:
+        with self._turn.taken() as ours:
+            if not ours:
+                self._put_aside(Heading(topic, target, content_type), payloads)
+                return
             course = self._courses.find(topic, content_type, target)
-            longest = max(map(len, payloads), default=0)
-            self._draft.check_size(course, longest)
-            self._write_draft()
-            step, now = messages_in_a_frame(longest), _now_ns()
-            for start in range(0, len(payloads), step):
-                part = payloads[start : start + step]
-                self._write(seal(course, part, [now] * len(part)))
+            self._draft.check_size(course, max(map(len, payloads), default=0))
+            self._write_in_order(course, payloads)
 
     def flush(self) -> None:
         """Write what waits for company."""
-        with self._lock:
-            self._write_draft()
+        with self._turn.taken() as ours:
+            if ours:
+                self._write_draft()
+            else:
+                self._turn.put_aside(self._write_draft)
 
     # ---- everything else ------------------------------------------------------------------------
 
     def send(self, value: Value) -> None:
-        """Write one of the client's own frames.  Raises BusBroken when there is no connection."""
+        """Write one of the client's own frames, whose answer somebody waits for.
+
+        Raises BusBroken when there is no connection, LocalProtocolError as `request`.
+        """
         frame = pack(encode(value))
-        with self._lock:
-            if self._sock is None or not self._write_bytes(frame):
+        with self._turn.alone():
+            if not self._write_own(frame):
                 raise _no_connection()
+
+    def tell(self, value: Value) -> None:
+        """Write one that nobody waits for; without a connection there is nobody to tell."""
+        frame = pack(encode(value))
+        with self._turn.taken() as ours:
+            if ours:
+                self._write_own(frame)
+            else:
+                self._turn.put_aside(partial(self._write_own, frame))
 
     @property
     def connected(self) -> bool:
@@ -128,7 +173,7 @@ class Writer:
 
     def attach(self, sock: socket.socket, first: Sequence[Value], frame_limit: int) -> None:
         """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
-        with self._lock:
+        with self._turn.alone():
             self._draft.frame_limit = frame_limit
             self._sock = sock
             # In one write: what the broker passes on between two of them, one owner would miss.
@@ -144,7 +189,7 @@ class Writer:
 
     def detach(self) -> None:
         """The connection is of no use any more."""
-        with self._lock:
+        with self._turn.alone():
             self._sock = None
             self.tally.close()
 
@@ -152,9 +197,11 @@ class Writer:
         """Write what waits and then `last`, as far as that goes in time; nothing after it."""
         deadline = time.monotonic() + timeout
         self._flusher.stop(timeout / 2)
-        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not self._turn.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
             return  # somebody is stuck in a write: the socket's end will free them
         try:
+            if self._turn.busy:
+                return  # we are a signal handler in the midst of a write, which the end cuts off
             self.patience = max(0.0, deadline - time.monotonic())
             if self._sock is not None:
                 self._write_draft()
@@ -162,9 +209,31 @@ class Writer:
                 self._write_bytes(pack(encode(last)))
             self._sock = None
         finally:
-            self._lock.release()
+            self._turn.lock.release()
 
-    # ---- inside; all of these have the lock -----------------------------------------------------
+    # ---- inside; all of these are called in a turn -----------------------------------------------
+
+    def _put_aside(self, heading: Heading, payloads: Sequence[bytes]) -> None:
+        """For our own thread's turn.  Raises as `publish`, and touches nothing."""
+        check_topic(heading.topic)
+        longest = max(map(len, payloads), default=0)
+        self._draft.check_size(Course(heading, [1]), longest)
+        if not self._turn.put_aside(partial(self._catch_up, heading, payloads)):
+            self._box.dropped += len(payloads)
+
+    def _catch_up(self, heading: Heading, payloads: Sequence[bytes]) -> None:
+        self._write_in_order(self._courses.make(heading), payloads)
+
+    def _write_in_order(self, course: Course, payloads: Sequence[bytes]) -> None:
+        """Write these behind what was published before, in full frames."""
+        self._write_draft()
+        step, now = messages_in_a_frame(max(map(len, payloads), default=0)), _now_ns()
+        for start in range(0, len(payloads), step):
+            part = payloads[start : start + step]
+            self._write(seal(course, part, [now] * len(part)))
+
+    def _write_own(self, frame: bytes) -> bool:
+        return self._sock is not None and self._write_bytes(frame)
 
     def _write_draft(self) -> None:
         if len(self._draft):
@@ -214,7 +283,7 @@ class Writer:
 
     def _flush_tail(self) -> bool:
         """For the flusher: write a draft that has waited long enough; whether to look again."""
-        with self._lock:
+        with self._turn.alone():
             if not len(self._draft):
                 self._flusher.asleep = True
                 return False
@@ -258,7 +327,7 @@ class _Flusher:
         self.asleep = True
 
     def wake(self) -> None:
-        """A burst has begun; called while it is asleep, with the writer's lock."""
+        """A burst has begun; called while it is asleep, in a turn."""
         self.asleep = False
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="bus-flusher", daemon=True)

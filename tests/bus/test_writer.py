@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.writer import Writer
-from daemoneye.errors import BusBroken
+from daemoneye.errors import BusBroken, InvalidTopic, LocalProtocolError, TooLarge
 from daemoneye.framing import FrameCutter
 from tests.support import scaled, wait_for
 
@@ -50,6 +51,33 @@ class Wire:
         for each in payloads:
             self.writer.publish(TICK, each, "", "")
 
+    def publish_interrupted(self, by: Callable[[], None], count: int) -> list[bytes]:
+        """Publish what has to wait for room; a signal handler falls into it, then it is read.
+
+        Returns the next `count` payloads.
+        """
+        interrupted, found = threading.Event(), list[bytes]()
+
+        def interrupt(*_: object) -> None:
+            interrupted.set()
+            by()
+
+        def read() -> None:
+            interrupted.wait(scaled(5))
+            found.extend(self.payloads(count))
+
+        self.writer.patience = scaled(5)
+        reading = threading.Thread(target=read)
+        reading.start()
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            self.publish(bytes(1_000_000))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            reading.join()
+        return found
+
     def close(self) -> None:
         self.writer.end(Goodbye(), 0.2)
         if hasattr(self, "ours"):
@@ -80,7 +108,7 @@ def test_the_tail_of_a_burst_is_written_by_the_flusher(wire: Wire) -> None:
 def test_requests_stand_behind_what_was_published_before(wire: Wire) -> None:
     wire.connect()
     wire.publish(b"1", b"2", b"3")
-    wire.writer.publish_heading(Heading(TICK), b"4", request=9)
+    wire.writer.request(Heading(TICK), b"4", 9)
     assert wire.payloads(4) == [b"1", b"2", b"3", b"4"]
 
 
@@ -89,7 +117,7 @@ def test_without_a_connection_publishes_wait_and_requests_do_not(wire: Wire) -> 
     with pytest.raises(BusBroken):
         wire.writer.send(Ping())
     with pytest.raises(BusBroken):
-        wire.writer.publish_heading(Heading(TICK), b"2", request=9)
+        wire.writer.request(Heading(TICK), b"2", 9)
     assert wire.writer.waiting == 1
     wire.connect(Ping(7))
     assert wire.heard(2)[0] == Ping(7)
@@ -145,3 +173,65 @@ def test_the_end_writes_what_waits_and_then_the_last_word(wire: Wire) -> None:
     wire.publish(b"1", b"2", b"3")
     wire.writer.end(Goodbye(), 1.0)
     assert [type(each) for each in wire.heard(4)] == [Envelope] * 3 + [Goodbye]
+
+
+# ---- signal handlers ----------------------------------------------------------------------------
+
+
+def test_what_a_signal_handler_publishes_within_a_publish_follows_it(wire: Wire) -> None:
+    def publish() -> None:
+        wire.publish(b"1", b"2")
+        wire.writer.publish_many(TICK, [b"3", b"4"], "", "")
+        wire.writer.flush()
+
+    wire.connect()
+    assert wire.publish_interrupted(publish, 5) == [bytes(1_000_000), b"1", b"2", b"3", b"4"]
+    wire.publish(b"5")
+    wire.writer.flush()
+    assert wire.payloads(1) == [b"5"]
+
+
+def test_what_a_signal_handler_gets_wrong_is_its_own_error(wire: Wire) -> None:
+    refused: list[Exception] = []
+
+    def publish() -> None:
+        for topic, payload in (("events.+", b""), (TICK, bytes(1 << 20))):
+            try:
+                wire.writer.publish(topic, payload, "", "")
+            except (InvalidTopic, TooLarge) as error:
+                refused.append(error)
+
+    wire.connect()
+    assert wire.publish_interrupted(publish, 1) == [bytes(1_000_000)]
+    assert [type(each) for each in refused] == [InvalidTopic, TooLarge]
+
+
+def test_a_question_within_a_publish_of_the_same_thread_is_refused(wire: Wire) -> None:
+    refused: list[Exception] = []
+
+    def ask() -> None:
+        for act in (
+            lambda: wire.writer.request(Heading(TICK), b"", 9),
+            lambda: wire.writer.send(Ping()),
+        ):
+            try:
+                act()
+            except LocalProtocolError as error:
+                refused.append(error)
+
+    wire.connect()
+    assert wire.publish_interrupted(ask, 1) == [bytes(1_000_000)]
+    assert len(refused) == 2
+
+
+def test_what_needs_no_answer_is_told_after_the_publish_it_fell_into(wire: Wire) -> None:
+    wire.connect()
+    # Both come, and one of them is the large one.
+    assert wire.publish_interrupted(lambda: wire.writer.tell(Ping(7)), 2) == [bytes(1_000_000)]
+
+
+def test_ending_within_a_publish_of_the_same_thread_does_not_write_into_it(wire: Wire) -> None:
+    wire.connect()
+    began = time.monotonic()
+    wire.publish_interrupted(lambda: wire.writer.end(Goodbye(), 0.5), 1)
+    assert time.monotonic() - began < scaled(3)

@@ -1,0 +1,76 @@
+"""Taking turns, with a place for what a thread wants in the midst of its own turn.
+
+A signal handler runs between any two steps of the main thread, so it may publish while that very
+thread is inside a publish.  Waiting for itself it would wait for ever; what it wants is put aside
+instead and done before the turn ends.  A finaliser that the garbage collector runs is the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from daemoneye.errors import LocalProtocolError
+
+MOST_ASIDE = 1024
+"""How much may be put aside in one turn."""
+
+
+class Turn:
+    """A lock that knows when its own thread has it already."""
+
+    __slots__ = ("aside", "busy", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.busy = False
+        """Whether a turn is going on; with the lock, that means: one of our own thread."""
+        self.aside: deque[Callable[[], object]] = deque()
+        """What to do before it ends."""
+
+    def put_aside(self, act: Callable[[], object]) -> bool:
+        """Have it done later, in our own thread's turn; False when there is no room."""
+        if len(self.aside) >= MOST_ASIDE:
+            return False
+        self.aside.append(act)
+        return True
+
+    def finish(self) -> None:
+        """End the turn: do what was put aside; called with the lock."""
+        self.busy = False
+        while self.aside:
+            self.busy = True
+            try:
+                if self.aside:  # a handler that came between those two lines has done it itself
+                    self.aside.popleft()()
+            finally:
+                self.busy = False
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Have a turn; False when it is our own thread's already, and nothing may be touched."""
+        with self.lock:
+            if self.busy:
+                yield False
+                return
+            self.busy = True
+            try:
+                yield True
+            finally:
+                self.finish()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have a turn for what cannot be put aside, because its answer is waited for.
+
+        Raises LocalProtocolError in the midst of our own thread's turn.
+        """
+        with self.taken() as ours:
+            if not ours:
+                raise LocalProtocolError(
+                    "the broker cannot be asked from within a publish of the same thread",
+                    hint="in a signal handler use publish(), or set a flag and ask outside of it",
+                )
+            yield
