@@ -89,6 +89,23 @@ class Heartbeats:
         soft = self.heard_at + timeouts.soft_timeout
         return soft if now < soft else self.heard_at + timeouts.hard_timeout
 
+    def killed_at(self, now: float, timeouts: Timeouts) -> float | None:
+        """When it hangs unless it recovers; None while it is within all limits.
+
+        What it complains about, or that it has lost the bus, is no reason to kill it.
+        """
+        if self.level(now, timeouts) is Level.FINE:
+            return None
+        if self._is_silent(now, timeouts) or self.work_began_at is None:
+            return self.heard_at + timeouts.hard_timeout
+        return self.work_began_at + timeouts.hard_timeout
+
+    def is_cut_off(self, timeouts: Timeouts) -> bool:
+        """Whether it has had no connection to the bus for longer than it takes to get one."""
+        return self.cut_off_at is not None and self.heard_at >= self.cut_off_at + (
+            CUT_OFF_BEATS * timeouts.beat_interval
+        )
+
     def is_told_to_pause(self) -> bool:
         """Whether its last beat said that it has heard the order to pause."""
         return self.beat is not None and self.beat.paused
@@ -120,9 +137,7 @@ class Heartbeats:
             reasons.append(f"no heartbeat for {now - self.heard_at:.0f} s ({word})")
         elif self.level(now, timeouts) is not Level.FINE and self.work_began_at is not None:
             reasons.append(f"busy with {self.work()} for {now - self.work_began_at:.0f} s")
-        if self.cut_off_at is not None and self.heard_at >= self.cut_off_at + (
-            CUT_OFF_BEATS * timeouts.beat_interval
-        ):
+        if self.is_cut_off(timeouts):
             reasons.append("alive but cut off from the bus")
         if self.complaint:
             reasons.append(self.complaint)

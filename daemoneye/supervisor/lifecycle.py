@@ -117,11 +117,11 @@ DEADLINES: Mapping[State, str] = MappingProxyType(
     {
         State.STARTING: "unless it is ready by then, it is ended",
         State.RUNNING: "without another sign of life it becomes DEGRADED",
-        State.DEGRADED: "unless it recovers, it is killed and started again",
+        State.DEGRADED: "without another sign of life it hangs, and is killed",
         State.PAUSED: "without another sign of life it becomes DEGRADED",
         State.STOPPING: "if it is not gone by then, the next rung of the stop ladder",
-        State.BACKOFF: "the next attempt",
-        State.QUARANTINED: "the next attempt",
+        State.BACKOFF: "it is started again",
+        State.QUARANTINED: "it is started again",
     }
 )
 """What the one deadline of a state means; a state that is missing owns none."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from daemoneye.supervisor.health import ChildHealth, Explanation
-from daemoneye.supervisor.incarnation import Slot, Turn
+from daemoneye.supervisor.incarnation import Rung, Slot, StopReason, Turn
 from daemoneye.supervisor.lifecycle import DEADLINES, LIVE, SERVING, WAITING, State
+from daemoneye.supervisor.restarts import is_restarted
 from daemoneye.supervisor.spec import BROKER, Desired
 
 _WHY = {
@@ -20,7 +21,7 @@ _ACTIONS = {
     State.PENDING: ("stop {name}: it is not started",),
     State.STARTING: ("stop {name}", "restart {name}: its start begins again"),
     State.RUNNING: ("stop {name}", "restart {name}"),
-    State.DEGRADED: ("stop {name}", "restart {name}: do not wait for the hard limit"),
+    State.DEGRADED: ("restart {name}", "stop {name}"),
     State.PAUSED: ("resume {name}", "stop {name}"),
     State.STOPPING: ("start {name}: it is started again when it is gone",),
     State.STOPPED: ("start {name}",),
@@ -31,6 +32,22 @@ _ACTIONS = {
     State.LOST: ("end process {pid} from outside, or mend what it waits for",),
 }
 """What a person can do."""
+
+_NEXT = {
+    State.PENDING: "it starts when fewer children are starting",
+    State.RUNNING: "nothing, as long as it beats",
+    State.PAUSED: "nothing, until it is told to go on",
+    State.LOST: "nothing, until it is gone",
+}
+"""What happens next where nothing is due."""
+
+_NEXT_RUNG = {
+    Rung.LEADER_GONE: "what is left of its group is sent SIGTERM",
+    Rung.DRAIN: "if it is not gone by then, its group is sent SIGTERM",
+    Rung.TERMINATE: "if it is not gone by then, its group is sent SIGKILL",
+    Rung.KILL: "if it is not gone by then, it is LOST",
+}
+"""The stop ladder, from each rung."""
 
 
 def row(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> ChildHealth:
@@ -66,7 +83,7 @@ def reason(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> str:
     if slot.state in SERVING and life:
         return life.heartbeats.reason(turn.now, slot.spec.timeouts, life.last_words.facts)
     if slot.state is State.STOPPING and life and life.stopping:
-        return life.stopping.fault or ("stop asked" if slot.desired is Desired.DOWN else "ended")
+        return life.stopping.fault or _why_stopping(slot, life.stopping.reason)
     if slot.state is State.STOPPED:
         return _why_stopped(slot)
     if slot.state is State.LOST:
@@ -74,6 +91,12 @@ def reason(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> str:
     if crash is not None and crash.number == slot.number and slot.state not in LIVE:
         return f"{crash.cause}: {crash.exception}" if crash.exception else crash.cause
     return ""
+
+
+def _why_stopping(slot: Slot, why: StopReason) -> str:
+    if why is StopReason.BY_ITSELF:
+        return "it ended by itself, and others of its group are left"
+    return "stop asked" if slot.desired is Desired.DOWN else "it is asked to end"
 
 
 def _why_stopped(slot: Slot) -> str:
@@ -88,27 +111,60 @@ def _why_stopped(slot: Slot) -> str:
 def explanation(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> Explanation:
     """Why a child is as it is, what happens next, and what would change it."""
     child = row(slot, turn, waiting_for)
-    deadline = slot.lifecycle.deadline
-    actions = _ACTIONS[slot.state]
-    if slot.state is State.RUNNING and slot.spec.can_pause:
-        actions += ("pause {name}: it goes on living, and does no work",)
+    next_step, next_at = _next_step(slot, turn, waiting_for)
     return Explanation(
         child=child,
         since=slot.lifecycle.since + turn.skipped,
         why=child.reason or _WHY.get(slot.state, ""),
-        next_step=_next_step(slot, waiting_for),
-        next_at=None if deadline is None else deadline + turn.skipped,
-        what_would_change_it=tuple(
-            action.format(name=slot.name, pid=child.pid or "") for action in actions
-        ),
+        next_step=next_step,
+        next_at=None if next_at is None else next_at + turn.skipped,
+        what_would_change_it=_choices(slot, turn, waiting_for),
         happenings=tuple(slot.history.happenings),
         crash=slot.history.crash,
     )
 
 
-def _next_step(slot: Slot, waiting_for: tuple[str, ...]) -> str:
-    if slot.state is State.PENDING:
-        if waiting_for:
-            return f"it starts when {' and '.join(waiting_for)} can serve"
-        return "it starts when fewer children are starting"
-    return DEADLINES.get(slot.state, "nothing, until somebody asks for it")
+def _choices(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> tuple[str, ...]:
+    """What a person can do about it."""
+    name, life = slot.name, slot.incarnation
+    choices = tuple(
+        one.format(name=name, pid=life.pid if life else "") for one in _ACTIONS[slot.state]
+    )
+    match slot.state:
+        case State.PENDING:
+            whys = (f"daemoneye explain {one}: why it cannot serve yet" for one in waiting_for)
+            return (*choices, *whys)
+        case State.RUNNING if slot.spec.can_pause:
+            return (*choices, f"pause {name}: it lives on, and does no work")
+        case State.STOPPING if slot.desired is Desired.UP:
+            return (f"stop {name}: it is not started again",)
+    return choices
+
+
+def _next_step(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> tuple[str, float | None]:
+    """What happens next if nothing else does, and when on our own clock."""
+    deadline, ending = slot.lifecycle.deadline, slot.incarnation and slot.incarnation.stopping
+    match slot.state:
+        case State.PENDING if waiting_for:
+            return f"it starts when {' and '.join(waiting_for)} can serve", None
+        case State.DEGRADED:
+            return _next_of_unwell(slot, turn)
+        case State.STOPPING if ending:
+            return _NEXT_RUNG[ending.rung], deadline
+        case State.LOST if slot.desired is Desired.UP:
+            return "nothing is started in its place until it is gone", None
+        case State.STARTING | State.BACKOFF | State.QUARANTINED:
+            return DEADLINES[slot.state], deadline
+    return _NEXT.get(slot.state, "nothing, until somebody asks for it"), None
+
+
+def _next_of_unwell(slot: Slot, turn: Turn) -> tuple[str, float | None]:
+    """The cause decides: only what hangs is killed."""
+    signs, timeouts = slot.life().heartbeats, slot.spec.timeouts
+    killed_at = signs.killed_at(turn.now, timeouts)
+    if killed_at is not None:
+        again = " and started again" if is_restarted(slot.spec.policy, clean=False) else ""
+        return f"unless it recovers, it is killed{again}", killed_at
+    causes = ["it is connected to the bus again"] if signs.is_cut_off(timeouts) else []
+    causes += ["it says that it is well"] if signs.complaint else []
+    return f"nothing, until {' and '.join(causes) or 'it recovers'}, or it ends", None

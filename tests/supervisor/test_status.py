@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from daemoneye.errors import UnknownChild
-from daemoneye.supervisor.contract import BeatHeard, Facts, FactsTaken, FailureSaid, Verb
+from daemoneye.supervisor.contract import (
+    BeatHeard,
+    ConditionSaid,
+    Drain,
+    Facts,
+    FactsTaken,
+    FailureSaid,
+    Kill,
+    Terminate,
+    Verb,
+)
 from daemoneye.supervisor.health import Overall
 from tests.supervisor.simulation import Behaviour, Simulation, child, plan
 
@@ -89,7 +99,7 @@ def test_a_plan_starts_with_everybody_waiting_or_starting() -> None:
 def test_an_explanation_says_why_since_when_what_next_and_what_would_change_it() -> None:
     world = Simulation(plan(child("a")), {"a": CRASHING}).run(10)
     told = world.supervision.explain("a", world.now)
-    assert (told.why, told.next_step) == ("exit:1", "the next attempt")
+    assert (told.why, told.next_step) == ("exit:1", "it is started again")
     assert (told.since, told.next_at) == (world.begun_at + 3.0, world.begun_at + 63.0)
     assert told.what_would_change_it == (
         "restart a: try now and forget the failures",
@@ -104,7 +114,7 @@ def test_an_explanation_says_why_since_when_what_next_and_what_would_change_it()
 @pytest.mark.parametrize(
     ("specs", "behaviour", "state", "next_step"),
     [
-        ((child("a"),), Behaviour(), "RUNNING", "without another sign of life it becomes DEGRADED"),
+        ((child("a"),), Behaviour(), "RUNNING", "nothing, as long as it beats"),
         ((child("a", desired="down"),), Behaviour(), "STOPPED", "nothing, until somebody asks"),
         (
             (child("a", depends_on=("b",)), child("b", desired="down")),
@@ -128,6 +138,75 @@ def test_the_next_step_of_a_state(
     assert told.child.state == state
     assert told.next_step.startswith(next_step)
     assert told.what_would_change_it
+
+
+STOPS = child("a", depends_on=("b",)), child("b", desired="down")
+
+
+def explained(world: Simulation, name: str = "a") -> tuple[str, float | None]:
+    told = world.supervision.explain(name, world.now)
+    return told.next_step, None if told.next_at is None else round(told.next_at - world.begun_at, 3)
+
+
+def test_a_silent_child_is_killed_at_the_hard_limit_after_its_last_beat() -> None:
+    world = Simulation(plan(child("a")), {"a": Behaviour(silent_after=4.0)}).run(20)
+    text = "unless it recovers, it is killed and started again"
+    assert explained(world) == (text, 33.1)
+
+
+def test_a_busy_child_is_killed_at_the_hard_limit_after_its_work_began() -> None:
+    world = Simulation(plan(child("a", "temporary")), {"a": Behaviour(silent_after=9.5)}).run(10)
+    for second in range(12):
+        world.tell(BeatHeard("a", 1, busy_seconds=0.5 + second, doing="sample"))
+        world.now += 1.0
+    assert world.state("a") == "DEGRADED"
+    assert explained(world) == ("unless it recovers, it is killed", 39.5)
+
+
+def test_nobody_is_killed_for_a_complaint_or_for_having_lost_the_bus() -> None:
+    world = Simulation(plan(child("a"))).run(10)
+    world.tell(ConditionSaid("a", 1, "failed 3 times in a row"))
+    assert explained(world) == ("nothing, until it says that it is well, or it ends", None)
+    for _ in range(3):
+        world.tell(BeatHeard("a", 1, uses_bus=True, bus_connected=False))
+        world.now += 1.0
+    assert explained(world) == (
+        "nothing, until it is connected to the bus again and it says that it is well, or it ends",
+        None,
+    )
+    world.tell(ConditionSaid("a", 1, ""))
+    assert explained(world) == ("nothing, until it is connected to the bus again, or it ends", None)
+
+
+def test_a_child_on_the_stop_ladder_says_what_its_next_rung_is() -> None:
+    deaf = Behaviour(ignores=frozenset({Drain, Terminate, Kill}))
+    world = Simulation(plan(child("a")), {"a": deaf}).run(10)
+    world.command(Verb.RESTART, "a")
+    seen = []
+    for _ in range(4):
+        seen.append(explained(world))
+        world.run(5)
+    gone = "if it is not gone by then, "
+    assert seen == [
+        (f"{gone}its group is sent SIGTERM", 15.0),
+        (f"{gone}its group is sent SIGKILL", 20.0),
+        (f"{gone}it is LOST", 25.0),
+        ("nothing is started in its place until it is gone", None),
+    ]
+
+
+def test_a_restart_in_progress_can_still_become_a_stop() -> None:
+    world = Simulation(plan(child("a"))).run(10)
+    world.command(Verb.RESTART, "a")
+    told = world.supervision.explain("a", world.now)
+    assert (told.child.state, told.why) == ("STOPPING", "it is asked to end")
+    assert told.what_would_change_it == ("stop a: it is not started again",)
+
+
+def test_who_waits_for_another_says_where_to_ask_why() -> None:
+    world = Simulation(plan(*STOPS)).run(5)
+    choices = world.supervision.explain("a", world.now).what_would_change_it
+    assert choices[-1] == "daemoneye explain b: why it cannot serve yet"
 
 
 @pytest.mark.parametrize(("role", "offered"), [("collector", True), ("worker", False)])

@@ -221,8 +221,10 @@ class AnyWorld(RuleBasedStateMachine):
     def no_timer_without_its_state(self) -> None:
         now = self.world.now
         for name in NAMES:
+            lifecycle = self.world.supervision._slots[name].lifecycle
+            assert (lifecycle.deadline is not None) == (lifecycle.state in DEADLINES), lifecycle
             told = self.world.supervision.explain(name, now)
-            assert (told.next_at is not None) == (told.child.state in DEADLINES), told
+            assert told.next_at is None or lifecycle.deadline is not None, told
 
     @invariant()
     def desired_down_means_gone_within_the_stop_budget_or_lost(self) -> None:
