@@ -148,7 +148,10 @@ class Directory:
         asked = wish.max_bytes or limits.subscription_bytes
         return replace(
             wish,
-            max_messages=wish.max_messages or limits.subscription_messages,
+            max_messages=min(
+                wish.max_messages or limits.subscription_messages,
+                limits.subscription_messages_at_most,
+            ),
             max_bytes=min(max(asked, 2 * limits.turn_bytes), limits.client_bytes),
             credit_messages=wish.credit_messages or limits.subscription_messages,
             credit_bytes=wish.credit_bytes or limits.subscription_bytes,

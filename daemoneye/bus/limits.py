@@ -46,8 +46,10 @@ class Limits:
     """The bound of one subscription's outbox in messages, and its credit when it names none."""
     subscription_bytes: int = 8 * MIB
     """The same in bytes."""
+    subscription_messages_at_most: int = 1 << 16
+    """What a subscription may ask for instead; in bytes that is `client_bytes`."""
     client_bytes: int = 32 * MIB
-    """How much may wait for one client."""
+    """How much may wait for one client; every run counts for some 300 bytes more than it has."""
     outbound_bytes: int = 256 * MIB
     """How much may wait for all clients together."""
     urgent_bytes: int = 2 * MIB

@@ -117,7 +117,7 @@ class Outbox:
                 waiting = [stream for stream in lane if stream.queue]
                 if not waiting:
                     break
-                greediest = max(waiting, key=lambda stream: stream.bytes)
+                greediest = max(waiting, key=lambda stream: stream.cost)
                 if greediest.policy is Overflow.DISCONNECT:
                     return f"{self.backlog.bytes} bytes wait for this client"
                 while self.backlog.bytes > goal and greediest.queue:

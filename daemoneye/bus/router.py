@@ -74,7 +74,7 @@ class Statistics:
     queued: int
     """Waiting for subscribers now."""
     queued_bytes: int
-    """The same in bytes, the broker's own frames included."""
+    """The memory for that in bytes, the broker's own frames included."""
 
 
 class Router:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from daemoneye.bus import hierarchy
 from daemoneye.bus.access import Decision
 from daemoneye.bus.frames import Credit, Overflow, StreamMark, Subscribe, encode
-from daemoneye.bus.runs import LatestRuns, Run
+from daemoneye.bus.runs import RUN_OVERHEAD_BYTES, LatestRuns, Run
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.framing import pack
 
@@ -62,7 +62,7 @@ def default_overflow(topic: str) -> Overflow:
 
 
 class Backlog:
-    """How many bytes wait, for one client and for all of them."""
+    """How much memory waits, for one client and for all of them: data, and what each run adds."""
 
     __slots__ = ("bytes", "whole")
 
@@ -225,6 +225,11 @@ class Stream:
         return True
 
     @property
+    def cost(self) -> int:
+        """How much of the backlog can be had by dropping what waits here."""
+        return self.bytes + len(self.queue) * RUN_OVERHEAD_BYTES
+
+    @property
     def is_full(self) -> bool:
         """Whether more waits than may."""
         return self.messages > self.max_messages or self.bytes > self.max_bytes
@@ -242,7 +247,7 @@ class Stream:
         queue.append(run)
         self.messages += run.messages
         self.bytes += size
-        self.backlog.change(size)
+        self.backlog.change(size + RUN_OVERHEAD_BYTES)
         return _MAKE_ROOM[self.policy](self) if self.is_full else ""
 
     def lose_oldest(self, reason: str) -> None:
@@ -309,7 +314,7 @@ class Stream:
         size = len(run.data)
         self.messages -= run.messages
         self.bytes -= size
-        self.backlog.change(-size)
+        self.backlog.change(-size - RUN_OVERHEAD_BYTES)
 
     def _count_lost(self, run: Run, reason: str) -> None:
         self.tally.lost[reason] += run.messages

@@ -8,6 +8,7 @@ from daemoneye.bus.directory import Directory
 from daemoneye.bus.frames import Notice, Overflow, Pong, Subscribe, decode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.routes import Route
+from daemoneye.bus.runs import RUN_OVERHEAD_BYTES
 from daemoneye.bus.session import Session
 from daemoneye.framing import FrameCutter
 
@@ -98,17 +99,18 @@ def test_who_has_a_full_outbox_of_what_may_not_be_missed_is_cut_off_at_the_end()
 
 
 def test_the_greediest_pays_when_too_much_waits_for_all_together() -> None:
-    scene = Scene(outbound_bytes=1000)
+    run = 100 + RUN_OVERHEAD_BYTES
+    scene = Scene(outbound_bytes=10 * run)
     greedy = scene.reader("greedy")
     for _ in range(9):
         scene.deliver(100)
     modest = scene.reader("modest")
-    assert scene.directory.backlog.bytes == 900
-    scene.deliver(50)
-    assert scene.directory.backlog.bytes == 1000
-    scene.deliver(50)
-    assert scene.directory.backlog.bytes == 1000
-    assert (len(waiting(greedy)), len(waiting(modest))) == (10, 2)
+    assert scene.directory.backlog.bytes == 9 * run
+    scene.deliver(100)
+    assert scene.directory.backlog.bytes == 10 * run
+    scene.deliver(100)
+    assert scene.directory.backlog.bytes == 10 * run
+    assert (len(waiting(greedy)), len(waiting(modest))) == (8, 2)
 
 
 def test_who_does_not_read_answers_is_cut_off() -> None:

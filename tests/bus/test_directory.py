@@ -62,6 +62,9 @@ def test_a_wish_is_completed_with_defaults_and_kept_in_bounds() -> None:
     huge = there.subscribe(session, Subscribe(3, "events.#", max_bytes=1 << 40)).wish
     assert tiny.max_bytes == 2 * limits.turn_bytes
     assert huge.max_bytes == limits.client_bytes
+    many, more = (1 << 16, (1 << 16) + 1)
+    asked = [Subscribe(4, "events.#", max_messages=many), Subscribe(5, "#", max_messages=more)]
+    assert [there.subscribe(session, each).wish.max_messages for each in asked] == [many, many]
 
 
 def test_equal_recipients_are_one_object_whatever_the_topic() -> None:

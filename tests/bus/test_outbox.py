@@ -10,7 +10,7 @@ from daemoneye.bus.access import Decision, Verdict
 from daemoneye.bus.frames import Overflow, StreamMark, Subscribe, decode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.outbox import MAX_BUFFERS, SHARE, Outbox
-from daemoneye.bus.runs import Run
+from daemoneye.bus.runs import RUN_OVERHEAD_BYTES, Run
 from daemoneye.bus.streams import Backlog, Lane, Stream, Subscription
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.framing import pack
@@ -176,14 +176,14 @@ def test_losses_are_told_even_when_nothing_follows() -> None:
 
 
 def test_a_client_has_no_more_waiting_than_it_may_at_the_cost_of_its_greediest_stream() -> None:
-    box = Box(Limits(client_bytes=1000))
+    box = Box(Limits(client_bytes=10 * (100 + RUN_OVERHEAD_BYTES)))
     modest, greedy = box.stream(1), box.stream(2)
     box.offer(modest, b"m" * 96)
     for _ in range(9):
         box.offer(greedy, b"g" * 96)
     assert greedy.untold == {}
     box.offer(modest, b"m" * 96)
-    assert box.outbox.backlog.bytes == 1000
+    assert box.outbox.backlog.bytes == box.limits.client_bytes
     assert (greedy.untold, modest.untold) == ({"overflow": 1}, {})
 
 
@@ -254,3 +254,15 @@ def test_last_words_follow_a_whole_frame() -> None:
     assert rest == bytes(buffer)[2:] + pack(b"!")
     assert box.whole.bytes == 0
     assert not box.outbox.streams
+
+
+def test_what_waits_counts_with_the_memory_that_each_run_takes() -> None:
+    box = Box(Limits(client_bytes=10 * (RUN_OVERHEAD_BYTES + 4)))
+    stream = box.stream(1)
+    for _ in range(50):
+        box.offer(stream, b"")
+    assert (len(stream.queue), stream.tally.lost) == (10, {"overflow": 40})
+    assert box.whole.bytes == box.limits.client_bytes
+    while batch := box.outbox.take(1 << 16, NOW):
+        box.outbox.written(sum(map(len, batch)))
+    assert box.whole.bytes == 0

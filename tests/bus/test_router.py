@@ -24,6 +24,7 @@ from daemoneye.bus.frames import (
     Unsubscribe,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.runs import RUN_OVERHEAD_BYTES
 from daemoneye.errors import AccessDenied, InvalidTopic, RemoteProtocolError
 from tests.bus.support import EPOCH, NOW, Bus, Client
 
@@ -470,8 +471,12 @@ class Counting(RuleBasedStateMachine):
         backlog = self.bus.router.directory.backlog.bytes
         assert backlog == sum(each.outbox.backlog.bytes for each in everybody)
         for session in everybody:
-            queued = sum(stream.bytes for stream in session.outbox.streams.values())
-            assert session.outbox.backlog.bytes == queued + session.outbox.urgent_bytes
+            outbox = session.outbox
+            queued = sum(stream.bytes for stream in outbox.streams.values())
+            runs = sum(len(stream.queue) for stream in outbox.streams.values())
+            runs += sum(sent.run is not None for sent in outbox._sending)
+            overhead = runs * RUN_OVERHEAD_BYTES
+            assert outbox.backlog.bytes == queued + overhead + outbox.urgent_bytes
 
 
 Counting.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
