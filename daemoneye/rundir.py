@@ -143,7 +143,7 @@ class RunDir:
             fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         except FileNotFoundError:
             raise NotRunning(
-                f"no key of an operator in {self.path}", hint="start it with `daemoneye run`"
+                f"no instance runs in {self.path}", hint="start it with `daemoneye run`"
             ) from None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from error
@@ -189,7 +189,7 @@ class RunLock:
                     raise AlreadyRunning(
                         f"{run_dir.path} is held by a running supervisor, pid {pid or 'unknown'}",
                         pid=pid,
-                        hint="stop it first, or use another --run-dir",
+                        hint="`daemoneye status` shows it; stop it first, or use another --run-dir",
                     )
                 if _is_at(path, fd):
                     os.ftruncate(fd, 0)

@@ -126,7 +126,11 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     shared.add_everywhere(parser)
     options = parser.parse_args(arguments)
     options.command = command
-    code: int = module.run(options)
+    try:
+        code: int = module.run(options)
+    except DaemoneyeError as error:
+        error.hint = shared.reaching(error.hint, shared.place_typed(options))
+        raise
     return code
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 
@@ -10,6 +12,13 @@ from daemoneye.config.sources import instance_name
 from daemoneye.errors import ConfigError
 from daemoneye.rundir import RunDir
 from daemoneye.units import parse_duration
+
+RUN_DIR_VARIABLE = "DAEMONEYE_RUN_DIR"
+_COMMAND = re.compile(
+    r"\bdaemoneye"
+    r"(?= (?:run|status|health|explain|start|stop|restart|pause|resume|events|bus)\b)"
+)
+"""How a command that is about an instance begins, in a hint or an answer."""
 
 
 def add_everywhere(parser: ArgumentParser, *, below: bool = False) -> None:
@@ -36,7 +45,25 @@ def add_limits_of_a_stream(parser: ArgumentParser) -> None:
 def run_dir_of(options: Namespace, environ: Mapping[str, str] = os.environ) -> RunDir:
     """The run directory that is meant.  Raises ConfigError for an impossible name."""
     config = getattr(options, "config", None)
-    return RunDir.find(options.run_dir, options.instance or instance_name(config, environ), environ)
+    return find_run_dir(options, options.instance or instance_name(config, environ), environ)
+
+
+def find_run_dir(options: Namespace, instance: str, environ: Mapping[str, str]) -> RunDir:
+    """Where the instance of this name is; one that was typed is stronger than DAEMONEYE_RUN_DIR."""
+    if options.instance:
+        environ = {key: value for key, value in environ.items() if key != RUN_DIR_VARIABLE}
+    return RunDir.find(options.run_dir, instance, environ)
+
+
+def place_typed(options: Namespace) -> str:
+    """The arguments by which this command found its instance, for one to be typed after it."""
+    given = (("--run-dir", options.run_dir), ("--instance", options.instance))
+    return "".join(f" {name} {shlex.quote(value)}" for name, value in given if value)
+
+
+def reaching(text: str, place: str) -> str:
+    """`text` with each of our commands in it made to reach the instance at `place`."""
+    return _COMMAND.sub(lambda found: found[0] + place, text) if place else text
 
 
 def duration(text: str) -> float:

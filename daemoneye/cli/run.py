@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
     # Interpreter and imports are part of what a person waits for, and are nearly all CPU time.
     began_at = time.monotonic() - time.process_time()
     configuration = load(options.config, instance=options.instance)
-    run_dir = RunDir.find(options.run_dir, configuration.plan.instance)
+    run_dir = shared.find_run_dir(options, configuration.plan.instance, os.environ)
     # Spawned children inherit this path: classes of a configuration are found beside its file.
     # Behind everything else, so that no file there stands in for a module of the library.
     sys.path += [each for each in configuration.import_dirs if each not in sys.path]
@@ -67,4 +67,4 @@ def words_of_place(run_dir: RunDir, instance: str, environ: Mapping[str, str]) -
     return f" --run-dir {shlex.quote(str(run_dir.path))}"
 
 
-_OF_THIS_TERMINAL = {"DAEMONEYE_RUN_DIR", "RUNTIME_DIRECTORY"}
+_OF_THIS_TERMINAL = {shared.RUN_DIR_VARIABLE, "RUNTIME_DIRECTORY"}

@@ -68,7 +68,7 @@ def run(options: Namespace) -> int:
 
 
 def _status(client: ControlClient, options: Namespace) -> int:
-    screen = Screen.out()
+    screen, place = Screen.out(), shared.place_typed(options)
     while True:
         document = client.ask("status")
         if options.name:
@@ -77,7 +77,8 @@ def _status(client: ControlClient, options: Namespace) -> int:
             screen.say(json.dumps(document))
         else:
             top = _CLEAR if options.watch and screen.colour else ""
-            screen.say(top + "\n".join(status_lines(document, screen, now=time.time())))
+            lines = status_lines(document, screen, now=time.time(), place=place)
+            screen.say(top + "\n".join(lines))
         if not options.watch:
             return Exit.OK
         time.sleep(_WATCH_INTERVAL)
@@ -93,7 +94,9 @@ def _row_of(document: Document, name: str) -> Document:
     return row
 
 
-def status_lines(document: Document, screen: Screen, *, now: float) -> Iterator[str]:
+def status_lines(
+    document: Document, screen: Screen, *, now: float, place: str = ""
+) -> Iterator[str]:
     """The picture of `status`: a sentence, a table that fits, reasons for all that is not well."""
     yield from _first_lines(document, screen)
     children: list[Document] = document["children"]
@@ -108,7 +111,8 @@ def status_lines(document: Document, screen: Screen, *, now: float) -> Iterator[
     for row in restless:
         yield from wrapped(_sentence(row, now), screen.width, "  ", "    ")
     if restless:
-        yield f"→ daemoneye explain {harmless(restless[0]['name'])}"
+        command = f"daemoneye explain {harmless(restless[0]['name'])}"
+        yield f"→ {shared.reaching(command, place)}"
 
 
 def _first_lines(document: Document, screen: Screen) -> Iterator[str]:
@@ -142,8 +146,8 @@ def _columns(children: Iterable[Document]) -> list[Column]:
         column("NAME", "name", str, keep=9, right=False),
         column("STATE", "state", str, keep=8, right=False),
         column("PID", "pid", str, keep=7),
-        column("UPTIME", "uptime_seconds", format_duration, keep=6),
-        column("RESTARTS", "restarts", str, keep=5),
+        column("UPTIME", "uptime_seconds", format_duration, keep=5),
+        column("RESTARTS", "restarts", str, keep=6),
         column("CPU", "cpu_percent", lambda percent: f"{percent:.1f} %", keep=3),
         column("MEMORY", "rss_bytes", format_size, keep=4),
         column(
@@ -186,12 +190,15 @@ def _explain(client: ControlClient, options: Namespace) -> int:
     if options.json:
         screen.say(json.dumps(document))
     else:
-        for line in explanation_lines(document, screen, now=time.time()):
+        place = shared.place_typed(options)
+        for line in explanation_lines(document, screen, now=time.time(), place=place):
             screen.say(line)
     return Exit.OK
 
 
-def explanation_lines(document: Document, screen: Screen, *, now: float) -> Iterator[str]:
+def explanation_lines(
+    document: Document, screen: Screen, *, now: float, place: str = ""
+) -> Iterator[str]:
     """The picture of `explain`: why, since when, what comes next, what to do, what was before."""
     child = document["child"]
     state = screen.paint(child["state"], _STYLES.get(child["state"], "bad"))
@@ -202,7 +209,8 @@ def explanation_lines(document: Document, screen: Screen, *, now: float) -> Iter
             yield from wrapped(harmless(text), screen.width, f"  {title + ':':6}", " " * 8)
     for choice in document["what_would_change_it"]:
         command = "daemoneye " if choice.startswith(_ORDERS) else ""
-        yield from wrapped(harmless(command + choice), screen.width, "  → ", "    ")
+        words = shared.reaching(command + choice, place)
+        yield from wrapped(harmless(words), screen.width, "  → ", "    ")
     if document.get("crash"):
         yield from _crash_lines(document["crash"], screen)
     if document["happenings"]:

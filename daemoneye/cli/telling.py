@@ -14,6 +14,7 @@ from datetime import datetime
 
 from daemoneye import __version__
 from daemoneye.cli.exits import Exit
+from daemoneye.cli.options import reaching
 from daemoneye.cli.screen import Screen, harmless, wrapped
 from daemoneye.config.plan import Configuration
 from daemoneye.rundir import RunDir
@@ -69,8 +70,8 @@ class Telling:
             self.serving = True
             took = format_duration(now - self.began_at)
             yield f"ready in {took}: {happening.text}; Ctrl-C ends it in order"
-            yield from self._titled("watch it with", f"daemoneye events -f{self.place}")
-            yield from self._titled("", f"daemoneye status{self.place}")
+            for title, command in (("watch it with", "events -f"), ("", "status")):
+                yield from self._titled(title, reaching(f"daemoneye {command}", self.place))
         elif kind not in _UNTOLD and (self.serving or kind is not HappeningKind.READY):
             words = "failed: " if kind is HappeningKind.CRASHED else ""
             text = harmless(f"{happening.child} {words}{happening.text}".strip())

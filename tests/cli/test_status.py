@@ -57,7 +57,7 @@ def test_what_is_not_well_has_its_reason_and_a_next_step() -> None:
 def test_it_can_be_read_in_forty_columns() -> None:
     lines = picture(status(child("broker"), failing(), overall="degraded"), width=40)
     assert all(len(line) <= 40 for line in lines)
-    assert lines[2].split() == ["NAME", "STATE", "PID", "UPTIME"]
+    assert lines[2].split() == ["NAME", "STATE", "PID", "RESTARTS"]
     assert "→ daemoneye explain procmond" in lines
 
 
@@ -120,6 +120,13 @@ def test_an_explanation_says_why_what_next_what_to_do_and_what_was_before() -> N
     ]
 
 
+def test_what_is_suggested_reaches_the_same_instance() -> None:
+    lines = explanation_lines(explanation(), screen(100), now=NOW, place=" --run-dir /x")
+    assert "  → daemoneye --run-dir /x restart procmond: try now" in lines
+    pictured = status_lines(status(failing()), screen(100), now=NOW, place=" --run-dir /x")
+    assert list(pictured)[-1] == "→ daemoneye --run-dir /x explain procmond"
+
+
 def test_status_prints_json_as_the_supervisor_sent_it(
     tidy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,4 +168,4 @@ def test_nothing_running_is_exit_code_3_and_how_to_start(
     assert main([command, "--run-dir", str(tidy / "run")]) == 3
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "daemoneye run" in captured.err
+    assert f"daemoneye --run-dir {tidy / 'run'} run" in captured.err

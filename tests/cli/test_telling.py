@@ -47,8 +47,8 @@ def test_ready_is_said_once_with_how_long_it_took_and_how_to_watch() -> None:
     assert lines(what, HappeningKind.READY, "is ready (pid 5)") == []
     assert lines(what, HappeningKind.ALL_READY, "3 of 3 children are ready", "") == [
         "ready in 0.3 s: 3 of 3 children are ready; Ctrl-C ends it in order",
-        "  watch it with  daemoneye events -f --run-dir /x",
-        "                 daemoneye status --run-dir /x",
+        "  watch it with  daemoneye --run-dir /x events -f",
+        "                 daemoneye --run-dir /x status",
     ]
     assert lines(what, HappeningKind.READY, "is ready (pid 6)") == [
         "14:13:20  procmond is ready (pid 6)"
