@@ -25,6 +25,14 @@ _BUSY_CPU_PERCENT = 80.0
 """From here on a child that does not answer is computing, not waiting."""
 
 
+_STATUS_WORDS = {
+    "stopped": "frozen by a signal (SIGSTOP or Ctrl-Z)",
+    "tracing-stop": "held by a debugger",
+    "disk-sleep": "waiting for a disk or a device",
+}
+"""For a person, what a process does that neither computes nor sleeps, by psutil's word."""
+
+
 class Level(IntEnum):
     """How far past its limits a child is."""
 
@@ -119,7 +127,11 @@ class Heartbeats:
         return (self.beat.doing if self.beat else "") or "its work"
 
     def hang_word(self, now: float, timeouts: Timeouts, facts: Facts | None) -> str:
-        """Why it hangs, from facts alone: `stopped`, `io`, `gil`, `busy` or `deadlock`."""
+        """Why it hangs, from facts alone: `stopped`, `io`, `gil`, `busy` or `deadlock`.
+
+        `deadlock` is what is left: it waits, and uses no CPU.  From outside, two locks, a socket
+        nobody writes to and a long sleep look alike; people are told that it is one or the other.
+        """
         facts = facts or Facts()
         if facts.status in ("stopped", "tracing-stop"):
             return "stopped"
@@ -133,10 +145,10 @@ class Heartbeats:
         """Why it is not well, the gravest first; empty when it is."""
         reasons = []
         if self._is_silent(now, timeouts):
-            word = self.hang_word(now, timeouts, facts)
-            reasons.append(f"no heartbeat for {now - self.heard_at:.0f} s ({word})")
+            reasons.append(f"no heartbeat for {now - self.heard_at:.0f} s{_words(facts, ': ')}")
         elif self.level(now, timeouts) is not Level.FINE and self.work_began_at is not None:
-            reasons.append(f"busy with {self.work()} for {now - self.work_began_at:.0f} s")
+            words = _words(facts, ", ")
+            reasons.append(f"busy with {self.work()} for {now - self.work_began_at:.0f} s{words}")
         if self.is_cut_off(timeouts):
             reasons.append("alive but cut off from the bus")
         if self.complaint:
@@ -145,3 +157,18 @@ class Heartbeats:
 
     def _is_silent(self, now: float, timeouts: Timeouts) -> bool:
         return now >= self.heard_at + timeouts.soft_timeout
+
+
+def is_frozen(facts: Facts | None) -> bool:
+    """Whether a signal holds the process, and another one would let it go on."""
+    return facts is not None and facts.status == "stopped"
+
+
+def _words(facts: Facts | None, joint: str) -> str:
+    """What the process looks like from outside, for a person; empty when nobody has looked."""
+    if facts is None or not facts.status:
+        return ""
+    if facts.status in _STATUS_WORDS:
+        return joint + _STATUS_WORDS[facts.status]
+    computes = facts.cpu_percent >= _BUSY_CPU_PERCENT
+    return joint + ("computing" if computes else "blocked or deadlocked")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemoneye.supervisor.health import ChildHealth, Explanation
+from daemoneye.supervisor.heartbeats import is_frozen
 from daemoneye.supervisor.incarnation import Rung, Slot, StopReason, Turn
 from daemoneye.supervisor.lifecycle import DEADLINES, LIVE, SERVING, WAITING, State
 from daemoneye.supervisor.restarts import is_restarted
@@ -136,6 +137,8 @@ def _choices(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> tuple[str,
             return (*choices, *whys)
         case State.RUNNING if slot.spec.can_pause:
             return (*choices, f"pause {name}: it lives on, and does no work")
+        case State.DEGRADED if life and is_frozen(life.last_words.facts):
+            return (f"kill -CONT {life.pid}: lets it go on", *choices)
         case State.STOPPING if slot.desired is Desired.UP:
             return (f"stop {name}: it is not started again",)
     return choices

@@ -126,8 +126,29 @@ def test_s35_s36_s37_the_facts_say_why_it_hangs(
     assert BEGUN.hang_word(now, TIMEOUTS, facts) == word
 
 
-def test_silence_is_told_with_its_age_and_its_kind() -> None:
-    assert reason(BEGUN, 112.0, Facts("stopped")) == "no heartbeat for 12 s (stopped)"
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (Facts("stopped"), ": frozen by a signal (SIGSTOP or Ctrl-Z)"),
+        (Facts("tracing-stop"), ": held by a debugger"),
+        (Facts("disk-sleep"), ": waiting for a disk or a device"),
+        (Facts("running", cpu_percent=99.0), ": computing"),
+        (Facts("sleeping"), ": blocked or deadlocked"),
+        (Facts(), ""),
+        (None, ""),
+    ],
+)
+def test_silence_is_told_with_its_age_and_what_the_process_looks_like(
+    facts: Facts | None, words: str
+) -> None:
+    assert reason(BEGUN, 112.0, facts) == f"no heartbeat for 12 s{words}"
+
+
+def test_work_that_only_waits_is_told_to_be_blocked() -> None:
+    signs = Heartbeats(80.0).heard(beat(12.0), 100.0)
+    assert reason(signs, 100.0, Facts("sleeping")) == (
+        "busy with sample for 12 s, blocked or deadlocked"
+    )
 
 
 def test_alive_but_cut_off_from_the_bus_is_a_state_with_a_name() -> None:

@@ -36,7 +36,7 @@ def test_s35_a_stopped_child_is_noticed_at_the_soft_limit_and_replaced_at_the_ha
     world.run(0.2)
     assert (world.state("a"), world.row("a").reason) == (
         "DEGRADED",
-        "no heartbeat for 10 s (stopped)",
+        "no heartbeat for 10 s: frozen by a signal (SIGSTOP or Ctrl-Z)",
     )
     assert world.given(AskDump) == [(13.1, AskDump("a", 1))]
     assert (13.1, Inspect("a", 1)) in world.given(Inspect)

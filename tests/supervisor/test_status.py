@@ -195,6 +195,13 @@ def test_a_child_on_the_stop_ladder_says_what_its_next_rung_is() -> None:
     ]
 
 
+def test_a_frozen_child_comes_with_the_command_that_lets_it_go_on() -> None:
+    frozen = Behaviour(silent_after=4.0, facts=Facts("stopped"))
+    world = Simulation(plan(child("a")), {"a": frozen}).run(20)
+    choices = world.supervision.explain("a", world.now).what_would_change_it
+    assert choices[0] == "kill -CONT 10001: lets it go on"
+
+
 def test_a_restart_in_progress_can_still_become_a_stop() -> None:
     world = Simulation(plan(child("a"))).run(10)
     world.command(Verb.RESTART, "a")
