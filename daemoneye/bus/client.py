@@ -232,7 +232,8 @@ class BusClient:
         at the broker, and separately what waits here.  `timeout` ends an iteration that has waited
         so many seconds for the next event.
 
-        Raises InvalidTopic, AccessDenied, LocalProtocolError for an unknown overflow.
+        Raises InvalidTopic, AccessDenied, LocalProtocolError for an unknown overflow, for a bound
+        that is none, and in a signal handler that fell into a publish.
         """
         if not filters:
             raise LocalProtocolError(

@@ -35,6 +35,7 @@ from daemoneye.errors import (
     DaemoneyeError,
     DeadlineExceeded,
     InvalidTopic,
+    LocalProtocolError,
     NoResponder,
     TooLarge,
 )
@@ -145,20 +146,20 @@ class Connection:
             TopicFilter(each)
         subscription = Subscription(self, timeout)
         asked: list[Inbox[Answer]] = []
-        with self._wishing:
-            for each in filters:
-                interest = self.link.want(each, options, subscription)
-                subscription.interests.append(interest)
-                asked.append(Inbox())
-                self._pending[interest.number] = asked[-1]
-            told = self._tell_broker(subscription.interests)
         try:
+            with self._wishing:
+                for each in filters:
+                    interest = self.link.want(each, options, subscription)
+                    subscription.interests.append(interest)
+                    asked.append(Inbox())
+                    self._pending[interest.number] = asked[-1]
+                told = self._tell_broker(subscription.interests)
             if told:
                 answers = [self._answer(each, REQUEST_TIMEOUT) for each in asked]
                 subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except (BusBroken, DeadlineExceeded):
             pass  # the wish stands: it is told again with the next connection
-        except BaseException:  # a denial, or Ctrl-C while waiting: nobody will have it
+        except BaseException:  # what cannot be said, a denial, a Ctrl-C: nobody will have it
             self.end(subscription)
             raise
         finally:
@@ -247,6 +248,10 @@ class Connection:
                 raise BusClosed("this client was closed")
             try:
                 return self._establish()
+            except LocalProtocolError as error:
+                # What cannot be said now cannot be said with any later connection either.
+                log.error("this client can never connect again: %s", error)
+                raise
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             self._closing.wait(random.uniform(0, ceiling))

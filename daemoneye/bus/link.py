@@ -51,7 +51,7 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.frames import Confirm as Confirmation
 from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
 from daemoneye.bus.sequences import Sequences
-from daemoneye.errors import RemoteProtocolError
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 from daemoneye.framing import HEADER_BYTES, FrameCutter
 
 Owner = TypeVar("Owner")
@@ -64,7 +64,10 @@ _GRANT_SHARE = 2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a subscription wants to be served."""
+    """How a subscription wants to be served.
+
+    Raises LocalProtocolError when the protocol cannot say it.
+    """
 
     overflow: Overflow = Overflow.DEFAULT
     """What the broker does when its outbox for us is full."""
@@ -72,6 +75,15 @@ class Options:
     """The bound of that outbox, and of what waits here; 0 is the default."""
     max_bytes: int = 0
     """The same in bytes."""
+
+    def __post_init__(self) -> None:
+        bounds = (("max_messages", self.max_messages, 32), ("max_bytes", self.max_bytes, 64))
+        for name, value, bits in bounds:
+            if type(value) is not int or not 0 <= value < 1 << bits:
+                raise LocalProtocolError(
+                    f"{name} is {value!r}, and not a whole number from 0 to 2^{bits} - 1",
+                    hint="0 is the default",
+                )
 
 
 class Interest(Generic[Owner]):

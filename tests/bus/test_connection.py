@@ -11,8 +11,17 @@ import pytest
 from daemoneye.bus.connection import Connection, Notices, error_of
 from daemoneye.bus.dialler import Connected
 from daemoneye.bus.envelope import BadBody, Publisher
-from daemoneye.bus.frames import Answer, Notice
-from daemoneye.errors import AccessDenied, BackPressure, BusBroken, BusError, TooLarge
+from daemoneye.bus.frames import Answer, Notice, Value
+from daemoneye.bus.link import Options
+from daemoneye.bus.writer import Writer
+from daemoneye.errors import (
+    AccessDenied,
+    BackPressure,
+    BusBroken,
+    BusError,
+    LocalProtocolError,
+    TooLarge,
+)
 from tests.support import scaled, wait_for
 
 
@@ -87,3 +96,29 @@ def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
         connection.start(now=True)
     assert ours.fileno() < 0
     assert connection.writer.waiting == 1
+
+
+def test_a_wish_that_cannot_be_told_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Writer, value: Value) -> None:
+        raise LocalProtocolError("no words for it")
+
+    connection = Connection(lambda: pytest.fail("never dialled"))
+    monkeypatch.setattr(Writer, "send", refuse)
+    with pytest.raises(LocalProtocolError):
+        connection.subscribe(("events.a", "events.b"), Options(), None)
+    assert connection.link.interests == {}
+
+
+def test_what_can_never_be_said_ends_the_client_instead_of_being_tried_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def dial() -> Connected:
+        raise LocalProtocolError("no words for it")
+
+    connection = Connection(dial)
+    subscription = connection.subscribe(("events.#",), Options(), None)
+    connection.start(now=False)
+    with pytest.raises(LocalProtocolError, match="no words"):
+        subscription.get(scaled(5))
+    assert "never connect again: no words" in caplog.text
+    connection.close()

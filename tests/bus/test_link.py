@@ -20,7 +20,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.limits import MAX_STAMP_BYTES
 from daemoneye.bus.link import Interest, Link, Options, Received
-from daemoneye.errors import RemoteProtocolError, TooLarge
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError, TooLarge
 from daemoneye.framing import pack
 from tests.bus.support import EPOCH, NOW, Bus, Client
 
@@ -125,6 +125,14 @@ def test_bytes_may_come_in_any_pieces() -> None:
         received = joined.link.receive(bytes(buffers[0])[:1])
         found += [e.payload for _, delivery in received.deliveries for e in delivery.events]
     assert found == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_messages": -1}, {"max_messages": 1 << 32}, {"max_bytes": 1 << 64}]
+)
+def test_bounds_that_the_protocol_cannot_say_are_no_options(options: dict[str, int]) -> None:
+    with pytest.raises(LocalProtocolError, match=next(iter(options))):
+        Options(**options)  # type: ignore[arg-type]  # fields by name
 
 
 # ---- credit -------------------------------------------------------------------------------------
