@@ -41,6 +41,8 @@ from daemoneye.errors import RemoteProtocolError
 NONCE_BYTES = 32
 KEY_BYTES = 32
 
+_NO_KEY = "no key is known for this identity and incarnation"
+
 UNKNOWN_IDENTITY = "unknown-identity"
 BAD_PROOF = "bad-proof"
 WRONG_PROCESS = "wrong-process"
@@ -163,7 +165,7 @@ class Reception:
         if self.state is State.HELLO and isinstance(value, Hello):
             return self._challenge(value, keyring)
         if self.state is State.PROOF and isinstance(value, Proof):
-            return self._welcome(value)
+            return self._welcome(value, keyring)
         return self._refuse(OUT_OF_ORDER, f"a {type(value).__name__} cannot come here")
 
     def _challenge(self, hello: Hello, keyring: Keyring) -> Challenge | Refusal:
@@ -173,8 +175,7 @@ class Reception:
             return self._refuse(OUT_OF_ORDER, f"a nonce has {NONCE_BYTES} bytes")
         credential = keyring.find(hello.identity, hello.incarnation)
         if credential is None:
-            detail = "no key is known for this identity and incarnation"
-            return self._refuse(UNKNOWN_IDENTITY, detail)
+            return self._refuse(UNKNOWN_IDENTITY, _NO_KEY)
         if credential.pid and self.pid and credential.pid != self.pid:
             detail = f"process {self.pid} is not the one this key was given to"
             return self._refuse(WRONG_PROCESS, detail)
@@ -185,9 +186,12 @@ class Reception:
         self.state = State.PROOF
         return Challenge(self._nonce, self._terms.epoch)
 
-    def _welcome(self, proof: Proof) -> Welcome | Refusal:
+    def _welcome(self, proof: Proof, keyring: Keyring) -> Welcome | Refusal:
         assert self.credential is not None
         assert self._transcript is not None
+        if keyring.find(self.credential.identity, self.incarnation) != self.credential:
+            # It ended, or was given another key, between the Hello and the Proof.
+            return self._refuse(UNKNOWN_IDENTITY, _NO_KEY)
         key, role = self.credential.key, self.credential.role
         if not hmac.compare_digest(proof.mac, self._transcript.client_proof(key)):
             return self._refuse(BAD_PROOF, "this is not the key of that identity")

@@ -115,6 +115,20 @@ def test_after_a_refusal_nothing_helps() -> None:
     assert [type(broker.receive(hello, KEYRING)) for _ in range(2)] == [Refusal, Refusal]
 
 
+@pytest.mark.parametrize("successor", [None, replace(PROCMOND, key=OTHER_KEY)])
+def test_an_incarnation_that_ended_after_its_hello_is_not_let_in(
+    successor: Credential | None,
+) -> None:
+    broker, client, keyring = reception(), Introduction(CLAIM, b"C" * 32), Keyring([PROCMOND])
+    proof = client.receive(broker.receive(client.hello(), keyring))
+    keyring.withdraw("procmond", 3)
+    if successor is not None:
+        keyring.admit(successor)
+    reply = broker.receive(proof, keyring)
+    assert isinstance(reply, Refusal)
+    assert (reply.reason, broker.state) == ("unknown-identity", State.REFUSED)
+
+
 def test_a_recorded_exchange_proves_nothing_to_a_new_challenge() -> None:
     client = Introduction(CLAIM, b"C" * 32)
     first = reception(nonce=b"B" * 32)
