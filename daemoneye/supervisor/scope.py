@@ -38,6 +38,9 @@ HAS_GUARDIAN = os.path.exists("/proc/self/stat")
 _SWEEP_PATIENCE_SECONDS = guardian.GRACE_SECONDS + 2.0
 _NO_KEY = -1
 
+ESCAPED_SECONDS = 2.0
+"""How long an orderly end may take over processes that escaped."""
+
 
 def scope_of(run_dir: RunDir) -> str:
     """The id that marks what belongs to a run directory; no secret."""
@@ -58,6 +61,17 @@ def sweep(scope: str) -> int:
     for pid, started in guardian.marked(scope, guardian.GUARDIAN_MARK).items():
         guardian.kill(pid, started)
     return len(guardian.end_all(scope, {})) if guardian.marked(scope) else 0
+
+
+def end_escaped(scope: str, strays: guardian.Tree) -> int:
+    """End what left its child's group and outlived it; the number of processes found.
+
+    For an orderly end, behind the last child: the strays named, what carries the mark, and all
+    below.  One look when nothing is there, and ESCAPED_SECONDS at most.
+    """
+    if not HAS_GUARDIAN or not (strays or guardian.marked(scope)):
+        return 0
+    return len(guardian.end_all(scope, strays, ESCAPED_SECONDS))
 
 
 class Switch:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from daemoneye.rundir import RunDir, RunLock
+from daemoneye.supervisor import orphans
+from daemoneye.supervisor.guardian import Tree, look
 from daemoneye.supervisor.scope import (
     HAS_GUARDIAN,
     Duty,
     GuardianProcess,
     Switch,
+    end_escaped,
     scope_of,
     sweep,
 )
@@ -33,6 +36,7 @@ class Tenure:
         self.scope = scope_of(run_dir)
         """The mark of everything that is ours."""
         with ExitStack() as undone:
+            self._before = set(orphans.strangers(())) if whole else None
             self._lock = RunLock.acquire(run_dir)
             undone.callback(self._lock.release)
             self.swept = sweep(self.scope)
@@ -63,7 +67,14 @@ class Tenure:
         return self._guard.replace(now)
 
     def end(self, nothing_left: bool) -> None:
-        """Give the directory up.  What cannot be killed is left to the guardian."""
+        """Give the directory up.  What cannot be killed is left to the guardian.
+
+        When nothing is left of any child, what escaped from one ends here, before the guardian,
+        who would have ended it, is sent away: all that is marked, and when everything below this
+        process is ours, all that came to be below it meanwhile.
+        """
+        if nothing_left:
+            end_escaped(self.scope, self._strays())
         self.run_dir.operator_key_path.unlink(missing_ok=True)
         self._lock.release()
         if self.guardian is not None:
@@ -72,6 +83,14 @@ class Tenure:
             else:
                 self.guardian.leave_to_it()
         self.switch.close()
+
+    def _strays(self) -> Tree:
+        """Children of this process that neither it nor a program around it has started."""
+        if self._before is None:
+            return {}
+        own = self._before | ({self.guardian.pid} if self.guardian else set())
+        found = orphans.strangers(own)
+        return {pid: started for pid in found if (started := look(pid)) is not None}
 
 
 class _Guard:

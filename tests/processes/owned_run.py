@@ -17,6 +17,9 @@ KINDS = {
     "slow": ChildSpec("slow", targets.stop_slowly, args=(600,), uses_bus=False),
     "never_ready": ChildSpec("never_ready", targets.never_ready, uses_bus=False),
     "quick": ChildSpec("quick", targets.serve, uses_bus=False, timeouts=QUICK),
+    "escaping": ChildSpec(
+        "escaping", targets.leave_somebody_behind, args=({"PATH": "/usr/bin:/bin"},), uses_bus=False
+    ),
 }
 
 

@@ -389,6 +389,18 @@ def test_a_shutdown_may_be_asked_for_on_the_control_endpoint(own: Callable[..., 
     assert owned.wait_exit() == 0
 
 
+def test_what_escaped_from_a_child_and_hid_ends_with_its_supervisor(
+    own: Callable[..., Owned],
+) -> None:
+    owned = own("escaping")
+    owned.wait_running()
+    left = targets.pid_left_behind(owned.run_dir.path)
+    assert is_running(left)
+    owned.process.send_signal(signal.SIGTERM)
+    assert owned.wait_exit() == 0
+    assert not is_running(left)
+
+
 def test_a_supervisor_that_was_stopped_for_a_while_kills_nobody(own: Callable[..., Owned]) -> None:
     owned = own("quick")
     pids = owned.wait_running()

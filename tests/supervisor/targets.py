@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from daemoneye.supervisor.child import Child
@@ -150,3 +152,16 @@ def use_bus(child: Child) -> None:
     """Be on the bus, and wait."""
     child.bus.publish("events.demo.tick", b"1")
     serve(child)
+
+
+def leave_somebody_behind(child: Child, variables: dict[str, str] | None) -> None:
+    """Start a process that leaves the group, with this environment, or ours; note who it is."""
+    left = subprocess.Popen(["sleep", "600"], start_new_session=True, env=variables)
+    Path(child.passport.run_dir, "left").write_text(str(left.pid))
+    serve(child)
+    os._exit(0)  # and not a word to it
+
+
+def pid_left_behind(run_dir: Path) -> int:
+    """Who it was, once the child is ready."""
+    return int((run_dir / "left").read_text())

@@ -23,7 +23,7 @@ from daemoneye.supervisor.lifecycle import State
 from daemoneye.supervisor.spec import AccessLine, BusPlan, ChildSpec, Plan
 from daemoneye.supervisor.supervisor import Supervisor
 from tests.supervisor import targets
-from tests.support import scaled, wait_for, wait_gone
+from tests.support import is_running, scaled, wait_for, wait_gone
 
 Target = Callable[..., object]
 
@@ -54,6 +54,14 @@ def test_children_run_inside_and_are_gone_behind_the_with(tidy: Path) -> None:
     for pid in pids:
         wait_gone(pid, within=0.1)
     assert told[-1].kind is HappeningKind.STOPPED
+
+
+def test_what_escaped_from_a_child_is_gone_behind_the_with(tidy: Path) -> None:
+    with running(tidy, spec("a", targets.leave_somebody_behind, None)) as (supervisor, _):
+        supervisor.wait_ready(scaled(10))
+        left = targets.pid_left_behind(tidy)
+        assert is_running(left)
+    assert not is_running(left)
 
 
 def test_an_application_keeps_its_signal_handlers(tidy: Path) -> None:
