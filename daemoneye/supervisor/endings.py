@@ -40,6 +40,10 @@ _EVENTS = {
 }
 
 
+_KILLED = -9
+"""SIGKILL as an exit code."""
+
+
 def spawn_failed(slot: Slot, turn: Turn, error: str) -> None:
     """No process was born: as good as ended, with what the system said as its last words."""
     incarnation = slot.life()
@@ -147,9 +151,23 @@ def _next_action(verdict: Verdict) -> str:
             return f"started again in {verdict.delay:.1f} s"
 
 
+def _why(slot: Slot, incarnation: Incarnation) -> str:
+    """What to say beside the cause: what we ended it for, or why an end in order is a failure."""
+    stopping, exit_code = incarnation.stopping, incarnation.last_words.exit_code
+    if stopping is not None and stopping.why:
+        return f"{stopping.why}; {'killed' if exit_code == _KILLED else 'ended'} by daemoneye"
+    if exit_code in slot.spec.policy.success_codes:
+        return (
+            "ended by itself, which counts as a failure with restart = permanent; "
+            "transient if it may finish"
+        )
+    return ""
+
+
 def _sentence(report: CrashReport) -> str:
-    name = f" ({report.signal_name})" if report.signal_name else ""
-    why = f": {report.exception}" if report.exception else ""
+    name = f" ({report.signal_name})" if report.signal_name and not report.ours else ""
+    words = report.why or report.exception
+    why = f": {words}" if words else ""
     return f"{report.cause}{name} after {report.uptime_seconds:.1f} s{why}; {report.next_action}"
 
 
@@ -160,15 +178,22 @@ def _crash_report(
     signal = signal_name(words.exit_code)
     said = words.failure
     deadline = slot.lifecycle.deadline
+    ours = (
+        bool(signal)
+        and stopping is not None
+        and stopping.reason is not StopReason.BY_ITSELF
+        and stopping.rung >= Rung.TERMINATE
+    )
     return CrashReport(
         child=slot.name,
         number=incarnation.number,
         pid=incarnation.pid,
         at=turn.now + turn.skipped,
         cause=cause,
+        why=_why(slot, incarnation),
         signal_name=signal,
         exit_code=words.exit_code,
-        asked_for=bool(signal) and stopping is not None and stopping.rung >= Rung.TERMINATE,
+        ours=ours,
         uptime_seconds=turn.now - incarnation.begun_at,
         exception=": ".join(part for part in (said.exception, said.message) if part)
         if said

@@ -76,12 +76,14 @@ class CrashReport:
     """When it ended, on the monotonic clock."""
     cause: str
     """`exit:1`, `signal:9`, `not-ready`, `hang(stopped)`, `spawn-error`, `lost`."""
+    why: str
+    """What the cause means here, for a person; empty when it says everything."""
     signal_name: str
     """`SIGSEGV` …; empty when no signal ended it."""
     exit_code: int | None
     """As multiprocessing says it: negative for a signal; None when it never ended or never was."""
-    asked_for: bool
-    """The signal came from us."""
+    ours: bool
+    """The signal came from us: what we killed it for is the cause."""
     uptime_seconds: float
     """From its birth."""
     exception: str
@@ -100,6 +102,11 @@ class CrashReport:
     """What the supervisor does about it, as a sentence."""
     next_attempt_at: float | None
     """When it is started again, on the monotonic clock."""
+
+    @property
+    def reason(self) -> str:
+        """Cause and meaning in one clause."""
+        return ": ".join(part for part in (self.cause, self.why or self.exception) if part)
 
 
 @dataclass(frozen=True, slots=True)

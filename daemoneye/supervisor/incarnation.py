@@ -75,6 +75,8 @@ class Stopping:
     """How far."""
     fault: str = ""
     """With FAILED: `not-ready`, `hang(stopped)` …"""
+    why: str = ""
+    """With a fault: what was seen, for a person."""
 
 
 @dataclass(slots=True)

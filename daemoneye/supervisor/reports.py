@@ -115,8 +115,9 @@ def not_ready(slot: Slot, turn: Turn) -> None:
     turn.do(Inspect(name, number))
     turn.do(AskDump(name, number))
     timeout = slot.spec.timeouts.ready_timeout
-    turn.announce(slot, HappeningKind.STOPPING, f"is not ready after {timeout:g} s: it is ended")
-    stopping.begin(slot, turn, Stopping(StopReason.FAILED, Rung.TERMINATE, "not-ready"))
+    why = f"not ready after {timeout:g} s"
+    turn.announce(slot, HappeningKind.STOPPING, f"is {why}: it is ended")
+    stopping.begin(slot, turn, Stopping(StopReason.FAILED, Rung.TERMINATE, "not-ready", why))
 
 
 def ready(slot: Slot, turn: Turn) -> None:
@@ -193,7 +194,8 @@ def assess(slot: Slot, turn: Turn) -> None:
     if level is Level.HARD:
         word = signs.hang_word(turn.now, timeouts, facts)
         turn.announce(slot, HappeningKind.STOPPING, f"hangs and is killed: {reason}")
-        stopping.begin(slot, turn, Stopping(StopReason.FAILED, Rung.KILL, f"hang({word})"))
+        ending = Stopping(StopReason.FAILED, Rung.KILL, f"hang({word})", reason)
+        stopping.begin(slot, turn, ending)
         return
     if level is Level.SOFT and incarnation.level is Level.FINE:
         turn.do(Inspect(slot.name, incarnation.number))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daemoneye.supervisor.health import ChildHealth, Explanation
 from daemoneye.supervisor.heartbeats import is_frozen
-from daemoneye.supervisor.incarnation import Rung, Slot, StopReason, Turn
+from daemoneye.supervisor.incarnation import Rung, Slot, Stopping, StopReason, Turn
 from daemoneye.supervisor.lifecycle import DEADLINES, LIVE, SERVING, WAITING, State
 from daemoneye.supervisor.restarts import is_restarted
 from daemoneye.supervisor.spec import BROKER, Desired
@@ -84,18 +84,20 @@ def reason(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> str:
     if slot.state in SERVING and life:
         return life.heartbeats.reason(turn.now, slot.spec.timeouts, life.last_words.facts)
     if slot.state is State.STOPPING and life and life.stopping:
-        return life.stopping.fault or _why_stopping(slot, life.stopping.reason)
+        return _why_stopping(slot, life.stopping)
     if slot.state is State.STOPPED:
         return _why_stopped(slot)
     if slot.state is State.LOST:
         return "killed, and does not go away"
     if crash is not None and crash.number == slot.number and slot.state not in LIVE:
-        return f"{crash.cause}: {crash.exception}" if crash.exception else crash.cause
+        return crash.reason
     return ""
 
 
-def _why_stopping(slot: Slot, why: StopReason) -> str:
-    if why is StopReason.BY_ITSELF:
+def _why_stopping(slot: Slot, ending: Stopping) -> str:
+    if ending.fault:
+        return f"{ending.fault}: {ending.why}"
+    if ending.reason is StopReason.BY_ITSELF:
         return "it ended by itself, and others of its group are left"
     return "stop asked" if slot.desired is Desired.DOWN else "it is asked to end"
 

@@ -9,6 +9,7 @@ from daemoneye.supervisor.contract import (
     Drain,
     DumpTaken,
     Ended,
+    Facts,
     FailureSaid,
     GroupEmptied,
     Kill,
@@ -104,7 +105,35 @@ def test_s5_a_child_that_never_says_ready_is_dumped_terminated_killed_and_tried_
     assert world.given(Kill) == [(35.0, Kill("a", 1))]
     crash = world.supervision.explain("a", world.now).crash
     assert crash is not None
-    assert (crash.cause, crash.signal_name, crash.asked_for) == ("not-ready", "SIGKILL", True)
+    assert (crash.cause, crash.signal_name, crash.ours) == ("not-ready", "SIGKILL", True)
+    assert crash.why == "not ready after 30 s; killed by daemoneye"
+    assert world.happenings("a")[-1].text == (
+        "not-ready after 35.0 s: not ready after 30 s; killed by daemoneye; started again in 0.2 s"
+    )
+
+
+def test_s35_a_hung_child_that_we_killed_says_what_for() -> None:
+    frozen = Behaviour(silent_after=4.0, facts=Facts("stopped"))
+    world = world_of(frozen, "temporary").run(40)
+    text = "no heartbeat for 30 s: frozen by a signal (SIGSTOP or Ctrl-Z); killed by daemoneye"
+    assert world.row("a").reason == f"hang(stopped): {text}"
+
+
+def test_a_child_that_may_not_finish_says_why_its_end_is_a_failure() -> None:
+    world = world_of(Behaviour(ready_after=0.0, lives=0.0, exit_code=0)).run(10)
+    assert (world.state("a"), world.row("a").reason) == (
+        "QUARANTINED",
+        "exit:0: ended by itself, which counts as a failure with restart = permanent; "
+        "transient if it may finish",
+    )
+
+
+def test_a_signal_from_elsewhere_is_not_ours_though_we_end_what_it_left() -> None:
+    world = world_of(Behaviour(lives=20.0, exit_code=-11, leftover=60.0)).run(30)
+    assert world.given(Terminate, Kill)
+    crash = world.supervision.explain("a", world.now).crash
+    assert crash is not None
+    assert (crash.cause, crash.signal_name, crash.ours) == ("signal:11", "SIGSEGV", False)
 
 
 def test_a_crash_report_has_the_childs_last_words() -> None:
@@ -122,7 +151,7 @@ def test_a_crash_report_has_the_childs_last_words() -> None:
         "builtins.ValueError: no such disk",
         "Traceback …",
     )
-    assert (crash.stacks, crash.asked_for) == ("thread 1: in collect", False)
+    assert (crash.stacks, crash.ours) == ("thread 1: in collect", False)
     assert (crash.uptime_seconds, crash.at) == (20.0, world.now)
     assert crash.next_action == "started again at once"
 

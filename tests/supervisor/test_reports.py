@@ -47,7 +47,7 @@ def test_s35_a_stopped_child_is_noticed_at_the_soft_limit_and_replaced_at_the_ha
     assert world.starts("a") == pytest.approx([0.0, 33.11])
     crash = world.supervision.explain("a", world.now).crash
     assert crash is not None
-    assert (crash.cause, crash.asked_for) == ("hang(stopped)", True)
+    assert (crash.cause, crash.ours) == ("hang(stopped)", True)
     assert crash.facts == Facts("stopped")
 
 
