@@ -42,13 +42,15 @@ def run(options: Namespace) -> int:
     sys.path += [each for each in configuration.import_dirs if each not in sys.path]
     screen = Screen.out()
     place = words_of_place(run_dir, configuration.plan.instance, os.environ)
-    telling, printer = Telling(screen, began_at, place), Printer(screen)
+    telling, printer = Telling(screen, began_at, place, options.for_), Printer(screen)
+    # Said when the first thing happens: a second run in the same place never gets as far.
+    beginning = telling.beginning(configuration, run_dir, os.getpid())
 
     def tell(happening: Happening) -> None:
+        printer.say(beginning)
         printer.say(telling.happening(happening, time.monotonic(), datetime.now()))
 
     try:
-        printer.say(telling.beginning(configuration, run_dir, os.getpid()))
         supervisor = Supervisor(configuration.plan, run_dir=run_dir, on_happening=tell)
         code = supervisor.run(for_seconds=options.for_)
         printer.say([telling.end(code, time.monotonic())])

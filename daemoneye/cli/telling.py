@@ -7,6 +7,7 @@ not wait for a terminal that somebody has paused, or for a pipe that nobody read
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ _STYLES = {
     HappeningKind.GAVE_UP: "bad",
     HappeningKind.LOST: "bad",
 }
+_SIGNAL = re.compile(r"signal \d+$")
+_SIGNALS = {"signal 1": "SIGHUP", "signal 2": "Ctrl-C (SIGINT)", "signal 15": "SIGTERM"}
+_ENDED_FROM_WITHIN = "it was asked to end"
 _QUEUED_LINES = 1000
 _LAST_WORDS_TIMEOUT = 2.0
 
@@ -48,6 +52,8 @@ class Telling:
     """When it began, on the monotonic clock."""
     place: str = ""
     """The arguments by which other commands find this instance."""
+    lasts: float | None = None
+    """Seconds after which it ends by itself; None: it does not."""
     serving: bool = field(default=False, init=False)
     """Everything was ready once; from then on each child's own readiness is worth a line."""
 
@@ -74,9 +80,19 @@ class Telling:
                 yield from self._titled(title, reaching(f"daemoneye {command}", self.place))
         elif kind not in _UNTOLD and (self.serving or kind is not HappeningKind.READY):
             words = "failed: " if kind is HappeningKind.CRASHED else ""
-            text = harmless(f"{happening.child} {words}{happening.text}".strip())
+            said = self._in_words(happening, now)
+            text = harmless(f"{happening.child} {words}{said}".strip())
             for line in wrapped(text, self.screen.width, f"{clock:%H:%M:%S}  ", " " * 10):
                 yield self.screen.paint(line, _STYLES.get(kind, ""))
+
+    def _in_words(self, happening: Happening, now: float) -> str:
+        """What happened, with an end told as the person knows it who brought it about."""
+        if happening.kind is not HappeningKind.SHUTDOWN:
+            return happening.text
+        if self.lasts is not None and now - self.began_at >= self.lasts:
+            own = f"--for {format_duration(self.lasts)} is over"
+            return happening.text.replace(_ENDED_FROM_WITHIN, own)
+        return _SIGNAL.sub(lambda found: _SIGNALS.get(found[0], found[0]), happening.text)
 
     def end(self, code: int, now: float) -> str:
         """The last line."""

@@ -42,6 +42,7 @@ def test_ctrl_c_ends_everything_in_order(tidy: Path) -> None:
     with running(tidy) as instance:
         pids = [row["pid"] for row in instance.document("status")["children"]]
         assert instance.end(signal.SIGINT) == 0
+        assert "everything ends: Ctrl-C (SIGINT)" in instance.said()
         assert instance.said().splitlines()[-1].startswith("daemoneye ended in order after ")
     for pid in pids:
         wait_gone(pid)
@@ -56,6 +57,7 @@ def test_sigterm_ends_it_in_order_too(tidy: Path) -> None:
 def test_it_ends_in_order_when_its_time_is_up(tidy: Path) -> None:
     done = command(tidy, "run", "--for", "1s")
     assert done.returncode == 0, done.stderr
+    assert "everything ends: --for 1 s is over" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("daemoneye ended in order after ")
     assert done.stderr == ""
 
@@ -76,7 +78,9 @@ def test_a_second_run_in_the_same_place_is_refused_with_the_pid_of_the_first(
 ) -> None:
     done = instance.command("run")
     assert done.returncode == 75
+    assert done.stdout == ""
     assert f"pid {instance.process.pid}" in done.stderr
+    assert "`daemoneye status` shows it" in done.stderr
     assert instance.child("procmond")["state"] == "RUNNING"
 
 

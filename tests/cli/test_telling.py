@@ -71,6 +71,20 @@ def test_a_long_line_is_wrapped_below_its_text() -> None:
     assert told == ["14:13:20  procmond failed: exit code 1", "          after 2 s, again at once"]
 
 
+def test_an_end_is_told_as_the_person_knows_it_who_brought_it_about() -> None:
+    def told(text: str, what: Telling) -> str:
+        (line,) = lines(what, HappeningKind.SHUTDOWN, text, "", now=110.0)
+        return line.partition("  ")[2]
+
+    assert told("everything ends: signal 2", telling()) == "everything ends: Ctrl-C (SIGINT)"
+    assert told("everything ends: signal 15", telling()) == "everything ends: SIGTERM"
+    assert told("everything ends: broker gave up", telling()) == "everything ends: broker gave up"
+    timed = Telling(screen(), 100.0, lasts=10.0)
+    asked = "everything ends: it was asked to end"
+    assert told(asked, timed) == "everything ends: --for 10 s is over"
+    assert told(asked, Telling(screen(), 100.0, lasts=60.0)) == asked
+
+
 def test_the_end_says_how() -> None:
     assert telling().end(0, 160.0) == "daemoneye ended in order after 1 min"
     assert telling().end(70, 160.0) == "daemoneye ended with exit code 70 after 1 min"
