@@ -155,6 +155,8 @@ class BusClient:
         into frames, whose tail leaves within a few milliseconds, or with `flush`.  Without a
         connection it waits in a bounded box, where the oldest goes first.  A signal handler may
         publish too; one that falls into another publish of its thread is written right after it.
+        An exception out of a handler (a Ctrl-C) while this waits for room costs the connection;
+        what was being written goes first on the next.
 
         Raises InvalidTopic, TooLarge, LocalProtocolError for a payload of another kind, BusClosed.
         A denied publish is told later: logged, and counted in `counters().denied`.

@@ -182,8 +182,13 @@ class Writer:
                 raise _no_connection()
             while len(self._box):
                 sealed = self._box.take()
-                if not self._write_bytes(sealed.data):
-                    self._box.put_back(sealed)
+                written = False
+                try:
+                    written = self._write_bytes(sealed.data)
+                finally:
+                    if not written:
+                        self._box.put_back(sealed)
+                if not written:
                     raise _no_connection()
                 self.tally.sent += sealed.messages
 
@@ -240,7 +245,14 @@ class Writer:
             self._write(self._draft.seal())
 
     def _write(self, sealed: Sealed) -> None:
-        if self._sock is not None and self._write_bytes(sealed.data):
+        try:
+            written = self._sock is not None and self._write_bytes(sealed.data)
+        except BaseException:  # a Ctrl-C: how much was written nobody knows, so it goes again
+            if self._sock is not None:
+                self._give_up(self._sock)
+            self._box.put(sealed)
+            raise
+        if written:
             self.tally.sent += sealed.messages
         else:
             self._box.put(sealed)
@@ -250,26 +262,30 @@ class Writer:
         sock = self._sock
         assert sock is not None
         try:
+            return self._send_all(sock, data) or self._give_up(sock)
+        except OSError:
+            return self._give_up(sock)
+        except BaseException:  # a Ctrl-C within a frame: nothing may follow what is there of it
+            self._give_up(sock)
+            raise
+
+    def _send_all(self, sock: socket.socket, data: bytes) -> bool:
+        try:
             sent = sock.send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
             sent = 0
-        except OSError:
-            return self._give_up(sock)
-        return sent == len(data) or self._write_rest(sock, data, sent)
-
-    def _write_rest(self, sock: socket.socket, data: bytes, sent: int) -> bool:
+        if sent == len(data):
+            return True
         room = select.poll()
         room.register(sock, select.POLLOUT)
         rest = memoryview(data)[sent:]
         while rest:
+            if not room.poll(self.patience * 1000):
+                return False
             try:
-                if not room.poll(self.patience * 1000):
-                    return self._give_up(sock)
                 rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
                 continue
-            except OSError:
-                return self._give_up(sock)
         return True
 
     def _give_up(self, sock: socket.socket) -> bool:

@@ -235,3 +235,25 @@ def test_ending_within_a_publish_of_the_same_thread_does_not_write_into_it(wire:
     began = time.monotonic()
     wire.publish_interrupted(lambda: wire.writer.end(Goodbye(), 0.5), 1)
     assert time.monotonic() - began < scaled(3)
+
+
+def test_a_ctrl_c_within_a_frame_gives_the_connection_up_and_the_frame_goes_again(
+    wire: Wire,
+) -> None:
+    def ctrl_c() -> None:
+        raise KeyboardInterrupt
+
+    wire.connect()
+    with pytest.raises(KeyboardInterrupt):
+        wire.publish_interrupted(ctrl_c, 0)
+    assert (wire.writer.connected, wire.writer.waiting) == (False, 1)
+    wire.publish(b"2")
+    wire.ours.close()
+    wire.theirs.close()
+    wire.writer.detach()
+    wire.cutter = FrameCutter(1 << 20)
+    again = threading.Thread(target=wire.connect)
+    again.start()
+    wait_for(lambda: wire.theirs.fileno() >= 0, "the new connection")
+    assert wire.payloads(2) == [bytes(1_000_000), b"2"]
+    again.join(scaled(5))
