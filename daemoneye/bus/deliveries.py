@@ -15,6 +15,11 @@ from daemoneye.framing import pack_length
 GOODBYE = "goodbye"
 """Why a session is doomed that asked for it."""
 
+TOO_MANY_STREAMS = (
+    "its overlapping filters make more streams than are kept: read faster, or use fewer filters"
+)
+"""Why a session is doomed whose filters match topics in too many combinations."""
+
 CONFIRM_EVERY = 1024
 """A publisher is told after so many messages how many were taken; a ping tells it too."""
 
@@ -102,6 +107,8 @@ class Deliveries:
 
     def settle(self) -> None:
         """Cut off who has to go, with a last word that says why."""
+        for session in self._directory.overgrown:
+            self.condemn(session, TOO_MANY_STREAMS)
         while self._failing:
             session, cause = self._failing.popitem()
             if session not in self._directory:

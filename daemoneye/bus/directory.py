@@ -35,7 +35,16 @@ SHARED_RECIPIENTS = 4096
 class Directory:
     """The sessions of one broker and what they are subscribed to."""
 
-    __slots__ = ("_by_name", "_shared", "_tree", "access", "backlog", "generation", "limits")
+    __slots__ = (
+        "_by_name",
+        "_shared",
+        "_tree",
+        "access",
+        "backlog",
+        "generation",
+        "limits",
+        "overgrown",
+    )
 
     def __init__(self, limits: Limits, access: AccessList) -> None:
         self.limits = limits
@@ -43,6 +52,8 @@ class Directory:
         self.backlog = Backlog()
         """What waits for all clients together."""
         self.generation = 0
+        self.overgrown: dict[Session, None] = {}
+        """Sessions with too many streams to find another for: whoever asks cuts them off."""
         self._by_name: dict[str, dict[Session, None]] = {}
         self._tree: SubscriptionTree[tuple[Session, Subscription]] = SubscriptionTree()
         self._shared: dict[Recipients, Recipients] = {}
@@ -77,6 +88,7 @@ class Directory:
             self.change()
         session.subscriptions.clear()
         session.outbox.close()
+        self.overgrown.pop(session, None)
         of_its_name = self._by_name[session.identity.name]
         del of_its_name[session]
         if not of_its_name:
@@ -213,6 +225,8 @@ class Directory:
         lane, default = lane_of(topic), default_overflow(topic)
         recipients: list[tuple[Session, Stream]] = []
         for session, subscriptions in wanting.items():
+            if session in self.overgrown:
+                continue
             if not self.access.may_receive(session.identity, session.declared, topic).allowed:
                 continue
             ordered = tuple(sorted(subscriptions, key=lambda each: each.number))
@@ -220,10 +234,15 @@ class Directory:
         return tuple(recipients)
 
     def _make_room(self, sessions: dict[Session, list[Subscription]]) -> None:
-        """Keep sessions with many overlapping filters from gathering streams without bound."""
+        """Keep sessions with many overlapping filters from gathering streams without bound.
+
+        Half of them have to go at once, or else every topic would make all routes stale.
+        """
         if len(self._shared) >= SHARED_RECIPIENTS:
             self._shared.clear()
         for session in sessions:
-            if len(session.outbox.streams) >= MAX_STREAMS:
-                session.outbox.prune()
-                self.change()
+            if len(session.outbox.streams) >= MAX_STREAMS and session not in self.overgrown:
+                if session.outbox.prune():
+                    self.change()
+                if len(session.outbox.streams) > MAX_STREAMS // 2:
+                    self.overgrown[session] = None

@@ -38,7 +38,10 @@ MAX_BUFFERS = 64
 """How many buffers are gathered into one write; the kernel takes 1024."""
 
 MAX_STREAMS = 1024
-"""Past so many, a session's empty streams are let go of."""
+"""At so many a session's empty streams are let go of; when half are left, it has to go."""
+
+_HIGHEST_FIRST = (Lane.CONTROL, Lane.EVENTS)
+_LOWEST_FIRST = (Lane.EVENTS, Lane.CONTROL)
 
 
 class _Sent(NamedTuple):
@@ -55,6 +58,7 @@ class Outbox:
 
     __slots__ = (
         "_begun",
+        "_blocked",
         "_lanes",
         "_marked",
         "_picks",
@@ -76,6 +80,8 @@ class Outbox:
         self._urgent_bytes = 0
         self._lanes: tuple[dict[Stream, None], ...] = ({}, {})
         """The streams of each lane that have something to write or to tell."""
+        self._blocked: tuple[dict[Stream, None], ...] = ({}, {})
+        """Those that were found without credit: nobody looks at them until there is more."""
         self._sending: deque[_Sent] = deque()
         self._sending_bytes = 0
         """How much of that is not written yet."""
@@ -103,7 +109,8 @@ class Outbox:
 
     def offer(self, stream: Stream, run: Run, limits: Limits) -> str:
         """Queue a run; why the client has to go, or ""."""
-        self._lanes[stream.key.lane][stream] = None
+        if not stream.queue:
+            self._lanes[stream.key.lane][stream] = None
         cause = stream.offer(run)
         if not cause and self.backlog.bytes > limits.client_bytes:
             return self.shed(self.backlog.bytes - limits.client_bytes)
@@ -111,6 +118,7 @@ class Outbox:
 
     def shed(self, excess: int) -> str:
         """Make room for `excess` bytes at the cost of the greediest streams, events first."""
+        self.credited()
         goal = self.backlog.bytes - excess
         for lane in reversed(self._lanes):
             while self.backlog.bytes > goal:
@@ -123,6 +131,12 @@ class Outbox:
                 while self.backlog.bytes > goal and greediest.queue:
                     greediest.lose_oldest(OVERFLOW)
         return ""
+
+    def credited(self) -> None:
+        """There may be credit where there was none: look at all streams again."""
+        for lane, blocked in zip(self._lanes, self._blocked, strict=True):
+            lane.update(blocked)
+            blocked.clear()
 
     # ---- what goes out ------------------------------------------------------------------------
 
@@ -154,14 +168,14 @@ class Outbox:
         """Whether `take` has something to give, credit considered."""
         if self._sending or self._urgent:
             return True
-        return any(self._oldest(lane) is not None for lane in self._lanes)
+        return any(self._oldest(lane) is not None for lane in Lane)
 
     def _next(self, now_ns: int) -> bool:
         """Move one thing into what is being written; False when there is none that may."""
         self._picks += 1
         if self._picks % SHARE == 0:
-            return self._next_run(reversed(self._lanes), now_ns) or self._next_urgent()
-        return self._next_urgent() or self._next_run(self._lanes, now_ns)
+            return self._next_run(_LOWEST_FIRST, now_ns) or self._next_urgent()
+        return self._next_urgent() or self._next_run(_HIGHEST_FIRST, now_ns)
 
     def _next_urgent(self) -> bool:
         if not self._urgent:
@@ -172,7 +186,7 @@ class Outbox:
         self._append(frame, None, None)
         return True
 
-    def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
+    def _next_run(self, lanes: Iterable[Lane], now_ns: int) -> bool:
         for lane in lanes:
             while (stream := self._oldest(lane)) is not None:
                 while stream.queue and 0 < stream.queue[0].expires_at <= now_ns:
@@ -180,20 +194,28 @@ class Outbox:
                 if stream.queue or stream.untold:
                     self._send(stream)
                 if not stream.queue:
-                    del lane[stream]
+                    del self._lanes[lane][stream]
                 if self._sending and self._sending[-1].stream is stream:
                     return True
         return False
 
-    def _oldest(self, lane: dict[Stream, None]) -> Stream | None:
+    def _oldest(self, lane: Lane) -> Stream | None:
         """The stream with the oldest run that may be sent, or with losses and nothing else."""
+        streams = self._lanes[lane]
         oldest: Stream | None = None
-        for stream in lane:
+        blocked: list[Stream] = []
+        for stream in streams:
             if not stream.queue:
-                return stream
-            is_older = oldest is None or stream.queue[0].number < oldest.queue[0].number
-            if is_older and stream.has_credit:
                 oldest = stream
+                break
+            if oldest is None or stream.queue[0].number < oldest.queue[0].number:
+                if stream.has_credit:
+                    oldest = stream
+                else:
+                    blocked.append(stream)
+        for stream in blocked:
+            del streams[stream]
+            self._blocked[lane][stream] = None
         return oldest
 
     def _send(self, stream: Stream) -> None:
@@ -220,8 +242,9 @@ class Outbox:
             stream = self.streams[key] = Stream(key, subscriptions, self.backlog)
         return stream
 
-    def prune(self) -> None:
-        """Let go of empty streams; routes that know them have to be made anew."""
+    def prune(self) -> bool:
+        """Let go of empty streams; whether any was, and routes that know them are stale."""
+        before = len(self.streams)
         for stream in [each for each in self.streams.values() if not each.messages]:
             if stream.untold:
                 continue
@@ -232,12 +255,14 @@ class Outbox:
             self.gone.add(stream.tally)
             if self._marked is stream:
                 self._marked = None
+        return len(self.streams) < before
 
     def release(self, subscription: Subscription) -> None:
         """The subscription is over: what waited for it alone is dropped, what it shared stays.
 
         Its streams become those of the subscriptions that are left.
         """
+        self.credited()
         for stream in [
             each for each in self.streams.values() if subscription in each.subscriptions
         ]:
@@ -252,6 +277,7 @@ class Outbox:
 
     def purge(self, subscription: Subscription) -> None:
         """Drop what waits for it: its rights became fewer after that was queued."""
+        self.credited()
         for stream in self.streams.values():
             if subscription in stream.subscriptions:
                 stream.lose_all(DENIED)
@@ -276,7 +302,7 @@ class Outbox:
             stream.lose_all(DISCONNECTED)
             self.gone.add(stream.tally)
         self.streams.clear()
-        for lane in self._lanes:
+        for lane in (*self._lanes, *self._blocked):
             lane.clear()
         self.backlog.detach()
 

@@ -62,6 +62,7 @@ class Requests:
         subscription = session.subscriptions.get(credit.subscription)
         if subscription is not None:
             subscription.balance.grant(credit)
+            session.outbox.credited()
             self._deliveries.dirty.add(session)
 
     def _query(self, session: Session, query: Query) -> None:

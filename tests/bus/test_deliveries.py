@@ -139,3 +139,12 @@ def test_who_is_gone_already_is_not_cut_off() -> None:
     scene.deliveries.release(session)
     scene.deliveries.settle()
     assert scene.deliveries.doomed == {}
+
+
+def test_who_has_too_many_streams_is_cut_off_and_told_why() -> None:
+    scene = Scene()
+    reader = scene.reader("greedy")
+    scene.directory.overgrown[reader] = None
+    scene.deliveries.settle()
+    assert "overlapping filters" in scene.deliveries.doomed[reader]
+    assert not scene.directory.overgrown

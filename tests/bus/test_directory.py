@@ -10,6 +10,7 @@ from daemoneye.bus.frames import Subscribe
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.outbox import MAX_STREAMS
 from daemoneye.bus.routes import Route
+from daemoneye.bus.runs import Run
 from daemoneye.bus.session import Session
 from daemoneye.errors import InvalidTopic
 
@@ -122,13 +123,39 @@ def test_who_may_not_publish_reaches_nobody() -> None:
     assert str(rule) in route.decision.rule
 
 
+def overlapping(there: Directory, reader: Session, levels: int = 11, **options: int) -> list[str]:
+    """Subscribe so that every topic is matched by another set; the topics."""
+    for number in range(levels):
+        text = ".".join(["b" if position == number else "+" for position in range(levels)])
+        there.subscribe(reader, Subscribe(number + 1, text, **options))  # type: ignore[arg-type]  # fields by name
+    return [
+        ".".join("b" if number >> position & 1 else "a" for position in range(levels))
+        for number in range(1, 1 << levels)
+    ]
+
+
 def test_many_overlapping_filters_do_not_gather_streams_without_bound() -> None:
     there = directory()
     publisher, reader = enter(there, "p"), enter(there, "r")
-    for number in range(11):
-        filter_text = ".".join(["b" if position == number else "+" for position in range(11)])
-        there.subscribe(reader, Subscribe(number + 1, filter_text))
-    for number in range(1, 1 << 11):
-        topic = ".".join("b" if number >> position & 1 else "a" for position in range(11))
+    topics = overlapping(there, reader)
+    before = there.generation
+    for topic in topics:
         route_of(there, publisher, topic)
     assert len(reader.outbox.streams) <= MAX_STREAMS
+    assert there.generation == before + 1
+    assert not there.overgrown
+
+
+def test_who_does_not_empty_its_streams_is_overgrown_and_gets_no_more_of_them() -> None:
+    there = directory()
+    publisher, reader = enter(there, "p"), enter(there, "r")
+    topics = overlapping(there, reader)
+    before = there.generation
+    for number, topic in enumerate(topics):
+        ((session, stream),) = route_of(there, publisher, topic).recipients or ((reader, None),)
+        if stream is not None:
+            session.outbox.offer(stream, Run(number, b"x", 1, 0, ("p", topic)), there.limits)
+    assert list(there.overgrown) == [reader]
+    assert (len(reader.outbox.streams), there.generation) == (MAX_STREAMS, before)
+    there.leave(reader)
+    assert not there.overgrown

@@ -114,6 +114,7 @@ def test_a_stream_without_credit_waits_and_others_do_not() -> None:
     assert box.runs_written() == b"aq"
     pending = [box.outbox.pending]
     slow.subscriptions[0].balance.granted_messages = 2
+    box.outbox.credited()
     pending.append(box.outbox.pending)
     assert pending == [False, True]
     assert box.runs_written() == b"b"
@@ -232,7 +233,7 @@ def test_empty_streams_are_let_go_of_and_their_counts_kept() -> None:
     box.offer(empty, b"a")
     box.runs_written()
     box.offer(full, b"b")
-    box.outbox.prune()
+    assert [box.outbox.prune(), box.outbox.prune()] == [True, False]
     assert list(box.outbox.streams) == [full.key]
     assert empty.subscriptions[0].past.delivered == 1
     assert box.outbox.tally().delivered == 1
@@ -266,3 +267,32 @@ def test_what_waits_counts_with_the_memory_that_each_run_takes() -> None:
     while batch := box.outbox.take(1 << 16, NOW):
         box.outbox.written(sum(map(len, batch)))
     assert box.whole.bytes == 0
+
+
+def test_streams_without_credit_cost_nothing_until_there_is_some() -> None:
+    box = Box()
+    blocked = [box.stream(number, credit=1) for number in range(1, 51)]
+    for letter in (b"a", b"b"):
+        for stream in blocked:
+            box.offer(stream, letter)
+    assert box.runs_written() == b"a" * 50
+    assert not box.outbox.pending
+    looked_at = [len(streams) for streams in box.outbox._lanes]
+    assert looked_at == [0, 0]
+    blocked[7].subscriptions[0].balance.granted_messages = 2
+    box.outbox.credited()
+    assert box.runs_written() == b"b"
+    box.outbox.close()
+    assert box.whole.bytes == 0
+
+
+def test_what_is_lost_without_credit_is_told_when_nothing_is_left_to_wait_for() -> None:
+    box = Box()
+    stream = box.stream(1, credit=1)
+    for letter in (b"a", b"b"):
+        box.offer(stream, letter)
+    assert box.runs_written() == b"a"
+    assert not box.outbox.pending
+    box.outbox.purge(stream.subscriptions[0])
+    (mark,) = box.written()
+    assert decode(mark) == StreamMark((1,), {"denied": 1})
