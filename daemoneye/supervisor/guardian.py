@@ -81,6 +81,12 @@ def look(pid: int) -> int | None:
     return int(fields[19]) if fields else None
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal, or by a debugger."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] in b"Tt"
+
+
 def has_living_members(group: int) -> bool:
     """Whether anything but zombies is in this process group."""
     wanted = str(group).encode()

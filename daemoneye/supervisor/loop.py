@@ -227,9 +227,9 @@ class Loop:
         self._tools.lives.hear()
         self._tools.lives.look_at_groups(now)
         self._control.expire(now)
-        dead = self._tools.tenure.replace_guardian(now)
-        if dead is not None:
-            text = f"the guardian (pid {dead}) ended unasked; another takes its place"
+        fate = self._tools.tenure.replace_guardian(now)
+        if fate is not None:
+            text = f"{fate}; another takes its place"
             self._performer.announce(Happening(now, HappeningKind.DEGRADED, "", 0, text))
         self._watch_guardian()
         self._end_strays(now)

@@ -168,6 +168,14 @@ class GuardianProcess:
         """Whether it is gone, and another has to take its place."""
         return self._process.poll() is not None
 
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it, so that it would not act."""
+        return guardian.is_stopped(self.pid)
+
+    def kill(self) -> None:
+        """End it; `has_ended` tells when that is done."""
+        self._process.kill()
+
     def dismiss(self) -> None:
         """Send it away: nothing is left to be looked after."""
         try:

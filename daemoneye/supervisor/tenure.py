@@ -20,6 +20,11 @@ from daemoneye.supervisor.scope import (
 GUARDIAN_INTERVAL = 1.0
 """Seconds between two guardians, so that one that cannot live does not keep us busy."""
 
+GUARDIAN_LOOK_INTERVAL = 2.0
+"""Seconds between two looks whether the guardian was stopped, of which nothing else tells."""
+
+_ENDED, _STOPPED = "ended unasked", "was stopped, and is killed"
+
 
 class Tenure:
     """The right to be the supervisor of a run directory, and all that hangs on it."""
@@ -59,11 +64,11 @@ class Tenure:
         return self._guard.process
 
     def next_deadline(self) -> float | None:
-        """When `replace_guardian` can be called with success."""
-        return self._guard.next_at
+        """When `replace_guardian` should be called."""
+        return self._guard.next_deadline()
 
-    def replace_guardian(self, now: float) -> int | None:
-        """Start another guardian if ours has died; the pid of the dead one, once for each."""
+    def replace_guardian(self, now: float) -> str | None:
+        """Start another guardian if ours has died or was stopped; what became of it, once each."""
         return self._guard.replace(now)
 
     def end(self, nothing_left: bool) -> None:
@@ -100,21 +105,40 @@ class _Guard:
         self._duty = duty
         self._key = key
         self.process = GuardianProcess(duty, key) if HAS_GUARDIAN else None
-        self.next_at: float | None = None
+        self._next_at: float | None = None
+        self._look_at = 0.0
+        self._fate = _ENDED
 
-    def replace(self, now: float) -> int | None:
-        if self.process is not None and self.process.has_ended():
-            dead = self.process.pid
-            self.process.leave_to_it()
-            self.process = None
-            self.next_at = now
-        else:
-            dead = None
-        if self.next_at is not None and now >= self.next_at:
-            self.next_at = now + GUARDIAN_INTERVAL
-            try:
-                self.process = GuardianProcess(self._duty, self._key)
-            except OSError:
-                return dead  # no processes or descriptors left; tried again at the next turn
-            self.next_at = None
-        return dead
+    def next_deadline(self) -> float | None:
+        return self._next_at if self.process is None else self._look_at
+
+    def replace(self, now: float) -> str | None:
+        told = None
+        if self.process is not None:
+            self._look(self.process, now)
+            if self.process.has_ended():
+                told = f"the guardian (pid {self.process.pid}) {self._fate}"
+                self._fate = _ENDED
+                self.process.leave_to_it()
+                self.process = None
+                self._next_at = now
+        if self._next_at is not None and now >= self._next_at:
+            self._start(now)
+        return told
+
+    def _look(self, process: GuardianProcess, now: float) -> None:
+        """A stopped guardian would not act when it has to; it is ours, and we need another."""
+        if now < self._look_at:
+            return
+        self._look_at = now + GUARDIAN_LOOK_INTERVAL
+        if process.is_stopped():
+            self._fate = _STOPPED
+            process.kill()
+
+    def _start(self, now: float) -> None:
+        self._next_at = now + GUARDIAN_INTERVAL
+        try:
+            self.process = GuardianProcess(self._duty, self._key)
+        except OSError:
+            return  # no processes or descriptors left; tried again at the next turn
+        self._next_at = None

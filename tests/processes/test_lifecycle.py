@@ -279,17 +279,26 @@ def test_a_killed_broker_is_started_again_and_its_clients_are_not(tidy: Path) ->
         assert it.pid("a") == pid
 
 
-def test_a_killed_guardian_is_replaced_and_told(tidy: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "fate"),
+    [(signal.SIGKILL, "ended unasked"), (signal.SIGSTOP, "was stopped, and is killed")],
+    ids=["killed", "stopped"],
+)
+def test_a_guardian_that_cannot_act_is_replaced_and_told(
+    tidy: Path, number: signal.Signals, fate: str
+) -> None:
     with running(tidy, spec("a", targets.serve)) as it:
         it.supervisor.wait_ready(scaled(10))
         scope = scope_of(it.supervisor.run_dir)
         (old,) = guardian.marked(scope, guardian.GUARDIAN_MARK)
-        os.kill(old, signal.SIGKILL)
-        wait_for(lambda: any(f"pid {old}" in h.text for h in it.told), "the telling")
+        os.kill(old, number)
+        said = f"the guardian (pid {old}) {fate}; another takes its place"
+        wait_for(lambda: any(h.text == said for h in it.told), "the telling")
         (new,) = wait_for(
             lambda: guardian.marked(scope, guardian.GUARDIAN_MARK), "another guardian"
         )
         assert new != old
+    assert not is_running(old)
 
 
 # ---- a supervisor of its own process ------------------------------------------------------------

@@ -194,6 +194,18 @@ def test_it_kills_only_the_process_it_identified() -> None:
     assert process.wait(5) == -signal.SIGKILL
 
 
+def test_it_sees_who_was_stopped() -> None:
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        assert not guardian.is_stopped(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: guardian.is_stopped(process.pid), "its stop")
+    finally:
+        process.kill()
+        process.wait()
+    assert not guardian.is_stopped(process.pid)
+
+
 def test_it_needs_nothing_but_the_interpreter() -> None:
     tree = ast.parse(Path(guardian.__file__).read_text())
     named = [n for each in ast.walk(tree) if isinstance(each, ast.Import) for n in each.names]
