@@ -144,7 +144,7 @@ class ChildHealth:
     incarnation: int
     """The number of its current or last life; 0: never started."""
     restarts: int
-    """Starts after the first one."""
+    """Starts after an end that nobody had asked for."""
     uptime_seconds: float | None
     """Since its birth; None when it does not live."""
     heartbeat_age_seconds: float | None

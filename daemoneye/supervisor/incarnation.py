@@ -139,6 +139,8 @@ class History:
     """The last failure."""
     first_ready_at: float | None = None
     """When it was ready for the first time."""
+    restarts: int = 0
+    """Starts that followed a failure; what an operator asks for is not counted."""
     end: str = ""
     """How the last incarnation ended, when that is worth a word: `exit:1`."""
 

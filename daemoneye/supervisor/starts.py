@@ -37,6 +37,7 @@ class Starts:
             return
         self._rate = self._rate.take(turn.now)
         slot.lifecycle.step(Event.DUE, turn.now)
+        slot.history.restarts += 1
 
     def admit(self, turn: Turn) -> None:
         """Start all whose dependencies are ready, as many as may start at once."""

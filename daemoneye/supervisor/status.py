@@ -64,7 +64,7 @@ def row(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> ChildHealth:
         desired=slot.desired.value,
         pid=life.pid or None if life else None,
         incarnation=slot.number,
-        restarts=max(0, slot.number - 1),
+        restarts=slot.history.restarts,
         uptime_seconds=turn.now - life.begun_at if life else None,
         heartbeat_age_seconds=None if heard_at is None else turn.now - heard_at,
         rss_bytes=facts.rss_bytes if facts else None,

@@ -279,7 +279,8 @@ def test_an_operators_restart_is_no_failure() -> None:
     for _ in range(20):
         world.command(Verb.RESTART, "a")
         world.run(0.5)
-    assert (world.state("a"), world.row("a").restarts) == ("RUNNING", 20)
+    row = world.row("a")
+    assert (row.state, row.restarts, row.incarnation) == ("RUNNING", 0, 21)
     assert world.supervision.explain("a", world.now).crash is None
 
 
