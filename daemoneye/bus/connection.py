@@ -93,7 +93,7 @@ class Connection:
     def abandon(self, source: Source) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no lock."""
         for interest in self.link.interests.values():
-            interest.owner.source = source
+            interest.owner.abandon(source)
         self.reader.abandon()
 
     # ---- requests -------------------------------------------------------------------------------

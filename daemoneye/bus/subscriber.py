@@ -100,6 +100,15 @@ class Subscription:
         """Tell the broker that nobody listens any more; harmless when done before."""
         self.source.end(self)
 
+    def abandon(self, source: Source) -> None:
+        """After a fork: what is here is the parent's, what is asked for is asked of `source`.
+
+        A thread of the parent may have been waiting here, with the lock; here it does not exist.
+        """
+        self.source = source
+        self._run, self._current = None, iter(())
+        self._advancing = threading.Lock()
+
     def __enter__(self) -> Self:
         return self
 

@@ -534,6 +534,32 @@ def test_a_forked_process_may_not_use_it_and_does_not_disturb_it(broker: Running
         assert payloads(events, 1) == [b"still here"]
 
 
+def test_a_forked_process_is_refused_although_a_thread_was_waiting(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        waiting = threading.Thread(target=list, args=(events,))
+        waiting.start()
+        wait_for(events._advancing.locked, "the thread to wait")
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)  # a wait for ever ends the child, and not the test
+            os._exit(0 if all_refused(bus, events) and not list(events) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        events.close()
+        waiting.join(scaled(5))
+
+
+def test_a_forked_process_has_no_part_in_what_its_parent_received(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        bus.publish_many(TICK, [b"1", b"2", b"3"])
+        assert payloads(events, 1) == [b"1"]
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)
+            os._exit(0 if all_refused(bus, events) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert payloads(events, 2) == [b"2", b"3"]
+
+
 def all_refused(bus: BusClient, events: Subscription) -> bool:
     refused = 0
     for use in (lambda: bus.publish(TICK, b""), lambda: events.get(0), bus.flush):
