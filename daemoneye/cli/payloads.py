@@ -154,8 +154,13 @@ def essence_of(topic: str, payload: Any) -> str:
         return json.dumps(payload, ensure_ascii=False)
 
 
+_ACTIONS = {"start": "started", "stop": "ended", "exec": "became"}
+"""What a process did, as a person says it before its name."""
+
+
 def _process_lifecycle(said: Document) -> str:
-    text = f"{said['action']} {said['name']}, pid {said['pid']}"
+    action = _ACTIONS.get(said["action"], said["action"])
+    text = f"{action} {said['name']}, pid {said['pid']}"
     if said["action"] == "stop":
         how = f", exit {said['exit_code']}" if "exit_code" in said else ""
         return f"{text}{how}, after {format_duration(said['lifetime_seconds'])}"

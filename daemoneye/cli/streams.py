@@ -15,8 +15,12 @@ from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
 from daemoneye.cli.screen import Screen, cut, harmless
 
-_TOPIC_WIDTH = 28
-_NAME_WIDTH = 10
+_USUAL = "events."
+"""How nearly all topics begin: a person needs it on no line."""
+_TOPIC_WIDTH = 20
+_NAME_WIDTH = 8
+_WIDE = 100
+_NARROW = 70
 
 
 def connected(options: Namespace) -> BusClient:
@@ -43,17 +47,26 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
 
 
 def event_line(event: Envelope, screen: Screen) -> str:
-    """One event for people: when, where, who, what; and before it, what was missed."""
+    """One event for people: when, where, who, what; and before that, what was missed.
+
+    A terminal of 80 columns has no room for all of it and a narrow one only for what happened:
+    what stands in front gives way, so that a process keeps its name and its pid.
+    """
     at = datetime.fromtimestamp(event.time).astimezone()
-    essence = harmless(essence_of(event.topic, payload_of(event)))
     lost = f"[{_losses(event.lost)}] " if event.lost else ""
-    clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
-    where, who = harmless(event.topic), harmless(event.publisher.name)
-    line = f"{clock}  {where:{_TOPIC_WIDTH}}  {who:{_NAME_WIDTH}}  {lost}{essence}"
+    essence = lost + harmless(essence_of(event.topic, payload_of(event)))
+    clock = f"{at:%H:%M:%S}"
+    moment = f"{clock}.{at.microsecond // 1000:03}"
+    where, who = harmless(event.topic), f"{harmless(event.publisher.name):{_NAME_WIDTH}}"
     if not screen.terminal:
-        return line
-    if screen.width < len(clock) + _TOPIC_WIDTH + 2 * _NAME_WIDTH:
-        line = f"{clock[:8]} {where} {lost}{essence}"
+        return f"{moment}  {where:{len(_USUAL) + _TOPIC_WIDTH}}  {who}  {essence}"
+    where = f"{where.removeprefix(_USUAL):{_TOPIC_WIDTH}}"
+    if screen.width >= _WIDE:
+        line = f"{moment}  {where}  {who}  {essence}"
+    elif screen.width >= _NARROW:
+        line = f"{clock}  {where}  {essence}"
+    else:
+        line = essence
     return cut(line, screen.width)
 
 

@@ -80,8 +80,8 @@ def test_a_payload_is_shown_as_what_it_is(topic: str, payload: Payload, shown: o
 @pytest.mark.parametrize(
     ("message", "line"),
     [
-        (STARTED, "start sleep, pid 4242, parent 1, user root"),
-        (ENDED, "stop sleep, pid 4242, exit 0, after 2.5 s"),
+        (STARTED, "started sleep, pid 4242, parent 1, user root"),
+        (ENDED, "ended sleep, pid 4242, exit 0, after 2.5 s"),
     ],
 )
 def test_the_essence_of_a_process_is_its_name_and_pid(message: Message, line: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
+from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.cli.screen import Screen
 from daemoneye.cli.streams import event_line
 from tests.cli.test_payloads import LIFECYCLE, STARTED, envelope
@@ -17,21 +20,37 @@ def test_a_line_says_when_where_who_and_what() -> None:
     line = event_line(envelope(LIFECYCLE, STARTED), screen(200, terminal=True))
     when, where, who, *what = line.split()
     assert len(when) == len("12:34:56.789")
-    assert (where, who) == (LIFECYCLE, "procmond")
-    assert " ".join(what) == "start sleep, pid 4242, parent 1, user root"
+    assert (where, who) == ("process.lifecycle", "procmond")
+    assert " ".join(what) == "started sleep, pid 4242, parent 1, user root"
 
 
 def test_what_was_missed_stands_before_it() -> None:
     line = event_line(
         envelope(LIFECYCLE, STARTED, lost={"overflow": 3}), screen(200, terminal=True)
     )
-    assert "[missed 3 by overflow] start sleep" in line
+    assert "[missed 3 by overflow] started sleep" in line
 
 
 def test_a_line_fits_a_narrow_terminal_and_is_whole_in_a_file() -> None:
     event = envelope("events.demo.tick", b"x" * 300)
     assert len(event_line(event, screen(40, terminal=True))) == 40
     assert event_line(event, screen(40, terminal=False)).endswith("x" * 300)
+
+
+def test_the_topic_is_whole_where_no_person_reads_along() -> None:
+    assert f"  {LIFECYCLE}  " in event_line(
+        envelope(LIFECYCLE, STARTED), screen(40, terminal=False)
+    )
+
+
+@pytest.mark.parametrize("width", [40, 69, 70, 80, 99, 100])
+def test_a_process_keeps_its_name_and_pid_on_every_screen(width: int) -> None:
+    started = pb.ProcessLifecycle(
+        action=pb.PROCESS_ACTION_START, pid=4194303, name="fifteen-letters", user="somebody"
+    )
+    line = event_line(envelope(LIFECYCLE, started), screen(width, terminal=True))
+    assert len(line) <= width
+    assert "started fifteen-letters, pid 4194303" in line
 
 
 def test_a_payload_cannot_speak_to_the_terminal() -> None:
