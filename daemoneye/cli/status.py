@@ -43,6 +43,9 @@ _BUS_COUNTERS = {
 _ORDERS = ("start ", "stop ", "restart ", "pause ", "resume ")
 """How a choice begins that is a command of ours."""
 
+_SHOWN_OF_A_STACK = 8
+"""Lines; two for each frame."""
+
 _CALM = {"RUNNING", "EXITED"}
 """States that need no explanation."""
 
@@ -226,14 +229,33 @@ def _next_step(document: Document, now: float) -> str:
 
 
 def _crash_lines(crash: Document, screen: Screen) -> Iterator[str]:
-    cause = crash["signal_name"] or crash["cause"]
+    # A signal of ours is what we did about it, and `why` says that; the cause was before.
+    cause = crash["cause"] if crash["ours"] else crash["signal_name"] or crash["cause"]
     after = format_duration(crash["uptime_seconds"])
     heading = f"{cause} after {after}, incarnation {crash['number']}, pid {crash['pid']}"
     yield from wrapped(harmless(heading), screen.width, "last failure: ", "  ")
-    if crash.get("exception"):
-        yield from wrapped(harmless(crash["exception"]), screen.width, "  ", "    ")
+    for text in (crash["why"], str(crash["exception"]).removeprefix("builtins.")):
+        if text:
+            yield from wrapped(harmless(text), screen.width, "  ", "    ")
     for line in str(crash.get("traceback") or "").splitlines():
         yield f"  │ {harmless(line)}"
+    stack = _main_stack(str(crash.get("stacks") or ""))
+    if stack:
+        yield "  what its main thread did, the innermost last:"
+        yield from (f"  │ {harmless(line)}" for line in stack[-_SHOWN_OF_A_STACK:])
+
+
+def _main_stack(stacks: str) -> list[str]:
+    """The lines of the main thread in a dump of all threads, or of the first one."""
+    threads: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in stacks.splitlines():
+        if line.startswith("thread "):
+            lines = threads[line] = []
+        else:
+            lines.append(line)
+    main = (each for title, each in threads.items() if title.startswith("thread MainThread "))
+    return next(main, next(iter(threads.values()), []))
 
 
 def _clock(moment: str) -> str:

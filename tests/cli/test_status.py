@@ -95,9 +95,12 @@ def explanation() -> Document:
             "number": 2,
             "pid": 4242,
             "cause": "exit:1",
+            "why": "",
             "signal_name": "",
+            "ours": False,
             "uptime_seconds": 2.0,
             "exception": "builtins.ValueError: no",
+            "stacks": "",
             "traceback": "Traceback:\n  File x\nValueError: no\n",
         },
     }
@@ -111,13 +114,37 @@ def test_an_explanation_says_why_what_next_what_to_do_and_what_was_before() -> N
         "  → daemoneye restart procmond: try now",
         "  → mend its disk",
         "last failure: exit:1 after 2 s, incarnation 2, pid 4242",
-        "  builtins.ValueError: no",
+        "  ValueError: no",
         "  │ Traceback:",
         "  │   File x",
         "  │ ValueError: no",
         "before:",
         "  14:13:18  failed: signal:9",
     ]
+
+
+def test_a_hang_is_told_with_who_killed_it_and_what_its_main_thread_did() -> None:
+    document = explanation()
+    document["crash"] |= {
+        "cause": "hang(deadlocked)",
+        "why": "no progress for 9 s; killed by daemoneye",
+        "signal_name": "SIGKILL",
+        "ours": True,
+        "exception": "",
+        "traceback": "",
+        "stacks": "thread printer (1):\n  File p\nthread MainThread (2):\n  File a\n    \x1b()\n",
+    }
+    lines = list(explanation_lines(document, screen(100), now=NOW))
+    at = lines.index("last failure: hang(deadlocked) after 2 s, incarnation 2, pid 4242")
+    assert lines[at + 1 : at + 5] == [
+        "  no progress for 9 s; killed by daemoneye",
+        "  what its main thread did, the innermost last:",
+        "  │   File a",
+        "  │     \\x1b()",
+    ]
+    document["crash"] |= {"ours": False, "why": ""}
+    lines = list(explanation_lines(document, screen(100), now=NOW))
+    assert lines[at].startswith("last failure: SIGKILL after 2 s")
 
 
 def test_what_is_suggested_reaches_the_same_instance() -> None:
