@@ -20,6 +20,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     codecs         of every kind but publishes: encoding beside decoding
     orders         what the supervisor orders the broker to do ↔ protobuf bytes
     handshake      both sides of proving who one is
+    places         who has a place at the broker, and who may have one more
 
     router         frames in → deliveries out: the middle of the broker
     directory      who is connected, who wants what, and who may

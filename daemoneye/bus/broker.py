@@ -207,7 +207,7 @@ class Broker:
         self._clients.close(client)
 
     def _left(self, client: Client) -> None:
-        self.door.lobby.leave(client)
+        self.door.forget(client)
         if client.session is not None:
             self.router.close(client.session)
 

@@ -1,7 +1,7 @@
 """The door of the broker: accepts connections, and turns away who does not prove itself in time.
 
-What is decided here is decided by `handshake`: by `Reception` for each connection, by `Lobby` for
-all of them together.
+What is decided here is decided by rules: by `Reception` for each connection, by `Lobby` for all of
+them that are not proven, by `Places` for those that are.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from daemoneye.bus.handshake import (
     Terms,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.places import Places
 from daemoneye.system import READABLE, Peer, Poller
 
 log = logging.getLogger("daemoneye.broker")
@@ -41,7 +42,16 @@ EXHAUSTED_PAUSE = 0.2
 class Door:
     """Where connections come from, and where they wait until they are proven."""
 
-    __slots__ = ("_endpoint", "_poller", "_resume_at", "counted", "keyring", "lobby", "terms")
+    __slots__ = (
+        "_endpoint",
+        "_poller",
+        "_resume_at",
+        "counted",
+        "keyring",
+        "lobby",
+        "places",
+        "terms",
+    )
 
     def __init__(self, path: Path, limits: Limits, poller: Poller) -> None:
         """Listen at `path`.  Raises what `Endpoint` does."""
@@ -50,6 +60,7 @@ class Door:
         self._resume_at: float | None = None  # accepting pauses until then
         self.keyring = Keyring()
         self.lobby: Lobby[Client] = Lobby(limits)
+        self.places: Places[Client] = Places(limits)
         self.terms = Terms(secrets.randbits(63) | 1, limits)
         self.counted: Counter[str] = Counter()
         """Connections that came to nothing, by reason."""
@@ -58,7 +69,7 @@ class Door:
     def set_limits(self, limits: Limits) -> None:
         """From now on these hold; the backlog stays."""
         self.terms = Terms(self.terms.epoch, limits)
-        self.lobby.limits = limits
+        self.lobby.limits = self.places.limits = limits
 
     def close(self) -> None:
         """Accept nobody any more."""
@@ -116,16 +127,26 @@ class Door:
         assert reception is not None
         for position, raw in enumerate(frames):
             reply = reception.receive(control_value(parse(raw)), self.keyring)
+            credential = reception.credential
+            if reception.state is State.PROVEN and credential is not None:
+                why_not = self.places.refusal(credential)
+                reply = Refusal(BUSY, why_not) if why_not else reply
             if isinstance(reply, Refusal):
                 self.turn_away(client, clients, reply.reason, reply.detail)
                 return None
             if not client.say_once(reply):
                 clients.close(client)
                 return None
-            if reception.state is State.PROVEN:
+            if reception.state is State.PROVEN and credential is not None:
                 self.lobby.leave(client)
+                self.places.take(client, credential)
                 return reception, frames[position + 1 :]
         return None
+
+    def forget(self, client: Client) -> None:
+        """Its connection is closed, wherever it stood."""
+        self.lobby.leave(client)
+        self.places.leave(client)
 
     def turn_away(self, client: Client, clients: Clients, reason: str, detail: str) -> None:
         """It does not get in, and is told why."""

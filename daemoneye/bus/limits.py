@@ -37,7 +37,11 @@ class Limits:
     unauthenticated_per_process: int = 8
     """How many of those one process may hold."""
     connections: int = 1024
-    """How many connections the broker holds in all."""
+    """How many connections the broker holds in all; one in 16 is kept for the role agent."""
+    identity_connections: int = 16
+    """How many of those one identity may hold (of a child: one incarnation of it)."""
+    agent_connections: int = 64
+    """The same for an identity of role agent."""
     backlog: int = 128
     """How many connections the kernel keeps until they are accepted."""
     subscriptions: int = 256

@@ -25,6 +25,7 @@ from daemoneye.bus.frames import (
     parse,
 )
 from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.errors import Refused
 from daemoneye.framing import FrameCutter, pack
 from tests.bus.brokers import (
     Running,
@@ -132,6 +133,24 @@ def test_all_places_taken_by_proven_clients_is_busy(tidy: Path) -> None:
         third.send(pack(encode(Goodbye())))
         wait_for(lambda: broker.broker.router.statistics().clients == 2, "one to leave")
         with raw_session(broker):
+            pass
+
+
+def test_one_identity_does_not_take_the_places_of_others(tidy: Path) -> None:
+    with (
+        broker_in_thread(tidy, identity_connections=2) as broker,
+        contextlib.ExitStack() as stack,
+    ):
+        broker.admit("greedy", "worker")
+        for _ in range(2):
+            stack.enter_context(raw_session(broker, "greedy"))
+        with pytest.raises(Refused, match="greedy has 2 connections already"):
+            stack.enter_context(raw_session(broker, "greedy"))
+        assert refused(broker, "busy") == 1
+        assert_well(broker)
+        stack.close()
+        wait_for(lambda: not len(broker.broker.door.places), "its places to be free")
+        with raw_session(broker, "greedy"):
             pass
 
 
