@@ -208,7 +208,8 @@ class BusClient:
         heading = Heading(str(topic), target, content_type, correlation)
         connection = self._connection
         answer = connection.ask(
-            lambda request: connection.writer.request(heading, data, request), timeout
+            lambda request, until: connection.writer.request(heading, data, request, until),
+            timeout,
         )
         taken = answer.subscribers
         return Receipt(Status.ACCEPTED if taken else Status.NO_SUBSCRIBERS, taken)

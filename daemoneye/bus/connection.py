@@ -15,6 +15,7 @@ import logging
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -98,31 +99,35 @@ class Connection:
 
     # ---- requests -------------------------------------------------------------------------------
 
-    def ask(self, say: Callable[[int], None], timeout: float) -> Answer:
+    def ask(self, say: Callable[[int, float], None], timeout: float) -> Answer:
         """Say something that carries a request number, and wait for the answer to it.
 
-        Raises what the answer says, DeadlineExceeded without one, BusBroken when the connection is
-        or gets lost.
+        `say` has to be done at its second argument, a time on the monotonic clock.  Raises what
+        the answer says, DeadlineExceeded without one, BusBroken when the connection is or gets
+        lost.
         """
         request = self.link.number()
         inbox: Inbox[Answer] = Inbox()
         self._pending[request] = inbox
+        deadline = time.monotonic() + timeout
         try:
-            say(request)
-            return self._answer(inbox, timeout)
+            say(request, deadline)
+            return self._answer(inbox, timeout, deadline)
         finally:
             self._pending.pop(request, None)
 
     def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
         """Ask the broker what it knows.  Raises as `ask`."""
         return self.ask(
-            lambda request: self.writer.send(Query(what, who, action, topic, request)),
+            lambda request, until: self.writer.send(
+                Query(what, who, action, topic, request), until
+            ),
             REQUEST_TIMEOUT,
         )
 
-    def _answer(self, inbox: Inbox[Answer], timeout: float) -> Answer:
+    def _answer(self, inbox: Inbox[Answer], timeout: float, deadline: float) -> Answer:
         try:
-            answer = self.reader.get(inbox, timeout)
+            answer = self.reader.get(inbox, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no answer from the broker within {timeout:g} s",
@@ -155,7 +160,8 @@ class Connection:
                     self._pending[interest.number] = asked[-1]
                 told = self._tell_broker(subscription.interests)
             if told:
-                answers = [self._answer(each, REQUEST_TIMEOUT) for each in asked]
+                until = time.monotonic() + REQUEST_TIMEOUT
+                answers = [self._answer(each, REQUEST_TIMEOUT, until) for each in asked]
                 subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except (BusBroken, DeadlineExceeded):
             pass  # the wish stands: it is told again with the next connection

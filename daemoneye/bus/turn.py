@@ -7,12 +7,14 @@ instead and done before the turn ends.  A finaliser that the garbage collector r
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from daemoneye.errors import LocalProtocolError
+from daemoneye.errors import DeadlineExceeded, LocalProtocolError
 
 MOST_ASIDE = 1024
 """How much may be put aside in one turn."""
@@ -51,26 +53,40 @@ class Turn:
     @contextmanager
     def taken(self) -> Iterator[bool]:
         """Have a turn; False when it is our own thread's already, and nothing may be touched."""
-        with self.lock:
-            if self.busy:
-                yield False
-                return
-            self.busy = True
-            try:
-                yield True
-            finally:
-                self.finish()
+        with self.lock, self._entered() as ours:
+            yield ours
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, deadline: float = math.inf) -> Iterator[None]:
         """Have a turn for what cannot be put aside, because its answer is waited for.
 
-        Raises LocalProtocolError in the midst of our own thread's turn.
+        Raises LocalProtocolError in the midst of our own thread's turn, and DeadlineExceeded when
+        others have not ended theirs at `deadline`, on the monotonic clock.
         """
-        with self.taken() as ours:
-            if not ours:
-                raise LocalProtocolError(
-                    "the broker cannot be asked from within a publish of the same thread",
-                    hint="in a signal handler use publish(), or set a flag and ask outside of it",
-                )
-            yield
+        left = max(0.0, deadline - time.monotonic())
+        if not self.lock.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+            raise DeadlineExceeded(
+                "nothing was asked: another thread waits for the broker to read what it publishes",
+                hint="the broker may be stopped or busy",
+            )
+        try:
+            with self._entered() as ours:
+                if not ours:
+                    raise LocalProtocolError(
+                        "the broker cannot be asked from within a publish of the same thread",
+                        hint="in a signal handler publish(), or set a flag and ask outside of it",
+                    )
+                yield
+        finally:
+            self.lock.release()
+
+    @contextmanager
+    def _entered(self) -> Iterator[bool]:
+        if self.busy:
+            yield False
+            return
+        self.busy = True
+        try:
+            yield True
+        finally:
+            self.finish()

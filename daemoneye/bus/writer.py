@@ -16,6 +16,7 @@ written before that turn ends.
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import threading
@@ -36,11 +37,14 @@ from daemoneye.bus.outgoing import (
 )
 from daemoneye.bus.topics import check_topic
 from daemoneye.bus.turn import Turn
-from daemoneye.errors import BusBroken
+from daemoneye.errors import BusBroken, DeadlineExceeded
 from daemoneye.framing import pack
 
 FLUSH_INTERVAL = 0.001
 """How long the flusher leaves the tail of a burst in the draft, in seconds."""
+
+LONGEST_POLL = (1 << 31) - 1
+"""What `poll` takes at most, in ms."""
 
 _now_ns = time.time_ns
 
@@ -99,15 +103,16 @@ class Writer:
             self._draft.check_size(course, len(payload))
             self._write_in_order(course, [payload])
 
-    def request(self, heading: Heading, payload: bytes, number: int) -> None:
+    def request(self, heading: Heading, payload: bytes, number: int, deadline: float) -> None:
         """Publish something whose answer somebody waits for: without a connection it is not kept.
 
-        Raises as `publish`, BusBroken, and LocalProtocolError in a signal handler that fell into
-        a publish.
+        Raises as `publish`, BusBroken, DeadlineExceeded when it cannot be begun until `deadline`,
+        and LocalProtocolError in a signal handler that fell into a publish.
         """
-        with self._turn.alone():
+        with self._turn.alone(deadline):
             course = self._courses.make(heading)
             self._draft.check_size(course, len(payload))
+            self._await_room(deadline)
             self._write_draft()
             if self._sock is None:
                 raise _no_connection()
@@ -135,13 +140,14 @@ class Writer:
 
     # ---- everything else ------------------------------------------------------------------------
 
-    def send(self, value: Value) -> None:
+    def send(self, value: Value, deadline: float = math.inf) -> None:
         """Write one of the client's own frames, whose answer somebody waits for.
 
-        Raises BusBroken when there is no connection, LocalProtocolError as `request`.
+        Raises BusBroken when there is no connection, what is left as `request`.
         """
         frame = pack(encode(value))
-        with self._turn.alone():
+        with self._turn.alone(deadline):
+            self._await_room(deadline)
             if not self._write_own(frame):
                 raise _no_connection()
 
@@ -236,6 +242,18 @@ class Writer:
         for start in range(0, len(payloads), step):
             part = payloads[start : start + step]
             self._write(seal(course, part, [now] * len(part)))
+
+    def _await_room(self, deadline: float) -> None:
+        """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
+        if self._sock is None or deadline == math.inf:
+            return
+        room = select.poll()
+        room.register(self._sock, select.POLLOUT)
+        left = max(0.0, deadline - time.monotonic())
+        if not room.poll(min(left * 1000, LONGEST_POLL)):
+            raise DeadlineExceeded(
+                "nothing was asked: the broker reads nothing", hint="it may be stopped or busy"
+            )
 
     def _write_own(self, frame: bytes) -> bool:
         return self._sock is not None and self._write_bytes(frame)

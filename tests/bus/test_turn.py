@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 
 import pytest
 
 from daemoneye.bus.turn import MOST_ASIDE, Turn
-from daemoneye.errors import LocalProtocolError
+from daemoneye.errors import DeadlineExceeded, LocalProtocolError
+from tests.support import scaled
 
 
 def test_what_is_put_aside_is_done_in_order_before_the_turn_ends() -> None:
@@ -69,3 +71,22 @@ def test_an_error_ends_the_turn() -> None:
         raise KeyError
     with turn.taken() as ours:
         assert ours
+
+
+def test_who_waits_for_an_answer_waits_for_its_turn_until_a_deadline() -> None:
+    turn, entered, left = Turn(), threading.Event(), threading.Event()
+
+    def other() -> None:
+        with turn.taken():
+            entered.set()
+            left.wait(scaled(5))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait(scaled(5))
+    with pytest.raises(DeadlineExceeded), turn.alone(time.monotonic() + 0.05):
+        pass
+    left.set()
+    with turn.alone(time.monotonic() + 1e12):
+        assert turn.busy
+    thread.join()

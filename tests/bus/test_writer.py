@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
@@ -11,11 +12,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode
+from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.writer import Writer
-from daemoneye.errors import BusBroken, InvalidTopic, LocalProtocolError, TooLarge
-from daemoneye.framing import FrameCutter
+from daemoneye.errors import BusBroken, DeadlineExceeded, InvalidTopic, LocalProtocolError, TooLarge
+from daemoneye.framing import FrameCutter, pack
 from tests.support import scaled, wait_for
 
 TICK = "events.demo.tick"
@@ -85,6 +86,10 @@ class Wire:
             self.theirs.close()
 
 
+def soon(seconds: float = 5.0) -> float:
+    return time.monotonic() + seconds
+
+
 @pytest.fixture
 def wire() -> Iterator[Wire]:
     made = Wire()
@@ -108,7 +113,7 @@ def test_the_tail_of_a_burst_is_written_by_the_flusher(wire: Wire) -> None:
 def test_requests_stand_behind_what_was_published_before(wire: Wire) -> None:
     wire.connect()
     wire.publish(b"1", b"2", b"3")
-    wire.writer.request(Heading(TICK), b"4", 9)
+    wire.writer.request(Heading(TICK), b"4", 9, soon())
     assert wire.payloads(4) == [b"1", b"2", b"3", b"4"]
 
 
@@ -117,7 +122,7 @@ def test_without_a_connection_publishes_wait_and_requests_do_not(wire: Wire) -> 
     with pytest.raises(BusBroken):
         wire.writer.send(Ping())
     with pytest.raises(BusBroken):
-        wire.writer.request(Heading(TICK), b"2", 9)
+        wire.writer.request(Heading(TICK), b"2", 9, soon())
     assert wire.writer.waiting == 1
     wire.connect(Ping(7))
     assert wire.heard(2)[0] == Ping(7)
@@ -175,6 +180,45 @@ def test_the_end_writes_what_waits_and_then_the_last_word(wire: Wire) -> None:
     assert [type(each) for each in wire.heard(4)] == [Envelope] * 3 + [Goodbye]
 
 
+# ---- deadlines ----------------------------------------------------------------------------------
+
+
+def test_a_request_waits_for_a_stuck_thread_no_longer_than_its_deadline(wire: Wire) -> None:
+    wire.connect()
+    wire.writer.patience = 10.0
+    stuck = threading.Thread(target=wire.publish, args=(bytes(1_000_000),))
+    stuck.start()
+    wait_for(lambda: wire.writer._turn.busy, "the thread to be stuck")
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="another thread"):
+        wire.writer.request(Heading(TICK), b"", 9, soon(0.1))
+    assert 0.1 <= time.monotonic() - began < scaled(1)
+    assert wire.payloads(1) == [bytes(1_000_000)]
+    stuck.join(scaled(5))
+
+
+def test_a_request_that_finds_no_room_costs_nothing_but_its_time(wire: Wire) -> None:
+    wire.connect()
+    wire.publish(b"1")
+    filled = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += wire.ours.send(pack(encode(Ping())), socket.MSG_DONTWAIT)
+    began = time.monotonic()
+    for ask in (
+        lambda: wire.writer.request(Heading(TICK), b"2", 9, soon(0.1)),
+        lambda: wire.writer.send(Ping(7), soon(0.1)),
+    ):
+        with pytest.raises(DeadlineExceeded, match="reads nothing"):
+            ask()
+    assert 0.2 <= time.monotonic() - began < scaled(1)
+    assert (wire.writer.connected, wire.writer.waiting) == (True, 0)
+    pings = filled // len(pack(encode(Ping())))
+    assert len(wire.heard(1 + pings)) == 1 + pings
+    wire.writer.send(Ping(8), soon())
+    assert wire.heard(1) == [Ping(8)]
+
+
 # ---- signal handlers ----------------------------------------------------------------------------
 
 
@@ -211,7 +255,7 @@ def test_a_question_within_a_publish_of_the_same_thread_is_refused(wire: Wire) -
 
     def ask() -> None:
         for act in (
-            lambda: wire.writer.request(Heading(TICK), b"", 9),
+            lambda: wire.writer.request(Heading(TICK), b"", 9, soon()),
             lambda: wire.writer.send(Ping()),
         ):
             try:
