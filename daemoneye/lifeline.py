@@ -26,7 +26,7 @@ from typing import ClassVar, Generic, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from daemoneye import lifeline_pb2 as pb
-from daemoneye.errors import RemoteProtocolError, TooLarge
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError, TooLarge
 from daemoneye.framing import FrameCutter, pack
 
 FRAME_LIMIT_BYTES = 1 << 20
@@ -335,9 +335,14 @@ class _End(Generic[Said, Heard]):
     def send(self, said: Said) -> bool:
         """Say it now, or as soon as the kernel has room; False when the outbox has none.
 
-        A dead other side is no error here: reading tells of it.  Raises TooLarge past the limit.
+        A dead other side is no error here: reading tells of it.  Raises TooLarge past the limit,
+        and LocalProtocolError for what is no value of its field.
         """
-        frame = encode(self._says(), said)
+        try:
+            frame = encode(self._says(), said)
+        except (TypeError, ValueError, AttributeError) as error:
+            name = type(said).__name__
+            raise LocalProtocolError(f"this {name} cannot be said: {error}") from error
         if len(frame) > FRAME_LIMIT_BYTES:
             raise TooLarge(f"{type(said).__name__} of {len(frame)} bytes on a lifeline")
         with self._sending:

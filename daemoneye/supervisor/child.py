@@ -31,7 +31,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from daemoneye.errors import SupervisionError, TooLarge
+from daemoneye.errors import LocalProtocolError, SupervisionError, TooLarge
 from daemoneye.lifeline import (
     ChildEnd,
     Condition,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from daemoneye.bus.client import BusClient
 
 _LAST_WORDS_SECONDS = 1.0
+_NAME_CHARACTERS = 200
 
 
 class Work:
@@ -172,12 +173,12 @@ class Child:
         From the first call on the supervisor watches that calls keep coming while there is work:
         `stopping.wait` and `waiting` are how this child says that there is none.
         """
-        self._runtime.pulse.finish(doing)
+        self._runtime.pulse.finish(_checked(doing))
 
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:
         """Inside, one piece of work is in hand, and has to end within the hard limit."""
-        self._runtime.pulse.begin(doing)
+        self._runtime.pulse.begin(_checked(doing))
         try:
             yield
         finally:
@@ -246,7 +247,12 @@ class Child:
         self._runtime.say(Tell(name, body))
 
     def count(self, name: str, value: int) -> None:
-        """Set a counter that travels with the beats, for `status`."""
+        """Set a counter that travels with the beats, for `status`.
+
+        Raises LocalProtocolError for a name that is no text of 1 to 200 characters, and for a value
+        that is no whole number of 64 bits.
+        """
+        _check_counter(name, value)
         self._runtime.pulse.counters[name] = value
 
     def before_beat(self, callback: Callable[[], None]) -> None:
@@ -257,6 +263,35 @@ class Child:
         """Say goodbye on the bus, if this child was on it."""
         if self._bus is not None:
             self._bus.close()
+
+
+def _check_counter(name: object, value: object) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_CHARACTERS or not _sayable(name):
+        raise LocalProtocolError(
+            f"{ascii(name)[:80]} is no name of a counter", hint="use a short text"
+        )
+    if not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise LocalProtocolError(
+            f"counter {name!r} cannot be {ascii(value)[:80]}",
+            hint="count in whole numbers of 64 bits",
+        )
+
+
+def _checked(doing: object) -> str:
+    """What a beat can carry: text, whose length the other end bounds."""
+    if not isinstance(doing, str):
+        raise LocalProtocolError(
+            f"work is named by a text, not by {ascii(doing)[:80]}", hint="use str(…)"
+        )
+    return doing
+
+
+def _sayable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _TellsOnly:
@@ -328,7 +363,14 @@ def _say_last_words(runtime: Runtime, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
     if runtime.is_orphaned:
         sys.stderr.write(text)
-    runtime.say(Failure(f"{kind.__module__}.{kind.__qualname__}", str(error), text))
+    runtime.say(Failure(f"{kind.__module__}.{kind.__qualname__}", _message_of(error), text))
+
+
+def _message_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # its class is the user's, and what it raises here would hide what it raised
+        return "its message cannot be shown"
 
 
 def _take_signals(runtime: Runtime) -> None:

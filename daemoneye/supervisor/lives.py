@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from daemoneye import lifeline as line
-from daemoneye.errors import ProtocolError, TooLarge
+from daemoneye.errors import LocalProtocolError, ProtocolError, TooLarge
 from daemoneye.supervisor.contract import (
     Answer,
     BeatHeard,
@@ -120,7 +120,7 @@ class Lives:
         try:
             said = life.lifeline.send(order)
             why = "it does not read"
-        except TooLarge as error:
+        except (TooLarge, LocalProtocolError) as error:
             said, why = False, str(error)
         if not said:
             if not self.untold:

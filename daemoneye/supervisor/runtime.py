@@ -8,6 +8,7 @@ Runtime   the thread itself, on the child's end of the lifeline
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import select
 import signal
@@ -38,6 +39,8 @@ from daemoneye.lifeline import (
     Wish,
 )
 
+log = logging.getLogger("daemoneye.child")
+
 ORPHAN_GRACE_SECONDS = 1.5
 """What the work gets to end after the supervisor died: less than the guardian's patience."""
 
@@ -61,6 +64,14 @@ class Listener(Protocol):
 
     def told(self, name: str, body: bytes) -> None:
         """Something from the supervisor's side that only `name` here understands."""
+
+
+def _call(callback: Callable[[], None]) -> None:
+    """Call what a program left with us; what it raises is logged, and its own affair."""
+    try:
+        callback()
+    except Exception:  # it is the user's, and without the thread that calls it there is no child
+        log.exception("%r failed", callback)
 
 
 class Pulse:
@@ -111,7 +122,7 @@ class Pulse:
     def beat(self) -> Beat:
         """The sign of life for this moment."""
         for callback in self.callbacks:
-            callback()
+            _call(callback)
         since = self._busy_since
         connected = self.bus_connected
         return Beat(
@@ -177,7 +188,7 @@ class StopEvent(threading.Event):
         """Let those go who wait, and call whoever asked for it."""
         super().set()
         for callback in tuple(self._callbacks):
-            callback()
+            _call(callback)
 
     def call(self, callback: Callable[[], None]) -> None:
         """Call this when it is set, perhaps more than once; at once when it is set already."""
@@ -337,10 +348,18 @@ class Runtime:
                 self.say(Configured(request, "this child takes no new settings while it runs"))
             case Pause(paused):
                 self.pulse.paused = paused
-                self.mailbox.put(order)
+                self._hand_over(order)
                 self._beat()
             case _:
-                self.mailbox.put(order)
+                self._hand_over(order)
+
+    def _hand_over(self, order: ForProgram) -> None:
+        try:
+            self.mailbox.put(order)
+        except Exception as error:  # the listener is the user's, and this thread is its only line
+            log.exception("a listener failed at a %s", type(order).__name__)
+            if isinstance(order, Configure):
+                self.say(Configured(order.request, f"{type(error).__name__} while it was told"))
 
     def _end_as_orphan(self) -> None:
         """The supervisor is gone: let the work end, then end the whole group from within."""

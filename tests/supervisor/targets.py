@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from daemoneye.errors import LocalProtocolError
 from daemoneye.supervisor.child import Child
 
 
@@ -42,6 +44,41 @@ def serve_and_listen(child: Child) -> None:
     child.stopping.wait(0.1)
     child.listen(Listening(child))
     serve(child)
+
+
+def be_careless(child: Child) -> None:
+    """Leave callbacks that raise, say what cannot be said, and tell what came of it."""
+    child.before_beat(lambda: 1 // 0)
+    child.when_stopping(lambda: 1 // 0)
+    child.listen(Careless())
+    careless: list[Callable[[], object]] = [
+        lambda: child.count("x", 2**63),
+        lambda: child.count("x", "one"),  # type: ignore[arg-type]  # what a program may pass
+        lambda: child.count("\udc80", 1),
+        lambda: child.beat(7),  # type: ignore[arg-type]  # the same
+        lambda: child.degraded(None),  # type: ignore[arg-type]  # the same
+        lambda: child.extend("long"),  # type: ignore[arg-type]  # the same
+    ]
+    for call in careless:
+        try:
+            call()
+        except LocalProtocolError as error:
+            child.tell("refused", str(error).encode())
+    child.count("x", 2**63 - 1)
+    serve(child)
+
+
+class Careless:
+    """A listener that raises whatever it is told."""
+
+    def paused(self, paused: bool) -> None:
+        raise KeyError(paused)
+
+    def configure(self, request: int, settings: str) -> None:
+        raise KeyError(settings)
+
+    def told(self, name: str, body: bytes) -> None:
+        raise KeyError(name)
 
 
 def describe(child: Child, *args: object, **kwargs: object) -> None:

@@ -230,6 +230,23 @@ def test_new_settings_nobody_listens_to_are_refused_at_once(start: Start) -> Non
     assert probe.wait_for(line.Configured).error
 
 
+def test_whatever_a_program_passes_to_its_child_it_beats_on(start: Start) -> None:
+    probe = start(targets.be_careless)
+    probe.wait_for(line.Ready)
+    refused = [told.body.decode() for told in probe.heard if isinstance(told, line.Tell)]
+    assert len(refused) == 6
+    assert refused[0].startswith("counter 'x' cannot be 9223372036854775808 (")
+    assert refused[3].startswith("work is named by a text, not by 7 (")
+    probe.end.send(line.Pause(True))
+    probe.wait_for(line.Beat, lambda beat: beat.paused and beat.counters == {"x": 2**63 - 1})
+    probe.end.send(line.Tell("x", b""))
+    probe.end.send(line.Configure(4, "{}"))
+    answer = probe.wait_for(line.Configured)
+    assert answer == line.Configured(4, "KeyError while it was told")
+    probe.end.send(line.Drain(1.0))
+    assert probe.wait_exit() == 0
+
+
 def test_a_wish_gets_its_verdict(start: Start) -> None:
     probe = start(targets.wish_for, "restart", "netmond")
     wish = probe.wait_for(line.Wish)
