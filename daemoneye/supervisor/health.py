@@ -40,6 +40,7 @@ class HappeningKind(StrEnum):
     STOPPED = "stopped"
     LOST = "lost"
     STACKS = "stacks"
+    AWAITED = "awaited"
     ALL_READY = "all-ready"
     SHUTDOWN = "shutdown"
     ENDED = "ended"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from daemoneye.supervisor.contract import Spawn
 from daemoneye.supervisor.dependencies import start_order
@@ -11,6 +11,15 @@ from daemoneye.supervisor.incarnation import UPWARDS, Incarnation, Slot, Turn
 from daemoneye.supervisor.lifecycle import SERVING, Event, State
 from daemoneye.supervisor.restarts import RestartRate
 from daemoneye.supervisor.spec import Desired, Plan
+
+AWAITED_AFTER = 2.0
+"""Seconds of the first start after which it is told who keeps it waiting."""
+
+AWAITED_INTERVAL = 10.0
+"""Seconds until that is told again, as long as it lasts."""
+
+AWAITED_TOLD = 10
+"""Children that are named when it is told who keeps the others waiting."""
 
 
 class Starts:
@@ -60,6 +69,23 @@ class Starts:
             for name in self._depends_on[slot.name]
             if self._slots[name].state not in SERVING and not self._slots[name].completed()
         )
+
+    def awaited(self, missing: Collection[Slot]) -> str:
+        """Whom the end of the first start waits for, the missing and the unsettled, with reasons.
+
+        `missing` are those whose start has to come to good.
+        """
+        slots = [
+            slot for slot in self._slots.values() if slot in missing or not self.is_settled(slot)
+        ]
+        named = ", ".join(map(self._awaited, slots[:AWAITED_TOLD]))
+        more = len(slots) - AWAITED_TOLD
+        return f"{named} and {more} more" if more > 0 else named
+
+    def _awaited(self, slot: Slot) -> str:
+        waiting_for = self.waiting_for(slot) if slot.state is State.PENDING else ()
+        why = f": waits for {' and '.join(waiting_for)}" if waiting_for else ""
+        return f"{slot.name} ({slot.state}{why})"
 
     def is_settled(self, slot: Slot) -> bool:
         """Whether its first start has come to something, good or bad, or waits for one that has."""

@@ -99,6 +99,8 @@ class Run:
     """Until when each essential child has to have been ready once; None when that was judged."""
     inspect_at: float
     """When all processes are looked at from outside again."""
+    awaited_at: float
+    """While booting: when it is told who keeps it waiting."""
     shutdown: stopping.Shutdown | None = None
     """The end of everything, once it has begun."""
 
@@ -126,6 +128,7 @@ class Supervision:
             0.0,
             now + plan.first_success_timeout,
             now + plan.facts_interval,
+            now + starts.AWAITED_AFTER,
         )
         for slot in self._slots.values():
             if slot.desired is Desired.UP:
@@ -162,8 +165,10 @@ class Supervision:
             if slot.lifecycle.deadline is not None:
                 times.append(slot.lifecycle.deadline)
             times += [one.deadline for one in slot.requests if one.deadline is not None]
-        if run.phase is Phase.BOOTING and run.first_success_deadline is not None:
-            times.append(run.first_success_deadline)
+        if run.phase is Phase.BOOTING:
+            times.append(run.awaited_at)
+            if run.first_success_deadline is not None:
+                times.append(run.first_success_deadline)
         if run.shutdown is not None:
             times.append(run.shutdown.next_deadline())
         # Adding and taking away what was skipped may round a deadline to a hair before itself.
@@ -307,6 +312,10 @@ class Supervision:
             ready = sum(slot.history.first_ready_at is not None for slot in wanted)
             text = f"{ready} of {len(wanted)} children are ready"
             turn.announce(None, HappeningKind.ALL_READY, text)
+        elif run.awaited_at <= turn.now:
+            run.awaited_at = turn.now + starts.AWAITED_INTERVAL
+            text = f"still waiting for {self._starts.awaited(missing)}"
+            turn.announce(None, HappeningKind.AWAITED, text)
 
     def _shutdown_asked(self, asked: ShutdownAsked, turn: Turn) -> None:
         """A first signal ends in order; each further one hastens, and then the end is cut short."""

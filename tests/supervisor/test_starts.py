@@ -99,3 +99,36 @@ def test_one_failing_child_does_not_hold_up_the_boot_of_the_others() -> None:
     assert [one.text for one in world.happenings() if one.kind == "all-ready"] == [
         "1 of 2 children are ready"
     ]
+
+
+def awaited(world: Simulation) -> list[tuple[float, str]]:
+    return [
+        (round(one.at - world.begun_at, 3), one.text)
+        for one in world.happenings()
+        if one.kind == "awaited"
+    ]
+
+
+def test_a_slow_first_start_says_who_keeps_it_waiting_and_says_it_again() -> None:
+    specs = child("quick"), child("slow"), child("after", depends_on=("slow",))
+    world = Simulation(plan(*specs), {"slow": Behaviour(ready_after=25.0)}).run(60)
+    text = "still waiting for slow (STARTING), after (PENDING: waits for slow)"
+    assert awaited(world) == [(2.0, text), (12.0, text), (22.0, text)]
+
+
+def test_a_quick_first_start_needs_no_word_about_it() -> None:
+    world = Simulation(plan(child("a"), child("b", depends_on=("a",)))).run(60)
+    assert awaited(world) == []
+
+
+def test_an_essential_child_that_fails_at_first_is_awaited_too() -> None:
+    behaviours = {"core": Behaviour(ready_after=None, lives=0.3)}
+    world = Simulation(plan(child("core", essential=True), child("b")), behaviours).run(3)
+    assert [text for _, text in awaited(world)] == ["still waiting for core (BACKOFF)"]
+
+
+def test_of_many_that_are_awaited_some_are_named() -> None:
+    specs = [child(f"c{number}") for number in range(30)]
+    world = Simulation(plan(*specs, max_starting=1), {"c0": Behaviour(ready_after=20.0)}).run(3)
+    [(_, text)] = awaited(world)
+    assert text.endswith("c9 (PENDING) and 20 more")
