@@ -46,6 +46,7 @@ Shells (!): they touch the world and decide nothing.
     broker         the broker process: read, ask the router, write
     door           accepts connections, and lets in who proves itself
     clients        the connections a broker holds, and writing to them
+    mishaps        what goes wrong with connections, counted and logged
     mailbox        where other threads leave orders for the broker
     dialler        from an address and a key to a connection both sides believe in
     reader         whoever waits reads, for all who wait

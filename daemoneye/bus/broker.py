@@ -183,7 +183,7 @@ class Broker:
             client = clients.of(session)
             if client is not None:
                 if cause != GOODBYE:
-                    log.info("%r is cut off: %s", session, cause)
+                    self._note_ending(session, "cut-off", f"is cut off: {cause}")
                 self._write(client, session)
                 clients.close(client)
 
@@ -200,11 +200,15 @@ class Broker:
             self.door.turn_away(client, self._clients, OUT_OF_ORDER, str(error))
             return
         self.door.counted[OUT_OF_ORDER] += 1
-        log.warning("%r broke the protocol: %s", session, error)
+        self._note_ending(session, OUT_OF_ORDER, f"broke the protocol: {error}")
         session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
         self.router.close(session)
         self._write(client, session)
         self._clients.close(client)
+
+    def _note_ending(self, session: Session, reason: str, text: str) -> None:
+        reason = f"{reason} of {session.identity.name}"
+        self._clients.endings.note(reason, f"{session!r} {text}", logging.WARNING)
 
     def _left(self, client: Client) -> None:
         self.door.forget(client)
@@ -217,7 +221,8 @@ class Broker:
         now = time.monotonic()
         self.door.keep_time(self._clients, now)
         for client in self._clients.overdue(now):
-            log.warning("%r reads nothing: closed", client.session)
+            if client.session is not None:
+                self._note_ending(client.session, "stuck", "reads nothing: closed")
             self._clients.close(client)
         if self._mailbox.stop_asked and self._drain_deadline is None:
             self._begin_to_stop(now)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
+from daemoneye.bus.mishaps import Mishaps
 from daemoneye.bus.outbox import MAX_BUFFERS
 from daemoneye.bus.session import Session
 from daemoneye.framing import FrameCutter, pack
@@ -42,7 +43,7 @@ class Client:
 class Clients:
     """All connections, by descriptor and by session."""
 
-    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "_stuck")
+    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "_stuck", "endings")
 
     def __init__(self, poller: Poller, left: Callable[[Client], None]) -> None:
         """`left` is called with each connection that is closed, whoever closed it."""
@@ -51,6 +52,8 @@ class Clients:
         self._by_fd: dict[int, Client] = {}
         self._by_session: dict[Session, Client] = {}
         self._stuck: dict[Client, None] = {}
+        self.endings = Mishaps()
+        """Sessions that were ended against their will, by reason and identity."""
 
     def __len__(self) -> int:
         return len(self._by_fd)

@@ -11,7 +11,6 @@ import os
 import secrets
 import socket
 import time
-from collections import Counter
 from pathlib import Path
 
 from daemoneye.bus.clients import Client, Clients
@@ -28,10 +27,9 @@ from daemoneye.bus.handshake import (
     Terms,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.mishaps import Mishaps
 from daemoneye.bus.places import Places
 from daemoneye.system import READABLE, Peer, Poller
-
-log = logging.getLogger("daemoneye.broker")
 
 ACCEPTED_IN_A_TURN = 32
 
@@ -62,7 +60,7 @@ class Door:
         self.lobby: Lobby[Client] = Lobby(limits)
         self.places: Places[Client] = Places(limits)
         self.terms = Terms(secrets.randbits(63) | 1, limits)
-        self.counted: Counter[str] = Counter()
+        self.counted = Mishaps()
         """Connections that came to nothing, by reason."""
         poller.watch(self._endpoint.fileno(), READABLE)
 
@@ -86,12 +84,12 @@ class Door:
             try:
                 accepted = self._endpoint.accept_nowait()
             except Foreign as error:
-                self.counted["foreign-user"] += 1
-                log.warning("refused a connection: %s", error.strerror)
+                text = f"refused a connection: {error.strerror}"
+                self.counted.note("foreign-user", text, logging.WARNING)
                 continue
             except Exhausted as error:
-                self.counted["exhausted"] += 1
-                log.warning("cannot accept: %s; pausing", error.strerror)
+                text = f"cannot accept: {error.strerror}; pausing"
+                self.counted.note("exhausted", text, logging.WARNING)
                 self._poller.forget(self._endpoint.fileno())
                 self._resume_at = time.monotonic() + EXHAUSTED_PAUSE
                 return
@@ -106,7 +104,7 @@ class Door:
         if len(clients) >= limits.connections:
             oldest = self.lobby.make_room()
             if oldest is None:
-                self.counted[BUSY] += 1
+                self.counted.note(BUSY, f"refused process {peer.pid}: all places are taken")
                 client.say_once(Refusal(BUSY, f"{limits.connections} are connected already"))
                 sock.close()
                 return
@@ -150,8 +148,7 @@ class Door:
 
     def turn_away(self, client: Client, clients: Clients, reason: str, detail: str) -> None:
         """It does not get in, and is told why."""
-        self.counted[reason] += 1
-        log.info("refused process %d: %s: %s", client.peer.pid, reason, detail)
+        self.counted.note(reason, f"refused process {client.peer.pid}: {detail}")
         client.say_once(Refusal(reason, detail))
         clients.close(client)
 
