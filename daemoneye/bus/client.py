@@ -158,7 +158,8 @@ class BusClient:
         An exception out of a handler (a Ctrl-C) while this waits for room costs the connection;
         what was being written goes first on the next.
 
-        Raises InvalidTopic, TooLarge, LocalProtocolError for a payload of another kind, BusClosed.
+        Raises InvalidTopic, TooLarge, BusClosed, LocalProtocolError for a payload of another kind
+        and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
         """
         if type(payload) is bytes:
@@ -168,8 +169,8 @@ class BusClient:
         if correlation is None and not expires_at:
             self._connection.writer.publish(str(topic), data, content_type, target)
         else:
-            deadline = round(expires_at * 1e9)
-            heading = Heading(str(topic), target, content_type, correlation, deadline)
+            until = _unix_ns(expires_at)
+            heading = Heading(str(topic), target, content_type, correlation, until)
             self._connection.writer.publish_heading(heading, data)
 
     def publish_many(
@@ -324,6 +325,16 @@ class _Gone:
 
 def _gone(error: BusError) -> Connection:
     return cast("Connection", _Gone(error))
+
+
+def _unix_ns(at: float) -> int:
+    try:
+        return round(at * 1e9)
+    except (OverflowError, ValueError):
+        raise LocalProtocolError(
+            f"expires_at is {at!r}, and no point in time",
+            hint="give Unix time in seconds, or 0 for never",
+        ) from None
 
 
 def _dial(path: Path, claim: Claim) -> Connected:

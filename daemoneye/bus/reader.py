@@ -37,6 +37,9 @@ Item = TypeVar("Item")
 LINGER = 0.05
 """Seconds between two looks of the keeper while others read."""
 
+LONGEST_POLL = (1 << 31) - 1
+"""What `poll` takes at most, in ms: who waits longer looks at the clock in between."""
+
 TICK = 0.001
 """Seconds between two looks of the keeper while it vouches for a leader."""
 
@@ -208,7 +211,7 @@ class Reader:
             poller = select.poll()
             poller.register(sock, select.POLLIN)
             self._polled = sock.fileno(), poller
-        return bool(poller.poll(timeout * 1000))
+        return bool(poller.poll(min(timeout * 1000, LONGEST_POLL)))
 
     def _lose(self, sock: socket.socket, cause: BaseException) -> None:
         state = self._state

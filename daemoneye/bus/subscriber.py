@@ -128,6 +128,8 @@ class Subscription:
 
         One thread does so, for all that iterate.
         """
+        if timeout is not None:  # a lock takes no less and no more; of what is no number, 0 is left
+            timeout = max(0.0, min(timeout, threading.TIMEOUT_MAX))
         if not self._advancing.acquire(timeout=-1 if timeout is None else timeout):
             return False
         try:

@@ -35,6 +35,7 @@ from daemoneye.bus.outgoing import (
     messages_in_a_frame,
     seal,
 )
+from daemoneye.bus.reader import LONGEST_POLL
 from daemoneye.bus.topics import check_topic
 from daemoneye.bus.turn import Turn
 from daemoneye.errors import BusBroken, DeadlineExceeded
@@ -42,9 +43,6 @@ from daemoneye.framing import pack
 
 FLUSH_INTERVAL = 0.001
 """How long the flusher leaves the tail of a burst in the draft, in seconds."""
-
-LONGEST_POLL = (1 << 31) - 1
-"""What `poll` takes at most, in ms."""
 
 _now_ns = time.time_ns
 

@@ -257,6 +257,35 @@ def test_an_invalid_topic_is_refused_at_the_caller(broker: Running, topic: str) 
             bus.publish_many(topic, [b""])
 
 
+@pytest.mark.parametrize("at", [float("inf"), float("nan"), 1e300, -1.0])
+def test_an_expiry_that_is_no_point_in_time_is_refused_at_the_caller(
+    broker: Running, at: float
+) -> None:
+    with broker.client() as bus, pytest.raises(LocalProtocolError):
+        bus.publish(TICK, b"", expires_at=at)
+
+
+@pytest.mark.parametrize("timeout", [1e12, float("inf")])
+def test_a_wait_longer_than_the_system_knows_is_a_long_wait(
+    broker: Running, timeout: float
+) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", timeout=timeout) as events:
+        later = threading.Timer(0.1, bus.publish_many, [TICK, [b"1", b"2"]])
+        later.start()
+        event = events.get(timeout)
+        assert event is not None
+        assert next(iter(events)).payload == b"2"
+        assert bus.publish_confirmed(TICK, b"3", timeout=timeout).subscribers == 1
+        later.join()
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan"), 0.0])
+def test_a_wait_of_no_time_gets_what_is_there(broker: Running, timeout: float) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", timeout=timeout) as events:
+        assert events.get(timeout) is None
+        assert list(events) == []
+
+
 def test_an_invalid_filter_is_refused_at_the_caller(broker: Running) -> None:
     with broker.client() as bus:
         with pytest.raises(InvalidTopic):
