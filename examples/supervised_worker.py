@@ -4,7 +4,9 @@ Run it with `python examples/supervised_worker.py`; `daemoneye status` shows it,
 `kill -9` on its pid shows what a supervisor is for.  Ctrl-C ends it.
 """
 
-from daemoneye import ChildSpec, Supervisor
+import sys
+
+from daemoneye import ChildSpec, DaemoneyeError, Supervisor
 
 
 def worker(child, greeting):
@@ -24,4 +26,7 @@ if __name__ == "__main__":
         restart="permanent",
         publishes=("events.demo.greeting",),
     )
-    Supervisor([spec]).run()
+    try:
+        sys.exit(Supervisor([spec]).run())
+    except DaemoneyeError as error:
+        sys.exit(f"supervised_worker: {error}")
