@@ -33,8 +33,8 @@ _STYLES = {
 """What is not here is bad."""
 
 _BUS_COUNTERS = {
-    "clients": "clients",
-    "subscriptions": "subscriptions",
+    "clients": "client(s)",
+    "subscriptions": "subscription(s)",
     "published_total": "published",
     "delivered_total": "delivered",
     "lost_total": "lost",
@@ -132,8 +132,14 @@ def _first_lines(document: Document, screen: Screen) -> Iterator[str]:
 
 
 def _bus_words(broker: Document) -> str:
-    counted = (f"{broker[key]} {word}" for key, word in _BUS_COUNTERS.items())
+    counted = (
+        f"{broker[key]} {_counted(word, broker[key])}" for key, word in _BUS_COUNTERS.items()
+    )
     return f"bus: {', '.join(counted)}"
+
+
+def _counted(word: str, number: int) -> str:
+    return word.replace("(s)", "" if number == 1 else "s")
 
 
 def _columns(children: Iterable[Document]) -> list[Column]:

@@ -61,6 +61,12 @@ def test_it_can_be_read_in_forty_columns() -> None:
     assert "→ daemoneye explain procmond" in lines
 
 
+def test_one_client_is_no_clients() -> None:
+    document = status(child("broker"))
+    document["broker"] |= {"clients": 1, "subscriptions": 1}
+    assert "bus: 1 client, 1 subscription, 10 published" in picture(document)[-1]
+
+
 def test_colour_only_underlines_words_that_are_there_anyway() -> None:
     coloured = status_lines(status(child("broker")), screen(100, colour=True), now=NOW)
     text = "\n".join(coloured)
