@@ -81,11 +81,13 @@ class Wake:
 
 
 @dataclass(slots=True)
-class _Pace:
+class Pace:
     """When turns are due, so that it can be seen when none could be."""
 
     due_at: float
     """When the next one has to begin, events or not."""
+    ran_at: float
+    """When the last one began."""
     end_at: float | None = None
     """When the end of everything begins by itself."""
     signals: int = 0
@@ -98,9 +100,11 @@ class _Pace:
     """What it was, in short."""
 
     def gap(self, now: float) -> float:
-        """For how long the supervisor did not run, though it should have; 0 for a little late."""
-        late = now - self.due_at
-        return late if late > GAP_SECONDS else 0.0
+        """For how long the supervisor did not run, though it should have; 0 for a little late.
+
+        From the last turn on: it may have stood still as soon as that was over.
+        """
+        return now - self.ran_at if now - self.due_at > GAP_SECONDS else 0.0
 
 
 class Loop:
@@ -122,7 +126,7 @@ class Loop:
         now = time.monotonic()
         self._rules = Supervision(plan, now, uniform)
         self._wake = wake
-        self._pace = _Pace(now)
+        self._pace = Pace(now, now)
         self._observed: list[Observation] = []
         self._calls: deque[Callable[[], None]] = deque()
         self._selector = selectors.DefaultSelector()
@@ -218,7 +222,7 @@ class Loop:
             self._performer.perform(instruction)
         if instructions or now >= pace.told_at + STATUS_INTERVAL:
             self._tell_health(now)
-        pace.due_at = self._next_deadline(now)
+        pace.due_at, pace.ran_at = self._next_deadline(now), now
 
     def _collect(self, now: float) -> None:
         """What does not announce itself on a descriptor."""
