@@ -153,7 +153,8 @@ class BusClient:
         `payload` is bytes, a protobuf message, or what JSON knows.  With a `target` only that
         identity receives it; after `expires_at` (Unix time) nobody needs it.  A burst is joined
         into frames, whose tail leaves within a few milliseconds, or with `flush`.  Without a
-        connection it waits in a bounded box, where the oldest goes first.  A signal handler may
+        connection it waits in a bounded box, where the oldest goes first: that is counted in
+        `counters().dropped` and logged here, and subscribers are not told.  A signal handler may
         publish too; one that falls into another publish of its thread is written right after it.
         An exception out of a handler (a Ctrl-C) while this waits for room costs the connection;
         what was being written goes first on the next.

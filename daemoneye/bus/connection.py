@@ -248,12 +248,14 @@ class Connection:
         # A Ctrl-C that fell into a read is no news to whoever pressed it.
         if isinstance(cause, Exception) and not self._closing.is_set():
             log.warning("the connection to the broker is lost (%s); connecting again", cause)
+        dropped_before = self.writer.dropped
         ceiling = FIRST_BACKOFF
         while True:
             if self._closing.is_set():
                 raise BusClosed("this client was closed")
             try:
-                return self._establish()
+                sock = self._establish()
+                break
             except LocalProtocolError as error:
                 # What cannot be said now cannot be said with any later connection either.
                 log.error("this client can never connect again: %s", error)
@@ -262,6 +264,9 @@ class Connection:
                 log.debug("no connection to the broker yet: %s", error)
             self._closing.wait(random.uniform(0, ceiling))
             ceiling = min(2 * ceiling, LAST_BACKOFF)
+        if dropped := self.writer.dropped - dropped_before:
+            log.warning("%d messages found no room while there was no connection", dropped)
+        return sock
 
     def _establish(self) -> socket.socket:
         connected = self._dial()

@@ -17,6 +17,10 @@ the same life of the broker and `broker-restart` when it is another.  The first 
 subscription has that reason in any case, with a count of zero when sequences show nothing missing:
 something may have been missed from a publisher that has not been heard since.  The count is an
 upper bound where a publisher sends to single targets, because their messages have numbers too.
+
+For the same reason a jump on one connection counts as nothing: it may be messages for others, or
+refused ones, or what the broker tells as lost in any case.  So what a publisher dropped itself,
+while it had no connection, is in its own counters and its log, and no subscriber is told.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 
 import pytest
@@ -122,3 +123,24 @@ def test_what_can_never_be_said_ends_the_client_instead_of_being_tried_for_ever(
         subscription.get(scaled(5))
     assert "never connect again: no words" in caplog.text
     connection.close()
+
+
+def test_what_was_dropped_without_a_connection_is_logged_when_there_is_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours, theirs = socket.socketpair()
+    asked, there = threading.Event(), threading.Event()
+
+    def dial() -> Connected:
+        asked.set()
+        assert there.wait(scaled(5))
+        return Connected(ours, 1, "agent", 1 << 20)
+
+    connection = Connection(dial)
+    connection.start(now=False)
+    assert asked.wait(scaled(5))
+    connection.writer.publish_many("events.demo.tick", [b""] * 256 * 5, "", "")
+    there.set()
+    wait_for(lambda: "256 messages found no room" in caplog.text, "the word of it")
+    connection.close()
+    theirs.close()
