@@ -134,7 +134,8 @@ def _failed(slot: Slot, turn: Turn, incarnation: Incarnation, jitter: Jitter, ca
         text = f"failed too often: one attempt each {verdict.delay:g} s from now on"
         turn.announce(slot, HappeningKind.QUARANTINED, text)
     elif verdict.state is State.FATAL:
-        text = f"failed {slot.ledger.in_a_row} times in a row and is given up"
+        count = slot.ledger.in_a_row
+        text = f"failed {f'{count} times in a row ' if count > 1 else ''}and is given up"
         turn.announce(slot, HappeningKind.GAVE_UP, text)
     turn.answer(slot, UPWARDS, f"failed: {_sentence(report)}", FAILURE)
 

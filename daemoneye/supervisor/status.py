@@ -13,10 +13,18 @@ _WHY = {
     State.STARTING: "it was started and has not said that it is ready",
     State.RUNNING: "it said that it is ready, and beats",
     State.PAUSED: "it was told to do no work",
-    State.STOPPED: "it is not wanted",
+    State.STOPPED: "it is meant to be down",
     State.EXITED: "it did what it was for",
 }
 """What there is to say when no reason is known."""
+
+_BEFORE_REASON = {
+    State.STOPPED: "it is meant to be down; ",
+    State.BACKOFF: "it failed: ",
+    State.QUARANTINED: "it failed too often, the last time with ",
+    State.FATAL: "it is given up, the last failure was ",
+}
+"""What makes a sentence of the reason of a row."""
 
 _ACTIONS = {
     State.PENDING: ("stop {name}: it is not started",),
@@ -118,7 +126,9 @@ def explanation(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> Explana
     return Explanation(
         child=child,
         since=slot.lifecycle.since + turn.skipped,
-        why=child.reason or _WHY.get(slot.state, ""),
+        why=_BEFORE_REASON.get(slot.state, "") + child.reason
+        if child.reason
+        else _WHY.get(slot.state, ""),
         next_step=next_step,
         next_at=None if next_at is None else next_at + turn.skipped,
         what_would_change_it=_choices(slot, turn, waiting_for),
@@ -137,6 +147,8 @@ def _choices(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> tuple[str,
         case State.PENDING:
             whys = (f"daemoneye explain {one}: why it cannot serve yet" for one in waiting_for)
             return (*choices, *whys)
+        case State.RUNNING if life and life.heartbeats.is_told_to_pause():
+            return (*choices, f"resume {name}: do not pause")
         case State.RUNNING if slot.spec.can_pause:
             return (*choices, f"pause {name}: it lives on, and does no work")
         case State.DEGRADED if life and is_frozen(life.last_words.facts):
@@ -152,6 +164,8 @@ def _next_step(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> tuple[st
     match slot.state:
         case State.PENDING if waiting_for:
             return f"it starts when {' and '.join(waiting_for)} can serve", None
+        case State.RUNNING if slot.life().heartbeats.is_told_to_pause():
+            return f"it is paused when {slot.life().heartbeats.work()} is done", None
         case State.DEGRADED:
             return _next_of_unwell(slot, turn)
         case State.STOPPING if ending:
@@ -160,7 +174,7 @@ def _next_step(slot: Slot, turn: Turn, waiting_for: tuple[str, ...]) -> tuple[st
             return "nothing is started in its place until it is gone", None
         case State.STARTING | State.BACKOFF | State.QUARANTINED:
             return DEADLINES[slot.state], deadline
-    return _NEXT.get(slot.state, "nothing, until somebody asks for it"), None
+    return _NEXT.get(slot.state, "nothing, until somebody starts it"), None
 
 
 def _next_of_unwell(slot: Slot, turn: Turn) -> tuple[str, float | None]:

@@ -17,6 +17,7 @@ from daemoneye.supervisor.contract import (
     Verb,
 )
 from daemoneye.supervisor.health import Overall
+from daemoneye.supervisor.spec import RestartPolicy
 from tests.supervisor.simulation import Behaviour, Simulation, child, plan
 
 CRASHING = Behaviour(ready_after=0.0, lives=0.0)
@@ -99,7 +100,10 @@ def test_a_plan_starts_with_everybody_waiting_or_starting() -> None:
 def test_an_explanation_says_why_since_when_what_next_and_what_would_change_it() -> None:
     world = Simulation(plan(child("a")), {"a": CRASHING}).run(10)
     told = world.supervision.explain("a", world.now)
-    assert (told.why, told.next_step) == ("exit:1", "it is started again")
+    assert (told.why, told.next_step) == (
+        "it failed too often, the last time with exit:1",
+        "it is started again",
+    )
     assert (told.since, told.next_at) == (world.begun_at + 3.0, world.begun_at + 63.0)
     assert told.what_would_change_it == (
         "restart a: try now and forget the failures",
@@ -115,7 +119,12 @@ def test_an_explanation_says_why_since_when_what_next_and_what_would_change_it()
     ("specs", "behaviour", "state", "next_step"),
     [
         ((child("a"),), Behaviour(), "RUNNING", "nothing, as long as it beats"),
-        ((child("a", desired="down"),), Behaviour(), "STOPPED", "nothing, until somebody asks"),
+        (
+            (child("a", desired="down"),),
+            Behaviour(),
+            "STOPPED",
+            "nothing, until somebody starts it",
+        ),
         (
             (child("a", depends_on=("b",)), child("b", desired="down")),
             Behaviour(),
@@ -200,6 +209,33 @@ def test_a_frozen_child_comes_with_the_command_that_lets_it_go_on() -> None:
     world = Simulation(plan(child("a")), {"a": frozen}).run(20)
     choices = world.supervision.explain("a", world.now).what_would_change_it
     assert choices[0] == "kill -CONT 10001: lets it go on"
+
+
+def test_a_child_that_has_heard_the_order_to_pause_says_what_it_finishes_first() -> None:
+    world = Simulation(plan(child("a")), {"a": Behaviour(silent_after=9.5)}).run(10)
+    world.tell(BeatHeard("a", 1, busy_seconds=0.5, doing="sample", paused=True))
+    told = world.supervision.explain("a", world.now)
+    assert (told.child.state, told.next_step) == ("RUNNING", "it is paused when sample is done")
+    assert told.what_would_change_it[-1] == "resume a: do not pause"
+
+
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (RestartPolicy(give_up_after=1), "it is given up, the last failure was exit:1"),
+        (RestartPolicy(backoff_interval=60.0), "it failed: exit:1"),
+    ],
+)
+def test_why_is_a_sentence_about_the_last_failure(policy: RestartPolicy, why: str) -> None:
+    crashing = Behaviour(ready_after=None, lives=1.0)
+    world = Simulation(plan(child("a", policy)), {"a": crashing}).run(10)
+    assert world.supervision.explain("a", world.now).why == why
+
+
+def test_an_essential_child_that_is_down_is_explained_by_what_is_wanted_of_it() -> None:
+    world = Simulation(plan(child("broker", essential=True, desired="down"))).run(1)
+    told = world.supervision.explain("broker", world.now)
+    assert told.why == "it is meant to be down; nothing can be published"
 
 
 def test_a_restart_in_progress_can_still_become_a_stop() -> None:
