@@ -13,6 +13,7 @@ could be the broker for everybody.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -123,14 +124,22 @@ class RunDir:
             check_private(directory)
 
     def make_operator_key(self) -> bytes:
-        """A fresh key for the operator in its file, replacing the one of an earlier run."""
+        """A fresh key for the operator in its file, replacing the one of an earlier run.
+
+        Raises ConfigError when something else is in its place.
+        """
         key = os.urandom(KEY_BYTES)
         draft = self.operator_key_path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(key.hex() + "\n")
-        os.replace(draft, self.operator_key_path)
+        try:
+            draft.unlink(missing_ok=True)
+            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(fd, "w", encoding="ascii") as file:
+                file.write(key.hex() + "\n")
+            os.replace(draft, self.operator_key_path)
+        except OSError as error:
+            raise _cannot(
+                "write", Path(error.filename2 or error.filename or draft), error
+            ) from error
         return key
 
     def read_operator_key(self) -> bytes:
@@ -140,13 +149,13 @@ class RunDir:
         """
         path = self.operator_key_path
         try:
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            fd = _open_regular(path, os.O_RDONLY)
         except FileNotFoundError:
             raise NotRunning(
-                f"no instance runs in {self.path}", hint="start it with `daemoneye run`"
+                f"no key of an operator in {self.path}", hint="start it with `daemoneye run`"
             ) from None
         except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+            raise _cannot("read", path, error) from error
         with open(fd, encoding="ascii", errors="replace") as file:
             found = os.fstat(file.fileno())
             if found.st_uid != user_id() or found.st_mode & 0o077:
@@ -179,10 +188,17 @@ class RunLock:
 
     @classmethod
     def acquire(cls, run_dir: RunDir) -> Self:
-        """Take the lock at once.  Raises AlreadyRunning, with the holder's pid, when it is held."""
+        """Take the lock at once.
+
+        Raises AlreadyRunning, with the holder's pid, when it is held, and ConfigError when its
+        place is taken by something that cannot be locked.
+        """
         path = run_dir.lock_path
         while True:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            try:
+                fd = _open_regular(path, os.O_RDWR | os.O_CREAT)
+            except OSError as error:
+                raise _cannot("lock", path, error) from error
             try:
                 if not lock_nowait(fd):
                     pid = _pid_inside(fd)
@@ -207,6 +223,27 @@ class RunLock:
         self._path.unlink(missing_ok=True)
         os.close(self._fd)
         self._fd = -1
+
+
+def _open_regular(path: Path, flags: int) -> int:
+    """A descriptor of a regular file; never waits, as the open of a named pipe would.
+
+    Raises OSError for what is no regular file, and for a symbolic link.
+    """
+    safe = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    fd = os.open(path, flags | safe, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return fd
+
+
+def _cannot(do: str, path: Path, error: OSError) -> ConfigError:
+    why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+    return ConfigError(
+        f"cannot {do} {path}: {why}",
+        hint="remove what is there, or name another place with --run-dir",
+    )
 
 
 def _own_temporary(parent: str) -> Path:

@@ -197,3 +197,39 @@ def test_a_stale_lock_file_is_taken_over(run_dir: RunDir) -> None:
     lock = RunLock.acquire(run_dir)
     assert run_dir.lock_path.read_text() == f"{os.getpid()}\n"
     lock.release()
+
+
+def obstruct(path: Path, kind: str) -> None:
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        (path / "full").mkdir(parents=True)
+    else:
+        path.symlink_to("/dev/null")
+
+
+obstructions = pytest.mark.parametrize("kind", ["fifo", "directory", "link"])
+
+
+@obstructions
+def test_a_key_that_is_no_file_is_refused_at_once(run_dir: RunDir, kind: str) -> None:
+    obstruct(run_dir.operator_key_path, kind)
+    with pytest.raises(ConfigError, match=r"cannot read .*operator\.key: it is ") as caught:
+        run_dir.read_operator_key()
+    assert caught.value.hint
+
+
+@obstructions
+def test_a_lock_that_is_no_file_is_refused_at_once(run_dir: RunDir, kind: str) -> None:
+    obstruct(run_dir.lock_path, kind)
+    with pytest.raises(ConfigError, match=r"cannot lock .*lock: ") as caught:
+        RunLock.acquire(run_dir)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["operator.new", "operator.key"])
+def test_a_key_that_cannot_be_written_is_a_problem_with_a_hint(run_dir: RunDir, name: str) -> None:
+    obstruct(run_dir.path / name, "directory")
+    with pytest.raises(ConfigError, match=rf"cannot write .*{name}: ") as caught:
+        run_dir.make_operator_key()
+    assert caught.value.hint
