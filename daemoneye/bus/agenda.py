@@ -18,7 +18,7 @@ that whoever comes back has all of them before anybody's next publish is routed.
 
 _COSTS: dict[type[Value] | type[None], int] = {
     Query: 16,
-    Unsubscribe: 8,  # looks at every stream of its session
+    Unsubscribe: 32,  # looks at every stream of its session
 }
 """What a frame costs, of `WORK_IN_A_TURN`; 1 for all others."""
 

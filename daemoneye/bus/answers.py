@@ -1,7 +1,7 @@
 """What the broker answers to a client's questions, as far as the asker may know.  Pure.
 
 An agent sees all clients and may ask about anybody's rights.  Everybody else sees and asks about
-its own identity.
+its own identity, and gets a quarter of the rows at most: while one list is made, all others wait.
 """
 
 from __future__ import annotations
@@ -43,13 +43,18 @@ def answer(directory: Directory, asker: Session, query: Query) -> Answer:
 
 
 def _clients(directory: Directory, asker: Session, query: Query) -> Answer:
-    rows, more = _first_rows(_client_rows(directory, asker), directory.limits.listed_rows)
+    rows, more = _first_rows(_client_rows(directory, asker), _most_rows(directory, asker))
     return Answer(query.request, clients=tuple(rows), detail=more)
 
 
 def _subscriptions(directory: Directory, asker: Session, query: Query) -> Answer:
-    rows, more = _first_rows(_subscription_rows(directory, asker), directory.limits.listed_rows)
+    rows, more = _first_rows(_subscription_rows(directory, asker), _most_rows(directory, asker))
     return Answer(query.request, subscriptions=tuple(rows), detail=more)
+
+
+def _most_rows(directory: Directory, asker: Session) -> int:
+    most = directory.limits.listed_rows
+    return most if asker.identity.role == AGENT else max(1, most // 4)
 
 
 def _first_rows(rows: Iterator[Row], limit: int) -> tuple[list[Row], str]:

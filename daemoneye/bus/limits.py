@@ -61,7 +61,7 @@ class Limits:
     routes: int = 1024
     """For how many topics a publisher's route is kept; past it the older half is forgotten."""
     listed_rows: int = 4096
-    """How many rows the answer to one query may have."""
+    """How many rows the answer to one query may have; a quarter, unless an agent asks."""
     wishes: int = 256
     """How many wishes for absent collectors wait until the supervisor is told."""
     heartbeat_interval: float = 5.0

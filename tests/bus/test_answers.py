@@ -59,6 +59,16 @@ def test_a_list_at_the_limit_is_whole_and_one_past_it_says_so(rows: int, said: s
     assert (len(answer.clients), answer.detail) == (rows, said)
 
 
+def test_others_get_a_quarter_of_the_rows() -> None:
+    bus = Bus(listed_rows=8)
+    watching = bus.client("watching", "observer")
+    for number in (1, 2, 3):
+        watching.subscribe(f"events.n{number}", number)
+    answer = ask(watching, "subscriptions")
+    assert [row.subscription for row in answer.subscriptions] == [1, 2]
+    assert answer.detail == "only the first 2 are listed"
+
+
 def test_an_access_question_is_answered_with_the_rule() -> None:
     rule = AccessRule("procmond", "write-only", "events.process.tree", deny=True)
     bus = Bus(rule)
