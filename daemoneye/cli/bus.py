@@ -191,18 +191,19 @@ def _acl(options: Namespace) -> int:
 
 def _check_who(who: str, bus: BusClient) -> None:
     """Raises UnknownChild for a role that there is not, and for who is not connected."""
-    role = who.startswith("role:")
-    known = [f"role:{name}" for name in ROLES] + [row.identity for row in bus.clients()]
-    if who.removeprefix("identity:") in known:
-        return
-    near = nearest(who, known)
-    others = f"roles: {', '.join(ROLES)}" if role else "`daemoneye bus clients` lists who is"
-    raise UnknownChild(
-        f"there is no role {who.removeprefix('role:')!r}"
-        if role
-        else f"nobody called {who!r} is connected",
-        hint=f"did you mean {near!r}? {others}" if near else others,
-    )
+    prefix, _, name = who.rpartition(":")
+    if prefix == "role":
+        known, others = list(ROLES), f"roles: {', '.join(ROLES)}"
+        words = f"there is no role {name!r}"
+    else:
+        known = [row.identity for row in bus.clients()]
+        words, others = (
+            f"nobody called {name!r} is connected",
+            "`daemoneye bus clients` lists who is",
+        )
+    if name not in known:
+        near = nearest(name, known)
+        raise UnknownChild(words, hint=f"did you mean {near!r}? {others}" if near else others)
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {

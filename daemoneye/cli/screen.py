@@ -7,6 +7,7 @@ no terminal get none.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ WIDTH_OF_A_FILE = 100
 """Columns to fill where nobody says how wide the reader is."""
 NARROWEST = 20
 
+_OF_PYTHON_ITSELF = re.compile(r"\bbuiltins\.(?=[A-Z])")
 _CODES = {"good": "32", "warning": "33", "bad": "31", "strong": "1", "faint": "2"}
 
 
@@ -79,6 +81,11 @@ def harmless(text: object) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown
     )
+
+
+def plain(text: object) -> str:
+    """As `harmless`; exceptions that everybody knows go without the name of their module."""
+    return harmless(_OF_PYTHON_ITSELF.sub("", str(text)))
 
 
 def cut(text: str, width: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from daemoneye.cli import options as shared
 from daemoneye.cli.control import ControlClient, Document
 from daemoneye.cli.exits import Exit
-from daemoneye.cli.screen import Column, Screen, harmless, table, wrapped
+from daemoneye.cli.screen import Column, Screen, harmless, plain, table, wrapped
 from daemoneye.config.problems import nearest
 from daemoneye.errors import UnknownChild
 from daemoneye.units import format_duration, format_size
@@ -173,7 +173,7 @@ def _sentence(row: Document, now: float) -> str:
         text += f": {row['reason']}"
     if row.get("next_attempt_at"):
         text += f"; next attempt {_when(row['next_attempt_at'], now)}"
-    return harmless(text)
+    return plain(text)
 
 
 def _when(moment: str, now: float) -> str:
@@ -215,7 +215,7 @@ def explanation_lines(
     yield f"{harmless(child['name'])} is {state} for {format_duration(max(0.0, now - since))}"
     for title, text in (("why", document["why"]), ("next", _next_step(document, now))):
         if text:
-            yield from wrapped(harmless(text), screen.width, f"  {title + ':':6}", " " * 8)
+            yield from wrapped(plain(text), screen.width, f"  {title + ':':6}", " " * 8)
     for choice in document["what_would_change_it"]:
         command = "daemoneye " if choice.startswith(_ORDERS) else ""
         words = shared.reaching(command + choice, place)
@@ -226,7 +226,7 @@ def explanation_lines(
         yield "before:"
     for each in document["happenings"]:
         first = f"  {_clock(each['at'])}  "
-        yield from wrapped(harmless(each["text"]), screen.width, first, " " * len(first))
+        yield from wrapped(plain(each["text"]), screen.width, first, " " * len(first))
 
 
 def _next_step(document: Document, now: float) -> str:
@@ -240,9 +240,9 @@ def _crash_lines(crash: Document, screen: Screen) -> Iterator[str]:
     after = format_duration(crash["uptime_seconds"])
     heading = f"{cause} after {after}, incarnation {crash['number']}, pid {crash['pid']}"
     yield from wrapped(harmless(heading), screen.width, "last failure: ", "  ")
-    for text in (crash["why"], str(crash["exception"]).removeprefix("builtins.")):
+    for text in (crash["why"], crash["exception"]):
         if text:
-            yield from wrapped(harmless(text), screen.width, "  ", "    ")
+            yield from wrapped(plain(text), screen.width, "  ", "    ")
     for line in str(crash.get("traceback") or "").splitlines():
         yield f"  │ {harmless(line)}"
     stack = _main_stack(str(crash.get("stacks") or ""))

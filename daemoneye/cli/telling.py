@@ -16,7 +16,7 @@ from datetime import datetime
 from daemoneye import __version__
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.options import reaching
-from daemoneye.cli.screen import Screen, harmless, wrapped
+from daemoneye.cli.screen import Screen, harmless, plain, wrapped
 from daemoneye.config.plan import Configuration
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor.health import Happening, HappeningKind
@@ -81,7 +81,7 @@ class Telling:
         elif kind not in _UNTOLD and (self.serving or kind is not HappeningKind.READY):
             words = "failed: " if kind is HappeningKind.CRASHED else ""
             said = self._in_words(happening, now)
-            text = harmless(f"{happening.child} {words}{said}".strip())
+            text = plain(f"{happening.child} {words}{said}".strip())
             for line in wrapped(text, self.screen.width, f"{clock:%H:%M:%S}  ", " " * 10):
                 yield self.screen.paint(line, _STYLES.get(kind, ""))
 

@@ -110,15 +110,14 @@ def test_a_denied_publish_is_exit_code_77_with_the_rule(instance: Instance) -> N
     [
         ("nobody", "nobody called 'nobody' is connected"),
         ("procmnd", "did you mean 'procmond'?"),
-        ("role:nix", "there is no role 'nix'"),
-        ("role:observr", "did you mean 'role:observer'?"),
+        ("role:nix", "→ roles: agent, collector, worker, observer"),
+        ("role:observr", "did you mean 'observer'?"),
     ],
 )
 def test_a_stranger_cannot_be_explained(instance: Instance, who: str, words: str) -> None:
     done = instance.command("bus", "acl", "explain", who, "publish", "events.demo.x")
     assert done.returncode == 5
     assert words in done.stderr
-    assert "daemoneye bus clients" in done.stderr or "did you mean" in done.stderr
 
 
 def test_a_narrow_table_leaves_out_the_last_columns() -> None:

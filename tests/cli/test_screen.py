@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from daemoneye.cli.screen import Column, Screen, cut, harmless, table, wrapped
+from daemoneye.cli.screen import Column, Screen, cut, harmless, plain, table, wrapped
 
 
 class Terminal(io.StringIO):
@@ -46,6 +46,11 @@ def test_foreign_text_cannot_speak_to_the_terminal() -> None:
         r"\x1b]0;owned\x07 a\nb\t\x9b2J \u202e"
     )
     assert harmless("größer → 你好") == "größer → 你好"
+
+
+def test_an_exception_that_everybody_knows_needs_no_module() -> None:
+    assert plain("exit:1: builtins.ValueError: no \x1b") == r"exit:1: ValueError: no \x1b"
+    assert plain("my.builtins.list") == "my.builtins.list"
 
 
 def test_lines_are_wrapped_between_words_and_no_word_is_cut() -> None:
