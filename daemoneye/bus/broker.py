@@ -208,7 +208,7 @@ class Broker:
 
     def _note_ending(self, session: Session, reason: str, text: str) -> None:
         reason = f"{reason} of {session.identity.name}"
-        self._clients.endings.note(reason, f"{session!r} {text}", logging.WARNING)
+        self._clients.mishaps.note(reason, f"{session!r} {text}", logging.WARNING)
 
     def _left(self, client: Client) -> None:
         self.door.forget(client)
@@ -296,7 +296,7 @@ class Broker:
             try:
                 wishes.append(child_wish(self.router.handed_up.popleft()))
             except RemoteProtocolError as error:
-                log.warning("%s", error)
+                self._clients.mishaps.note("bad-wish", str(error), logging.WARNING)
         return wishes
 
 

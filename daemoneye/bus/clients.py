@@ -43,7 +43,7 @@ class Client:
 class Clients:
     """All connections, by descriptor and by session."""
 
-    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "_stuck", "endings")
+    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "_stuck", "mishaps")
 
     def __init__(self, poller: Poller, left: Callable[[Client], None]) -> None:
         """`left` is called with each connection that is closed, whoever closed it."""
@@ -52,8 +52,8 @@ class Clients:
         self._by_fd: dict[int, Client] = {}
         self._by_session: dict[Session, Client] = {}
         self._stuck: dict[Client, None] = {}
-        self.endings = Mishaps()
-        """Sessions that were ended against their will, by reason and identity."""
+        self.mishaps = Mishaps()
+        """What went wrong with proven ones, by reason and identity."""
 
     def __len__(self) -> int:
         return len(self._by_fd)
