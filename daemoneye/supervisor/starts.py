@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 
 from daemoneye.supervisor.contract import Spawn
@@ -26,10 +27,20 @@ class Starts:
     """The gate between PENDING and STARTING, and before it the one between BACKOFF and PENDING.
 
     A planned start is limited only in how many start at once; a restart after a failure also in
-    how many there are in a second.
+    how many there are in a second: when it may try again, and once more when it begins, for those
+    that had to wait in between would otherwise begin together.
     """
 
-    __slots__ = ("_depends_on", "_max_starting", "_order", "_rate", "_slots")
+    __slots__ = (
+        "_begun",
+        "_depends_on",
+        "_max_starting",
+        "_order",
+        "_rate",
+        "_retried",
+        "_slots",
+        "next_at",
+    )
 
     def __init__(self, plan: Plan, slots: Mapping[str, Slot], now: float) -> None:
         self._slots = slots
@@ -37,6 +48,10 @@ class Starts:
         self._order = start_order(self._depends_on)
         self._max_starting = plan.max_starting
         self._rate = RestartRate.full(plan.restart_rate, plan.restart_burst, now)
+        self._retried: set[str] = set()
+        self._begun: deque[float] = deque(maxlen=plan.restart_burst)
+        self.next_at: float | None = None
+        """When `admit` can begin a restart it has held back; None when it has not."""
 
     def retry(self, slot: Slot, turn: Turn) -> None:
         """The wait after a failure is over: the child may try again, as soon as the rate allows."""
@@ -45,12 +60,14 @@ class Starts:
             slot.lifecycle.arm(at)
             return
         self._rate = self._rate.take(turn.now)
+        self._retried.add(slot.name)
         slot.lifecycle.step(Event.DUE, turn.now)
         slot.history.restarts += 1
 
     def admit(self, turn: Turn) -> None:
         """Start all whose dependencies are ready, as many as may start at once."""
         starting = sum(slot.state is State.STARTING for slot in self._slots.values())
+        self.next_at = None
         for name in self._order:
             slot = self._slots[name]
             if slot.state is not State.PENDING:
@@ -58,9 +75,20 @@ class Starts:
             waiting_for = self.waiting_for(slot)
             if waiting_for:
                 turn.answer(slot, UPWARDS, f"starts when {' and '.join(waiting_for)} can serve")
-            elif starting < self._max_starting:
+            elif starting < self._max_starting and self._may_begin(name, turn.now):
                 starting += 1
                 _spawn(slot, turn)
+
+    def _may_begin(self, name: str, now: float) -> bool:
+        """Whether this start is planned, or one of no more than a burst of restarts in a second."""
+        if name not in self._retried:
+            return True
+        if len(self._begun) == self._begun.maxlen and now < self._begun[0] + 1.0:
+            self.next_at = self._begun[0] + 1.0
+            return False
+        self._retried.remove(name)
+        self._begun.append(now)
+        return True
 
     def waiting_for(self, slot: Slot) -> tuple[str, ...]:
         """Dependencies that are not ready and have not completed."""

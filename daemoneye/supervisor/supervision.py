@@ -171,6 +171,8 @@ class Supervision:
                 times.append(run.first_success_deadline)
         if run.shutdown is not None:
             times.append(run.shutdown.next_deadline())
+        elif self._starts.next_at is not None:
+            times.append(self._starts.next_at)
         # Adding and taking away what was skipped may round a deadline to a hair before itself.
         return min(times) + (run.skipped + _HAIR if run.skipped else 0.0)
 

@@ -87,6 +87,23 @@ def test_s31_fifty_children_that_crash_at_once_come_back_spread_and_none_is_lost
     assert {world.state(name) for name in names} == {"RUNNING"}
 
 
+def test_s31_restarts_that_had_to_wait_for_another_child_do_not_begin_all_at_once() -> None:
+    names = [f"c{number}" for number in range(50)]
+    children = [child(name, depends_on=("base",)) for name in names]
+    world = Simulation(
+        plan(child("base"), *children, max_starting=100),
+        {name: Behaviour(ready_after=0.0, lives=100.0) for name in ("base", *names)},
+    ).run(1)
+    world.behaviours.clear()
+    world.behaviours["base"] = Behaviour(ready_after=5.0)
+    world.run(120)
+    again = sorted(world.starts(name)[1] for name in names)
+    assert again[0] >= 105.0
+    assert all(later >= earlier + 1.0 for earlier, later in zip(again, again[20:], strict=False))
+    assert again[-1] < 108.0
+    assert {world.state(name) for name in names} == {"RUNNING"}
+
+
 def test_planned_starts_are_not_slowed_by_the_rate_of_restarts() -> None:
     names = [f"c{number}" for number in range(60)]
     world = Simulation(plan(*(child(name) for name in names), max_starting=100))
