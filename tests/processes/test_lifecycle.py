@@ -177,7 +177,7 @@ def test_a_stopped_child_is_noticed_at_the_soft_limit_and_replaced_at_the_hard_o
         os.kill(pid, signal.SIGSTOP)
         it.wait_state("a", State.DEGRADED)
         assert it.pid("a") == pid
-        wait_for(lambda: "stopped" in it.supervisor.children()["a"].reason, "the reason")
+        wait_for(lambda: "frozen by a signal" in it.supervisor.children()["a"].reason, "the reason")
         it.wait_new_life("a", pid)
         wait_gone(pid, within=0.1)
         crash = it.happened(HappeningKind.CRASHED, "a").crash
