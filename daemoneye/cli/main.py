@@ -45,6 +45,8 @@ class _Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and how to learn what is right, and end with the code for usage."""
+        if message.endswith("expected one argument"):
+            message += ", which cannot begin with -"
         _complain(f"{message[:1].lower()}{message[1:]}", hint=f"{self.prog} --help")
         raise SystemExit(Exit.USAGE)
 

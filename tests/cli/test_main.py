@@ -65,6 +65,13 @@ def test_wrong_arguments_are_told_in_the_form_of_all_errors(
     assert "--help" in captured.err
 
 
+def test_a_value_that_looks_like_an_option_is_told_as_what_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "--for", "-1s"]) == 2
+    assert "--for: expected one argument, which cannot begin with -" in capsys.readouterr().err
+
+
 def test_an_error_says_what_and_what_next_without_a_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
