@@ -141,14 +141,19 @@ class Heartbeats:
             return "gil" if self._is_silent(now, timeouts) else "busy"
         return "deadlock"
 
+    def limit_reason(self, now: float, timeouts: Timeouts, facts: Facts | None) -> str:
+        """How it is past its limits, which is what it is killed for; empty when it is within."""
+        if self._is_silent(now, timeouts):
+            return f"no heartbeat for {now - self.heard_at:.0f} s{_words(facts, ': ')}"
+        if self.level(now, timeouts) is not Level.FINE and self.work_began_at is not None:
+            seconds = now - self.work_began_at
+            return f"busy with {self.work()} for {seconds:.0f} s{_words(facts, ', ')}"
+        return ""
+
     def reason(self, now: float, timeouts: Timeouts, facts: Facts | None) -> str:
         """Why it is not well, the gravest first; empty when it is."""
-        reasons = []
-        if self._is_silent(now, timeouts):
-            reasons.append(f"no heartbeat for {now - self.heard_at:.0f} s{_words(facts, ': ')}")
-        elif self.level(now, timeouts) is not Level.FINE and self.work_began_at is not None:
-            words = _words(facts, ", ")
-            reasons.append(f"busy with {self.work()} for {now - self.work_began_at:.0f} s{words}")
+        beyond = self.limit_reason(now, timeouts, facts)
+        reasons = [beyond] if beyond else []
         if self.is_cut_off(timeouts):
             reasons.append("alive but cut off from the bus")
         if self.complaint:

@@ -193,8 +193,9 @@ def assess(slot: Slot, turn: Turn) -> None:
     reason = signs.reason(turn.now, timeouts, facts)
     if level is Level.HARD:
         word = signs.hang_word(turn.now, timeouts, facts)
-        turn.announce(slot, HappeningKind.STOPPING, f"hangs and is killed: {reason}")
-        ending = Stopping(StopReason.FAILED, Rung.KILL, f"hang({word})", reason)
+        why = signs.limit_reason(turn.now, timeouts, facts)
+        turn.announce(slot, HappeningKind.STOPPING, f"hangs and is killed: {why}")
+        ending = Stopping(StopReason.FAILED, Rung.KILL, f"hang({word})", why)
         stopping.begin(slot, turn, ending)
         return
     if level is Level.SOFT and incarnation.level is Level.FINE:

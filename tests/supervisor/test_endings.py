@@ -6,6 +6,7 @@ import pytest
 
 from daemoneye.supervisor.contract import (
     BecameReady,
+    ConditionSaid,
     Drain,
     DumpTaken,
     Ended,
@@ -114,7 +115,9 @@ def test_s5_a_child_that_never_says_ready_is_dumped_terminated_killed_and_tried_
 
 def test_s35_a_hung_child_that_we_killed_says_what_for() -> None:
     frozen = Behaviour(silent_after=4.0, facts=Facts("stopped"))
-    world = world_of(frozen, "temporary").run(40)
+    world = world_of(frozen, "temporary").run(10)
+    world.tell(ConditionSaid("a", 1, "the disk is full"))
+    world.run(30)
     text = "no heartbeat for 30 s: frozen by a signal (SIGSTOP or Ctrl-Z); killed by daemoneye"
     assert world.row("a").reason == f"hang(stopped): {text}"
 
