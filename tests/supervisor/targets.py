@@ -46,10 +46,15 @@ def serve_and_listen(child: Child) -> None:
     serve(child)
 
 
+def break_down() -> None:
+    """A callback that fails."""
+    raise ZeroDivisionError
+
+
 def be_careless(child: Child) -> None:
     """Leave callbacks that raise, say what cannot be said, and tell what came of it."""
-    child.before_beat(lambda: 1 // 0)
-    child.when_stopping(lambda: 1 // 0)
+    child.before_beat(break_down)
+    child.when_stopping(break_down)
     child.listen(Careless())
     careless: list[Callable[[], object]] = [
         lambda: child.count("x", 2**63),
