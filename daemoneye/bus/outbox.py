@@ -40,9 +40,6 @@ MAX_BUFFERS = 64
 MAX_STREAMS = 1024
 """At so many a session's empty streams are let go of; when half are left, it has to go."""
 
-_HIGHEST_FIRST = (Lane.CONTROL, Lane.EVENTS)
-_LOWEST_FIRST = (Lane.EVENTS, Lane.CONTROL)
-
 
 class _Sent(NamedTuple):
     """One buffer that belongs to the connection."""
@@ -168,14 +165,14 @@ class Outbox:
         """Whether `take` has something to give, credit considered."""
         if self._sending or self._urgent:
             return True
-        return any(self._oldest(lane) is not None for lane in Lane)
+        return any(self._oldest(lane) is not None for lane in self._lanes)
 
     def _next(self, now_ns: int) -> bool:
         """Move one thing into what is being written; False when there is none that may."""
         self._picks += 1
         if self._picks % SHARE == 0:
-            return self._next_run(_LOWEST_FIRST, now_ns) or self._next_urgent()
-        return self._next_urgent() or self._next_run(_HIGHEST_FIRST, now_ns)
+            return self._next_run(reversed(self._lanes), now_ns) or self._next_urgent()
+        return self._next_urgent() or self._next_run(self._lanes, now_ns)
 
     def _next_urgent(self) -> bool:
         if not self._urgent:
@@ -186,7 +183,7 @@ class Outbox:
         self._append(frame, None, None)
         return True
 
-    def _next_run(self, lanes: Iterable[Lane], now_ns: int) -> bool:
+    def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
         for lane in lanes:
             while (stream := self._oldest(lane)) is not None:
                 while stream.queue and 0 < stream.queue[0].expires_at <= now_ns:
@@ -194,17 +191,18 @@ class Outbox:
                 if stream.queue or stream.untold:
                     self._send(stream)
                 if not stream.queue:
-                    del self._lanes[lane][stream]
+                    del lane[stream]
                 if self._sending and self._sending[-1].stream is stream:
                     return True
         return False
 
-    def _oldest(self, lane: Lane) -> Stream | None:
+    def _oldest(self, lane: dict[Stream, None]) -> Stream | None:
         """The stream with the oldest run that may be sent, or with losses and nothing else."""
-        streams = self._lanes[lane]
+        if not lane:
+            return None
         oldest: Stream | None = None
         blocked: list[Stream] = []
-        for stream in streams:
+        for stream in lane:
             if not stream.queue:
                 oldest = stream
                 break
@@ -214,8 +212,8 @@ class Outbox:
                 else:
                     blocked.append(stream)
         for stream in blocked:
-            del streams[stream]
-            self._blocked[lane][stream] = None
+            del lane[stream]
+            self._blocked[stream.key.lane][stream] = None
         return oldest
 
     def _send(self, stream: Stream) -> None:

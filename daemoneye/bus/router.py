@@ -196,7 +196,7 @@ class Router:
         Raises RemoteProtocolError when they break the protocol; what stood before is delivered,
         and the session has to be closed.
         """
-        if session in self.doomed:
+        if session in self._deliveries.doomed:
             return
         publishing, directory = session.publishing, self.directory
         routes, max_bytes = publishing.routes, self.limits.frame_bytes
