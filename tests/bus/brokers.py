@@ -147,9 +147,10 @@ class BrokerProcess:
         self._reap()
 
     def stop(self) -> None:
-        """End it in order, if it runs."""
+        """End it in order, if it runs; also when a test that failed has left it stopped."""
         if self.process is not None:
             assert self.process.stdin is not None
+            self.signal(signal.SIGCONT)
             self.process.stdin.close()
             self._reap()
 
@@ -159,9 +160,13 @@ class BrokerProcess:
 
     def _reap(self) -> None:
         assert self.process is not None
-        with self.process:
-            self.process.wait(scaled(10))
-        self.process = None
+        process, self.process = self.process, None
+        with process:  # which waits without a limit when it is left
+            try:
+                process.wait(scaled(10))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 @contextmanager
