@@ -6,11 +6,11 @@ from time import perf_counter_ns
 
 from benchmarks.measure import Figure, percentile
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.broker.router import Router
+from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Heading, encode, encode_publish
 from daemoneye.bus.kinds import Subscribe
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.router import Router
-from daemoneye.bus.session import Session
 
 TOPIC = "bench.flood"
 PAYLOAD = b"x" * 256

@@ -28,7 +28,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daemoneye.bus.client import BusClient
+    from daemoneye.bus.client.bus_client import BusClient
     from daemoneye.bus.envelope import Envelope
     from daemoneye.bus.topics import Topic, TopicFilter
     from daemoneye.collectors.collector import Collector, Event, collector, every, on
@@ -117,7 +117,7 @@ _ERRORS = "daemoneye.errors"
 _SPEC = "daemoneye.supervisor.spec"
 _COLLECTOR = "daemoneye.collectors.collector"
 _HOMES = {
-    "BusClient": "daemoneye.bus.client",
+    "BusClient": "daemoneye.bus.client.bus_client",
     "ChildSpec": _SPEC,
     "Collector": _COLLECTOR,
     "Envelope": "daemoneye.bus.envelope",

@@ -27,9 +27,10 @@ BASE = {"errors", "framing", "units", "strict_json", "system", "rundir", "lifeli
 
 ALWAYS_RULES = {
     "bus": {
-        "topics", "hierarchy", "subscriptions", "access", "limits", "frames", "session", "router",
-        "handshake", "link",
+        "topics", "hierarchy", "subscriptions", "access", "limits", "frames", "handshake",
     },
+    "bus/broker": {"session", "router", "outbox", "streams", "directory"},
+    "bus/client": {"link", "outgoing"},
     "collectors": {"collector", "schedule"},
     "collectors/procmond": {"comparison"},
     "collectors/perfmond": {"sample", "thresholds"},
@@ -155,6 +156,15 @@ def test_imports_only_point_down(path: Path) -> None:
             continue
         down = here == there or LAYERS[there] < LAYERS[here]
         assert down, f"{name_of(path)}:{line}: {here} may not import {imported} ({there})"
+
+
+@pytest.mark.parametrize(("side", "other"), [("broker", "client"), ("client", "broker")])
+def test_the_two_sides_of_the_bus_do_not_know_each_other(side: str, other: str) -> None:
+    for path in (HOUSE / "bus").rglob("*.py"):
+        if path.parent.name == side or path.parent.name == "bus":
+            for line, imported in imports_of(path):
+                strange = imported.startswith(f"daemoneye.bus.{other}.")
+                assert not strange, f"{name_of(path)}:{line}: may not import {imported}"
 
 
 @every_module()

@@ -11,10 +11,10 @@ from threading import Thread
 from benchmarks.peers import Peer
 from benchmarks.processes import running
 from daemoneye.bus.access import AccessList
-from daemoneye.bus.broker import Broker
-from daemoneye.bus.client import OPERATOR, BusClient
+from daemoneye.bus.broker.broker import Broker
+from daemoneye.bus.broker.mailbox import Mailbox
+from daemoneye.bus.client.bus_client import OPERATOR, BusClient
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.mailbox import Mailbox
 from daemoneye.bus.orders import Admit, Credential
 from daemoneye.rundir import RunDir
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from daemoneye.bus.client import BusClient
+from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.roles import ROLES
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from daemoneye.bus.client import BusClient
+from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.envelope import Envelope
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit

@@ -46,7 +46,7 @@ from daemoneye.lifeline import (
 from daemoneye.supervisor.runtime import Listener, Runtime
 
 if TYPE_CHECKING:
-    from daemoneye.bus.client import BusClient
+    from daemoneye.bus.client.bus_client import BusClient
 
 _LAST_WORDS_SECONDS = 1.0
 _NAME_CHARACTERS = 200
@@ -151,7 +151,7 @@ class Child:
         with self._making:
             if self._bus is None:
                 # Imported here because a child without a bus should not pay for one.
-                from daemoneye.bus.client import BusClient
+                from daemoneye.bus.client.bus_client import BusClient
 
                 pulse = self._runtime.pulse
                 self._bus = BusClient.for_child(self.passport, pulse.waiting)

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemoneye.bus.access import AccessList, AccessRule, Declared
-from daemoneye.bus.broker import Broker
-from daemoneye.bus.client import BusClient
-from daemoneye.bus.dialler import introduce
+from daemoneye.bus.broker.broker import Broker
+from daemoneye.bus.broker.mailbox import Mailbox
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.dialler import introduce
 from daemoneye.bus.frames import Value, control_value, parse
 from daemoneye.bus.handshake import Claim
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.mailbox import Mailbox
 from daemoneye.bus.orders import Admit, Credential, Order
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.framing import FrameCutter

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.broker.router import Router
+from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
     Answer,
     BadBody,
@@ -19,8 +21,6 @@ from daemoneye.bus.frames import (
     encode_publish,
 )
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.router import Router
-from daemoneye.bus.session import Session
 from daemoneye.framing import FrameCutter
 
 NOW = 1_700_000_000_000_000_000

@@ -1,0 +1,29 @@
+"""The broker: frames of one client in, deliveries for all others out.
+
+Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come back as values.
+
+    router         frames in → deliveries out: the middle of the broker
+    directory      who is connected, who wants what, and who may
+    places         who has a place at the broker, and who may have one more
+    routes         where a publisher's topic leads, remembered
+    session        one client as the broker knows it
+    runs           the unit of what waits, and the queue in which they replace each other
+    streams        subscriptions, and the bounded queues of what waits for them
+    outbox         what waits for one client, in lanes
+    deliveries     runs on their way into outboxes
+    wishes         for collectors that are not connected, on their way to the supervisor
+    child_wish     such a wish in words of the lifeline
+    requests       what a client may say besides publishing
+    agenda         how much of what clients ask is done in one turn
+    answers        what the broker answers to questions
+
+Shells (!): they touch the world and decide nothing.
+
+    broker         the broker process: read, ask the router, write
+    door           accepts connections, and lets in who proves itself
+    clients        the connections a broker holds, and writing to them
+    mishaps        what goes wrong with connections, counted and logged
+    mailbox        where other threads leave orders for the broker
+
+This file imports nothing, so that who needs one rule does not load the rest.
+"""

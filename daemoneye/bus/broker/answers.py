@@ -1,0 +1,143 @@
+"""What the broker answers to a client's questions, as far as the asker may know.  Pure.
+
+An agent sees all clients and may ask about anybody's rights.  Everybody else sees and asks about
+its own identity, and gets a quarter of the rows at most: while one list is made, all others wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from daemoneye.bus.access import Decision, Declared, Identity
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow
+from daemoneye.bus.roles import AGENT, ROLES
+from daemoneye.bus.topics import TopicFilter
+from daemoneye.errors import AccessDenied, BusError, DaemoneyeError, LocalProtocolError
+
+Row = TypeVar("Row")
+
+OWN_ONLY = "only role:agent sees and asks about others (built in)"
+
+
+def refusal(request: int, error: DaemoneyeError) -> Answer:
+    """The answer to a request that could not be met."""
+    return Answer(
+        request=request,
+        error=type(error).__name__,
+        detail=str(error.args[0]) if error.args else "",
+        hint=error.hint,
+        rule=error.rule if isinstance(error, AccessDenied) else "",
+    )
+
+
+def answer(directory: Directory, asker: Session, query: Query) -> Answer:
+    """What `asker` may know.
+
+    Raises AccessDenied, InvalidTopic, or BusError when there is nobody of that name.
+    """
+    return _ANSWERS[query.what](directory, asker, query)
+
+
+def _clients(directory: Directory, asker: Session, query: Query) -> Answer:
+    rows, more = _first_rows(_client_rows(directory, asker), _most_rows(directory, asker))
+    return Answer(query.request, clients=tuple(rows), detail=more)
+
+
+def _subscriptions(directory: Directory, asker: Session, query: Query) -> Answer:
+    rows, more = _first_rows(_subscription_rows(directory, asker), _most_rows(directory, asker))
+    return Answer(query.request, subscriptions=tuple(rows), detail=more)
+
+
+def _most_rows(directory: Directory, asker: Session) -> int:
+    most = directory.limits.listed_rows
+    return most if asker.identity.role == AGENT else max(1, most // 4)
+
+
+def _first_rows(rows: Iterator[Row], limit: int) -> tuple[list[Row], str]:
+    first = list(islice(rows, limit))
+    return first, "" if next(rows, None) is None else f"only the first {limit} are listed"
+
+
+def _visible(directory: Directory, asker: Session) -> Iterable[Session]:
+    return directory if asker.identity.role == AGENT else directory.named(asker.identity.name)
+
+
+def _client_rows(directory: Directory, asker: Session) -> Iterator[ClientRow]:
+    for session in _visible(directory, asker):
+        who, tally = session.identity, session.outbox.tally()
+        yield ClientRow(
+            identity=who.name,
+            role=who.role,
+            pid=who.pid,
+            incarnation=who.incarnation,
+            connected_at=session.connected_at,
+            published=session.publishing.messages,
+            delivered=tally.delivered,
+            lost=tally.lost.total(),
+            queued=tally.queued,
+            subscriptions=len(session.subscriptions),
+        )
+
+
+def _subscription_rows(directory: Directory, asker: Session) -> Iterator[SubscriptionRow]:
+    for session in _visible(directory, asker):
+        tallies = session.tallies()
+        for number, subscription in session.subscriptions.items():
+            tally = tallies[number]
+            yield SubscriptionRow(
+                identity=session.identity.name,
+                subscription=number,
+                filter=subscription.filter.text,
+                overflow=subscription.wish.overflow,
+                delivered=tally.delivered,
+                lost=tally.lost.total(),
+                queued=tally.queued,
+            )
+
+
+def _access(directory: Directory, asker: Session, query: Query) -> Answer:
+    who = query.who or asker.identity.name
+    if who != asker.identity.name and asker.identity.role != AGENT:
+        raise AccessDenied(
+            f"{asker.identity.name} may not ask about {who}",
+            rule=OWN_ONLY,
+            hint="ask about yourself, or ask as the operator",
+        )
+    decision = _decision(directory, who, query)
+    narrowed = tuple(each.text for each in decision.cut)
+    return Answer(query.request, detail=str(decision), rule=decision.rule, narrowed=narrowed)
+
+
+def _decision(directory: Directory, who: str, query: Query) -> Decision:
+    identity, declared = _known(directory, who)
+    if query.action == "publish":
+        return directory.access.may_publish(identity, declared, query.topic)
+    if query.action == "subscribe":
+        return directory.access.may_subscribe(identity, declared, TopicFilter(query.topic))
+    raise LocalProtocolError(
+        f"there is no action {query.action!r}", hint="one of publish, subscribe"
+    )
+
+
+def _known(directory: Directory, who: str) -> tuple[Identity, Declared]:
+    """A connected identity and what its spec declares, or a bare `role:NAME`.  Raises BusError."""
+    prefix, _, name = who.rpartition(":")
+    if prefix == "role" and name in ROLES:
+        return Identity(name, name), Declared()
+    for session in directory.named(name):
+        return session.identity, session.declared
+    raise BusError(
+        f"nobody called {name} is connected",
+        hint=f"`daemoneye bus clients` lists who is; or ask about a role: {', '.join(ROLES)}",
+    )
+
+
+_ANSWERS: dict[str, Callable[[Directory, Session, Query], Answer]] = {
+    "clients": _clients,
+    "subscriptions": _subscriptions,
+    "access": _access,
+}

@@ -1,0 +1,398 @@
+"""The broker process: accept, read, ask the router, write.  It decides nothing.
+
+    clients ── bytes ──▶ FrameCutter ── frames ──▶ Reception (until proven), then Router
+            ◀─ gathered writes ── session.take()                      │
+    supervisor ── orders, down the lifeline ──▶ mailbox ──────────────┘
+
+One thread, one loop; nothing in it waits but `wait`.  A turn reads at most `turn_bytes` of each
+client that has something, does as much of it as the router finds enough for a turn, then writes to
+everybody who got something, so a flood of one costs the others at most a turn.  A client that
+breaks the protocol, is too slow to prove itself or stops reading costs only itself: it is told
+why, and closed.
+
+It ends in two visible steps.  Asked through the mailbox, it closes the door and tells every client;
+`finished` is true once what waits for them is written, or after `drain_timeout`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from daemoneye.bus.access import AccessList, Identity
+from daemoneye.bus.broker.child_wish import ChildWish, child_wish
+from daemoneye.bus.broker.clients import Client, Clients
+from daemoneye.bus.broker.deliveries import GOODBYE
+from daemoneye.bus.broker.door import Door
+from daemoneye.bus.broker.mailbox import Mailbox
+from daemoneye.bus.broker.router import Router
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.frames import Notice
+from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say, decode_order
+from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
+from daemoneye.lifeline import Passport
+from daemoneye.system import READABLE, WRITABLE, Poller
+
+log = logging.getLogger("daemoneye.broker")
+
+TOLD_AS = "broker"
+"""The name that the supervisor's words for a broker carry on the lifeline."""
+
+STATISTICS_INTERVAL = 1.0
+
+
+class Broker:
+    """Everything of one broker but the process it runs in.
+
+    Run it by `while not broker.finished: broker.turn(broker.wait())`.  Orders come through the
+    mailbox, which is the only part of it that other threads may touch.
+    """
+
+    def __init__(self, path: Path, limits: Limits, access: AccessList, mailbox: Mailbox) -> None:
+        """Listen at `path`.  Raises what `Endpoint` does."""
+        self._poller = Poller()
+        self.door = Door(path, limits, self._poller)
+        self.router = Router(limits, access, self.door.terms.epoch)
+        self._mailbox = mailbox
+        self._clients = Clients(self._poller, self._left)
+        self._drain_deadline: float | None = None  # once it has begun to end
+        self._next_deadline: float | None = None  # when there is something to do by itself
+        self._poller.watch(mailbox.fileno(), READABLE)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do but `close`."""
+        if self._drain_deadline is None:
+            return False
+        return time.monotonic() >= self._drain_deadline or not any(
+            session.pending for session in self._clients.sessions
+        )
+
+    def close(self) -> None:
+        """Close every connection and the endpoint at once."""
+        for client in self._clients:
+            self._clients.close(client)
+        self.door.close()
+        self._poller.close()
+
+    def wait(self, timeout: float | None = None) -> list[tuple[int, int]]:
+        """Sleep until something happens, a deadline passes, or `timeout` seconds have passed.
+
+        Not at all while the last turn left something unfinished.
+        """
+        next_ones = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
+        deadlines = [at for at in next_ones if at is not None]
+        self._next_deadline = min(deadlines) if deadlines else None
+        if self._next_deadline is not None:
+            left = max(0.0, self._next_deadline - time.monotonic())
+            timeout = left if timeout is None else min(left, timeout)
+        if self.router.has_unfinished:
+            timeout = 0.0
+        return self._poller.poll(timeout)
+
+    def turn(self, events: list[tuple[int, int]]) -> list[ChildWish]:
+        """Do what there is to do; returns what the supervisor has to hear."""
+        now_ns = time.time_ns()
+        for session in self.router.next_turn():
+            self._resume(session, now_ns)
+        for fd, what in events:
+            client = self._clients.at(fd)
+            if client is not None:
+                if what & WRITABLE and client.session is not None:
+                    self.router.dirty.add(client.session)
+                if what & ~WRITABLE:
+                    self._read(client, now_ns)
+            elif fd == self._mailbox.fileno():
+                self._look_into_mailbox(now_ns)
+            else:
+                self.door.accept(self._clients)
+        if self._next_deadline is not None or self._mailbox.stop_asked:
+            self._keep_time()
+        self._write_dirty()
+        return self._handed_up()
+
+    # ---- coming in ------------------------------------------------------------------------------
+
+    def _resume(self, session: Session, now_ns: int) -> None:
+        """Go on with what a client sent earlier; it may have gone since."""
+        try:
+            self.router.resume(session, now_ns)
+        except RemoteProtocolError as error:
+            client = self._clients.of(session)
+            if client is not None:
+                self._throw_out(client, error)
+
+    def _read(self, client: Client, now_ns: int) -> None:
+        if client.session is not None and self.router.is_unfinished(client.session):
+            return  # its bytes wait in the kernel until it has its next turn
+        try:
+            data = client.sock.recv(self.router.limits.turn_bytes)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""  # reset by the peer: an end like any other
+        if not data:
+            self._clients.close(client)
+            return
+        try:
+            frames = client.cutter.feed(data)
+            if client.session is None:
+                frames = self._receive_early(client, frames, now_ns)
+            if client.session is not None:
+                self.router.receive(client.session, frames, now_ns)
+        except (RemoteProtocolError, TooLarge) as error:
+            self._throw_out(client, error)
+
+    def _receive_early(self, client: Client, frames: list[bytes], now_ns: int) -> list[bytes]:
+        """Take frames of the handshake; returns those that stand behind it."""
+        proven = self.door.receive(client, frames, self._clients)
+        if proven is None:
+            return []
+        reception, behind = proven
+        credential = reception.credential
+        assert credential is not None
+        identity = Identity(
+            credential.identity,
+            credential.role,
+            credential.kind,
+            reception.incarnation,
+            client.peer.pid,
+        )
+        client.cutter.limit = self.router.limits.frame_bytes
+        session = self.router.open(identity, credential.declared, now_ns)
+        self._clients.welcome(client, session)
+        return behind
+
+    # ---- going out ------------------------------------------------------------------------------
+
+    def _write_dirty(self) -> None:
+        router, clients = self.router, self._clients
+        while router.dirty:
+            session = router.dirty.pop()
+            client = clients.of(session)
+            if client is not None:
+                self._write(client, session)
+        while router.doomed:
+            session, cause = router.doomed.popitem()
+            client = clients.of(session)
+            if client is not None:
+                if cause != GOODBYE:
+                    self._note_ending(session, "cut-off", f"is cut off: {cause}")
+                self._write(client, session)
+                clients.close(client)
+
+    def _write(self, client: Client, session: Session) -> None:
+        limits = self.router.limits
+        self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
+
+    # ---- endings --------------------------------------------------------------------------------
+
+    def _throw_out(self, client: Client, error: BusError) -> None:
+        """It broke the protocol: nothing it sends can be understood any more."""
+        session = client.session
+        if session is None:
+            self.door.turn_away(client, self._clients, OUT_OF_ORDER, str(error))
+            return
+        self.door.counted[OUT_OF_ORDER] += 1
+        self._note_ending(session, OUT_OF_ORDER, f"broke the protocol: {error}")
+        session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
+        self.router.close(session)
+        self._write(client, session)
+        self._clients.close(client)
+
+    def _note_ending(self, session: Session, reason: str, text: str) -> None:
+        reason = f"{reason} of {session.identity.name}"
+        self._clients.mishaps.note(reason, f"{session!r} {text}", logging.WARNING)
+
+    def _left(self, client: Client) -> None:
+        self.door.forget(client)
+        if client.session is not None:
+            self.router.close(client.session)
+
+    # ---- time, orders, wishes -------------------------------------------------------------------
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        self.door.keep_time(self._clients, now)
+        for client in self._clients.overdue(now):
+            if client.session is not None:
+                self._note_ending(client.session, "stuck", "reads nothing: closed")
+            self._clients.close(client)
+        if self._mailbox.stop_asked and self._drain_deadline is None:
+            self._begin_to_stop(now)
+
+    def _begin_to_stop(self, now: float) -> None:
+        limits = self.router.limits
+        self._drain_deadline = now + limits.drain_timeout
+        self.door.close()
+        for client in self.door.lobby:
+            self.door.turn_away(client, self._clients, BUSY, "the broker is ending")
+        for session in self._clients.sessions:
+            session.tell(Notice("going-down", detail="the broker is ending"), limits)
+            self.router.dirty.add(session)
+
+    def _look_into_mailbox(self, now_ns: int) -> None:
+        self._mailbox.clear()
+        while (order := self._mailbox.take()) is not None:
+            self._obey(order, now_ns)
+
+    def _obey(self, order: Order, now_ns: int) -> None:
+        match order:
+            case Rules():
+                self._replace_rules(order)
+            case Admit(credential):
+                self.door.keyring.admit(credential)
+            case Ended(identity, incarnation, cause):
+                self.door.keyring.withdraw(identity, incarnation)
+                self.router.end(identity, incarnation, cause)
+            case Say():
+                try:
+                    self.router.say(
+                        order.topic,
+                        order.payload,
+                        now_ns,
+                        content_type=order.content_type,
+                        target=order.target,
+                    )
+                except BusError as error:
+                    log.error(
+                        "the supervisor's word on %s is not published: %s", order.topic, error
+                    )
+
+    def _replace_rules(self, order: Rules) -> None:
+        """New rules, whole; rules that cannot be used leave the old ones in force."""
+        try:
+            limits, access = Limits.of(order.limits), AccessList(order.rules)
+        except ConfigError as error:
+            log.error("the new rules cannot be used, the old ones stay: %s", error)
+            return
+        self.door.set_limits(limits)
+        self.router.set_rules(limits, access)
+
+    def counters(self) -> dict[str, int]:
+        """What `status` shows of this broker."""
+        seen = self.router.statistics()
+        return {
+            "clients": seen.clients,
+            "subscriptions": seen.subscriptions,
+            "published_total": seen.published,
+            "delivered_total": seen.delivered,
+            "lost_total": sum(seen.lost.values()),
+            "denied_total": seen.denied,
+            "refused_total": seen.refused,
+            "turned_away_total": self.door.counted.total(),
+            "queued": seen.queued,
+        }
+
+    def _handed_up(self) -> list[ChildWish]:
+        wishes = []
+        while self.router.handed_up:
+            try:
+                wishes.append(child_wish(self.router.handed_up.popleft()))
+            except RemoteProtocolError as error:
+                self._clients.mishaps.note("bad-wish", str(error), logging.WARNING)
+        return wishes
+
+
+# ---- the process --------------------------------------------------------------------------------
+
+
+class Child(Protocol):
+    """What `serve` needs of the child it runs in."""
+
+    passport: Passport
+
+    def ready(self) -> None:
+        """Say that clients may come."""
+
+    def working(self, doing: str) -> AbstractContextManager[None]:
+        """Work is in hand inside."""
+
+    def count(self, name: str, value: int) -> None:
+        """A counter for the next beat."""
+
+    def on_tell(self, callback: Callable[[str, bytes], None]) -> None:
+        """Hear the supervisor's words, on another thread."""
+
+    def when_stopping(self, callback: Callable[[], None]) -> None:
+        """Hear that it is time to end, on another thread."""
+
+    def wish(
+        self,
+        verb: str,
+        child: str,
+        settings: Mapping[str, object] | None = None,
+        asked_by: str = "",
+        timeout: float = 5.0,
+    ) -> tuple[bool, str]:
+        """Ask the supervisor for something."""
+
+
+def serve(child: Child) -> None:
+    """Be the broker of an instance until the child is asked to end.
+
+    Waits for the supervisor's rules, without which nobody may do anything, then listens.  Raises
+    ConfigError when the first rules cannot be used: a broker without a policy must not start.
+    """
+    mailbox = Mailbox()
+
+    def told(name: str, body: bytes) -> None:
+        if name == TOLD_AS:
+            mailbox.put(decode_order(body))
+
+    child.when_stopping(mailbox.ask_to_stop)
+    child.on_tell(told)
+    try:
+        rules = _first_rules(mailbox)
+        if rules is None:
+            return
+        limits, access = Limits.of(rules.limits), AccessList(rules.rules)
+        broker = Broker(Path(child.passport.bus_address), limits, access, mailbox)
+        try:
+            child.ready()
+            _run(broker, child)
+        finally:
+            broker.close()
+    finally:
+        mailbox.close()
+
+
+def _first_rules(mailbox: Mailbox) -> Rules | None:
+    """Wait for them; None when it is time to end before they come."""
+    poller = Poller()
+    poller.watch(mailbox.fileno(), READABLE)
+    try:
+        while not mailbox.stop_asked:
+            poller.poll()
+            mailbox.clear()
+            order = mailbox.take()
+            if isinstance(order, Rules):
+                mailbox.wake()  # for what stands behind them
+                return order
+            if order is not None:
+                raise RemoteProtocolError(f"the first order is {type(order).__name__}, not Rules")
+    finally:
+        poller.close()
+    return None
+
+
+def _run(broker: Broker, child: Child) -> None:
+    counted_at = 0.0
+    counted = False
+    while not broker.finished:
+        events = broker.wait(None if counted else STATISTICS_INTERVAL)
+        with child.working("serving clients"):
+            for wish in broker.turn(events):
+                child.wish(wish.verb, wish.child, wish.settings, wish.asked_by, timeout=0)
+            now = time.monotonic()
+            counted = counted and not events
+            if not counted and now - counted_at >= STATISTICS_INTERVAL:
+                counted, counted_at = True, now
+                for name, value in broker.counters().items():
+                    child.count(name, value)

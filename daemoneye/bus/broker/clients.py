@@ -1,0 +1,143 @@
+"""The connections a broker holds: their sockets, how far each has come, and writing to them.
+
+A connection is a `Client` from the moment it is accepted; it has a session once it is proven.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from daemoneye.bus.broker.mishaps import Mishaps
+from daemoneye.bus.broker.outbox import MAX_BUFFERS
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.frames import Value, encode
+from daemoneye.bus.handshake import Reception
+from daemoneye.framing import FrameCutter, pack
+from daemoneye.system import READABLE, WRITABLE, Peer, Poller
+
+
+class Client:
+    """One connection."""
+
+    __slots__ = ("cutter", "peer", "reception", "session", "sock", "stuck_deadline")
+
+    def __init__(self, sock: socket.socket, peer: Peer, reception: Reception, limit: int) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.cutter = FrameCutter(limit)
+        self.reception: Reception | None = reception  # until it is proven
+        self.session: Session | None = None  # from then on
+        self.stuck_deadline: float | None = None  # while it does not take what we write
+
+    def say_once(self, value: Value) -> bool:
+        """A frame of the handshake, or last words: they fit into an empty socket, or are lost."""
+        data = pack(encode(value))
+        try:
+            return self.sock.send(data) == len(data)
+        except OSError:
+            return False
+
+
+class Clients:
+    """All connections, by descriptor and by session."""
+
+    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "_stuck", "mishaps")
+
+    def __init__(self, poller: Poller, left: Callable[[Client], None]) -> None:
+        """`left` is called with each connection that is closed, whoever closed it."""
+        self._poller = poller
+        self._left = left
+        self._by_fd: dict[int, Client] = {}
+        self._by_session: dict[Session, Client] = {}
+        self._stuck: dict[Client, None] = {}
+        self.mishaps = Mishaps()
+        """What went wrong with proven ones, by reason and identity."""
+
+    def __len__(self) -> int:
+        return len(self._by_fd)
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(list(self._by_fd.values()))
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Of all that are proven."""
+        return list(self._by_session)
+
+    def at(self, fd: int) -> Client | None:
+        """The connection with this descriptor."""
+        return self._by_fd.get(fd)
+
+    def of(self, session: Session) -> Client | None:
+        """The connection of this session; None when it is closed."""
+        return self._by_session.get(session)
+
+    def add(self, client: Client) -> None:
+        """Watch a new connection."""
+        self._by_fd[client.sock.fileno()] = client
+        self._poller.watch(client.sock.fileno(), READABLE)
+
+    def welcome(self, client: Client, session: Session) -> None:
+        """It is proven, and this is its session from now on."""
+        client.session = session
+        client.reception = None
+        self._by_session[session] = client
+
+    def close(self, client: Client) -> None:
+        """End a connection; harmless when it has ended."""
+        fd = client.sock.fileno()
+        if fd < 0:
+            return
+        del self._by_fd[fd]
+        self._poller.forget(fd)
+        client.sock.close()
+        self._stuck.pop(client, None)
+        if client.session is not None:
+            del self._by_session[client.session]
+        self._left(client)
+
+    # ---- writing --------------------------------------------------------------------------------
+
+    def write(self, client: Client, session: Session, max_bytes: int, patience: float) -> None:
+        """Write what its session has, until nothing may be sent or the kernel takes no more.
+
+        A connection that does not take anything for `patience` seconds is among the `overdue`.
+        """
+        sock, now_ns = client.sock, time.time_ns()
+        while buffers := session.take(max_bytes, now_ns):
+            try:
+                sent = sock.sendmsg(buffers) if len(buffers) > 1 else sock.send(buffers[0])
+            except (BlockingIOError, InterruptedError):
+                if client.stuck_deadline is None:
+                    self._poller.watch(sock.fileno(), READABLE | WRITABLE)
+                    self._stick(client, patience)
+                return
+            except OSError:
+                self.close(client)
+                return
+            session.written(sent)
+            if client.stuck_deadline is not None:
+                self._stick(client, patience)
+            whole = sum(map(len, buffers))
+            if sent == whole < max_bytes and len(buffers) < MAX_BUFFERS:
+                break  # neither bound was met, so that was all there is
+        if client.stuck_deadline is not None:
+            client.stuck_deadline = None
+            del self._stuck[client]
+            self._poller.watch(sock.fileno(), READABLE)
+
+    def next_deadline(self) -> float | None:
+        """When the first of those that take nothing is overdue."""
+        if not self._stuck:
+            return None
+        return min(each.stuck_deadline or 0.0 for each in self._stuck)
+
+    def overdue(self, now: float) -> list[Client]:
+        """Those that have taken nothing for too long."""
+        return [each for each in self._stuck if (each.stuck_deadline or now) <= now]
+
+    def _stick(self, client: Client, patience: float) -> None:
+        client.stuck_deadline = time.monotonic() + patience
+        self._stuck[client] = None

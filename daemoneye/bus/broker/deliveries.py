@@ -1,0 +1,171 @@
+"""Runs on their way into outboxes, and who has to be written to or cut off for it.  Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.routes import Recipients, Route
+from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.streams import Tally
+from daemoneye.bus.frames import Confirm, Notice, Value
+from daemoneye.framing import pack_length
+
+GOODBYE = "goodbye"
+"""Why a session is doomed that asked for it."""
+
+TOO_MANY_STREAMS = (
+    "its overlapping filters make more streams than are kept: read faster, or use fewer filters"
+)
+"""Why a session is doomed whose filters match topics in too many combinations."""
+
+CONFIRM_EVERY = 1024
+"""A publisher is told after so many messages how many were taken; a ping tells it too."""
+
+DENIED = "denied"
+"""Refused by a rule."""
+REFUSED = "refused"
+"""Refused for another reason."""
+
+
+class Deliveries:
+    """Puts runs and the broker's own frames into outboxes.
+
+    Whoever has to go is cut off by `settle`, at the end of a turn, so that no run of the turn
+    meets an outbox that is closed.
+    """
+
+    __slots__ = (
+        "_directory",
+        "_failing",
+        "_runs",
+        "dirty",
+        "doomed",
+        "past",
+        "published",
+        "refusals",
+    )
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._runs = 0
+        self._failing: dict[Session, str] = {}
+        self.dirty: set[Session] = set()
+        """Sessions that may have something to write."""
+        self.doomed: dict[Session, str] = {}
+        """Sessions that are over and whose connection has to be closed, with the cause."""
+        self.past = Tally.empty()
+        """What was counted for sessions that are no more."""
+        self.published = 0
+        """How many messages those had published."""
+        self.refusals: Counter[str] = Counter()
+        """How many frames were DENIED or REFUSED."""
+
+    def deliver(
+        self,
+        recipients: Recipients,
+        data: bytes,
+        messages: int,
+        origin: tuple[str, str],
+        expires_at: int = 0,
+    ) -> None:
+        """Queue one run at each recipient."""
+        self._runs += 1
+        run = Run(self._runs, data, messages, expires_at, origin)
+        limits, dirty = self._directory.limits, self.dirty
+        for session, stream in recipients:
+            cause = session.outbox.offer(stream, run, limits)
+            dirty.add(session)
+            if cause:
+                self._failing[session] = cause
+        excess = self._directory.backlog.bytes - limits.outbound_bytes
+        if excess > 0:
+            self._shed(excess)
+
+    def tell(self, session: Session, value: Value) -> None:
+        """Queue a frame of the broker's own."""
+        cause = session.tell(value, self._directory.limits)
+        self.dirty.add(session)
+        if cause:
+            self._failing[session] = cause
+
+    def confirm(self, session: Session) -> None:
+        """Tell a publisher how many of its messages were taken, if that is news."""
+        publishing = session.publishing
+        if publishing.messages > publishing.confirmed:
+            publishing.confirmed = publishing.messages
+            self.tell(session, Confirm(publishing.messages))
+
+    def condemn(self, session: Session, cause: str) -> None:
+        """The session has to go at the end of this turn."""
+        self._failing[session] = cause
+
+    def is_condemned(self, session: Session) -> bool:
+        """Whether it has to go at the end of this turn: it is not obeyed any more."""
+        return session in self._failing
+
+    def settle(self) -> None:
+        """Cut off who has to go, with a last word that says why."""
+        for session in self._directory.overgrown:
+            self.condemn(session, TOO_MANY_STREAMS)
+        while self._failing:
+            session, cause = self._failing.popitem()
+            if session not in self._directory:
+                continue
+            if cause != GOODBYE:
+                session.tell(Notice("cut-off", detail=cause), self._directory.limits)
+            self.release(session)
+            self.doomed[session] = cause
+
+    def release(self, session: Session) -> None:
+        """The session is over; harmless when it is already."""
+        if session in self._directory:
+            self._directory.leave(session)
+            self.past.add(session.outbox.tally())
+            self.published += session.publishing.messages
+            self.dirty.discard(session)
+
+    def _shed(self, excess: int) -> None:
+        """All clients together have too much waiting: the greediest pays."""
+        greediest = max(self._directory, key=lambda session: session.outbox.backlog.bytes)
+        cause = greediest.outbox.shed(excess)
+        self.dirty.add(greediest)
+        if cause:
+            self._failing[greediest] = cause
+
+
+class Joining:
+    """The run that is being joined of one publisher's consecutive frames."""
+
+    __slots__ = ("_deliveries", "_messages", "_name", "_parts", "_recipients", "_stamp", "_topic")
+
+    def __init__(self, deliveries: Deliveries, name: str, stamp: bytes) -> None:
+        self._deliveries = deliveries
+        self._name = name
+        self._stamp = stamp
+        self._topic = ""
+        self._recipients: Recipients = ()
+        self._parts: list[bytes] = []
+        self._messages = 0
+
+    def add(self, route: Route, raw: bytes, count: int, topic: str) -> None:
+        """One frame more, for the recipients of this route."""
+        recipients = route.recipients
+        if recipients is not self._recipients or self._messages >= route.run_messages:
+            self.flush()
+            self._recipients = recipients
+            self._topic = topic
+        if recipients:
+            self._messages += count
+            stamp = self._stamp
+            self._parts += (pack_length(len(raw) + len(stamp)), raw, stamp)
+
+    def flush(self) -> None:
+        """Deliver what is joined so far."""
+        if self._messages:
+            data, messages = b"".join(self._parts), self._messages
+            self._parts.clear()
+            self._messages = 0
+            self._deliveries.deliver(self._recipients, data, messages, (self._name, self._topic))
+        self._recipients = ()

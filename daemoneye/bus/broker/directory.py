@@ -1,0 +1,248 @@
+"""Who is connected, who wants what, and who may: what a route is made of.  Pure.
+
+`generation` rises whenever rights or subscriptions change; a route that was found under another
+one is stale.  That costs one comparison for each frame, and a change costs nothing until
+somebody publishes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
+from daemoneye.bus.broker.outbox import MAX_STREAMS
+from daemoneye.bus.broker.routes import Recipients, Route
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.streams import (
+    OFFERED_POLICIES,
+    Backlog,
+    Stream,
+    Subscription,
+    default_overflow,
+    lane_of,
+)
+from daemoneye.bus.frames import Overflow, Subscribe
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.subscriptions import SubscriptionTree
+from daemoneye.bus.topics import TopicFilter, check_topic
+from daemoneye.errors import AccessDenied, BusError, LocalProtocolError
+
+SHARED_RECIPIENTS = 4096
+"""How many different sets of recipients are kept for sharing; it is only for speed."""
+
+
+class Directory:
+    """The sessions of one broker and what they are subscribed to."""
+
+    __slots__ = (
+        "_by_name",
+        "_shared",
+        "_tree",
+        "access",
+        "backlog",
+        "generation",
+        "limits",
+        "overgrown",
+    )
+
+    def __init__(self, limits: Limits, access: AccessList) -> None:
+        self.limits = limits
+        self.access = access
+        self.backlog = Backlog()
+        """What waits for all clients together."""
+        self.generation = 0
+        self.overgrown: dict[Session, None] = {}
+        """Sessions with too many streams to find another for: whoever asks cuts them off."""
+        self._by_name: dict[str, dict[Session, None]] = {}
+        self._tree: SubscriptionTree[tuple[Session, Subscription]] = SubscriptionTree()
+        self._shared: dict[Recipients, Recipients] = {}
+
+    # ---- sessions -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Session]:
+        for sessions in self._by_name.values():
+            yield from sessions
+
+    def __len__(self) -> int:
+        return sum(len(sessions) for sessions in self._by_name.values())
+
+    def __contains__(self, session: Session) -> bool:
+        return session in self.named(session.identity.name)
+
+    def named(self, name: str) -> tuple[Session, ...]:
+        """All sessions of an identity."""
+        return tuple(self._by_name.get(name, ()))
+
+    def enter(self, identity: Identity, declared: Declared, now_ns: int) -> Session:
+        """A new session."""
+        session = Session(identity, declared, self.backlog, now_ns)
+        self._by_name.setdefault(identity.name, {})[session] = None
+        return session
+
+    def leave(self, session: Session) -> None:
+        """The session is over: its subscriptions end, and what waited for it is lost."""
+        for subscription in session.subscriptions.values():
+            self._tree.remove(subscription.filter, (session, subscription))
+        if session.subscriptions:
+            self.change()
+        session.subscriptions.clear()
+        session.outbox.close()
+        self.overgrown.pop(session, None)
+        of_its_name = self._by_name[session.identity.name]
+        del of_its_name[session]
+        if not of_its_name:
+            del self._by_name[session.identity.name]
+
+    # ---- subscriptions ------------------------------------------------------------------------
+
+    @property
+    def subscriptions(self) -> int:
+        """How many there are in all."""
+        return len(self._tree)
+
+    def subscribe(self, session: Session, wish: Subscribe) -> Subscription:
+        """Begin a subscription.
+
+        Raises AccessDenied, InvalidTopic, LocalProtocolError (what was asked for makes no sense or
+        is not offered), or BusError (too many).
+        """
+        self._check_wish(session, wish)
+        topic_filter = TopicFilter(wish.filter)
+        decision = self.access.may_subscribe(session.identity, session.declared, topic_filter)
+        if not decision.allowed:
+            raise AccessDenied(
+                f"{session.identity.name} may not subscribe to {topic_filter}",
+                rule=decision.rule,
+                hint=decision.hint,
+            )
+        subscription = Subscription(self._completed(wish), topic_filter, decision)
+        session.subscriptions[wish.subscription] = subscription
+        self._tree.add(topic_filter, (session, subscription))
+        self.change()
+        return subscription
+
+    def unsubscribe(self, session: Session, number: int) -> Subscription:
+        """End a subscription.  Raises LocalProtocolError when there is none of that number."""
+        subscription = session.subscriptions.pop(number, None)
+        if subscription is None:
+            raise LocalProtocolError(f"there is no subscription {number}")
+        self._tree.remove(subscription.filter, (session, subscription))
+        session.outbox.release(subscription)
+        self.change()
+        return subscription
+
+    def _check_wish(self, session: Session, wish: Subscribe) -> None:
+        if wish.subscription == 0:
+            raise LocalProtocolError("a subscription needs a number above zero")
+        if wish.subscription in session.subscriptions:
+            raise LocalProtocolError(f"there is a subscription {wish.subscription} already")
+        if wish.overflow not in OFFERED_POLICIES:
+            raise LocalProtocolError(
+                f"the overflow policy {wish.overflow} is not offered by this broker",
+                hint=f"one of {', '.join(OFFERED_POLICIES[1:])}",
+            )
+        if wish.group:
+            raise LocalProtocolError("groups are not offered by this broker")
+        if len(session.subscriptions) >= self.limits.subscriptions:
+            raise BusError(
+                f"{session.identity.name} has {self.limits.subscriptions} subscriptions already",
+                hint="end some, or use filters with wildcards; limits.subscriptions is the setting",
+            )
+
+    def _completed(self, wish: Subscribe) -> Subscribe:
+        """The wish with the defaults filled in and the bounds kept.
+
+        An outbox has room for two turns of a publisher, so that only a single frame can be too
+        large for it; and one client's outbox is never larger than what may wait for a client.
+        """
+        limits = self.limits
+        asked = wish.max_bytes or limits.subscription_bytes
+        return replace(
+            wish,
+            max_messages=min(
+                wish.max_messages or limits.subscription_messages,
+                limits.subscription_messages_at_most,
+            ),
+            max_bytes=min(max(asked, 2 * limits.turn_bytes), limits.client_bytes),
+            credit_messages=wish.credit_messages or limits.subscription_messages,
+            credit_bytes=wish.credit_bytes or limits.subscription_bytes,
+        )
+
+    # ---- rights -------------------------------------------------------------------------------
+
+    def replace_rules(
+        self, limits: Limits, access: AccessList
+    ) -> list[tuple[Session, Subscription, Decision]]:
+        """New rules hold at once; returns the subscriptions that ended, and the decisions why.
+
+        What waits for a subscription that may now read less is dropped and counted as `denied`:
+        a queue does not know topics, and nothing may arrive that is no longer allowed.
+        """
+        self.limits = limits
+        self.access = access
+        self.change()
+        ended: list[tuple[Session, Subscription, Decision]] = []
+        for session in self:
+            for subscription in list(session.subscriptions.values()):
+                decision = access.may_subscribe(
+                    session.identity, session.declared, subscription.filter
+                )
+                before, subscription.decision = subscription.decision, decision
+                if not decision.allowed:
+                    self.unsubscribe(session, subscription.number)
+                    ended.append((session, subscription, decision))
+                elif decision.verdict is Verdict.NARROWED and decision.cut != before.cut:
+                    session.outbox.purge(subscription)
+        return ended
+
+    def change(self) -> None:
+        """Rights or subscriptions are no longer what routes were found with."""
+        self.generation += 1
+        self._shared.clear()
+
+    # ---- routes -------------------------------------------------------------------------------
+
+    def find(self, route: Route, session: Session, topic: str) -> None:
+        """Find out where this publisher's topic leads.  Raises InvalidTopic."""
+        levels = check_topic(topic)
+        decision = self.access.may_publish(session.identity, session.declared, topic)
+        route.decision = None if decision.allowed else decision
+        found = self._recipients(topic, levels) if decision.allowed else ()
+        bounds = [stream.max_messages for _, stream in found]
+        route.run_messages = max(1, min(bounds, default=1) // 4)
+        if any(stream.policy is Overflow.LATEST for _, stream in found):
+            # Such a stream replaces runs, so each of them is one frame and of one topic.
+            route.run_messages = 1
+        route.recipients = self._shared.setdefault(found, found)
+        route.generation = self.generation
+
+    def _recipients(self, topic: str, levels: tuple[str, ...]) -> Recipients:
+        wanting: dict[Session, list[Subscription]] = {}
+        for session, subscription in self._tree.match(levels):
+            wanting.setdefault(session, []).append(subscription)
+        self._make_room(wanting)
+        lane, default = lane_of(topic), default_overflow(topic)
+        recipients: list[tuple[Session, Stream]] = []
+        for session, subscriptions in wanting.items():
+            if session in self.overgrown:
+                continue
+            if not self.access.may_receive(session.identity, session.declared, topic).allowed:
+                continue
+            ordered = tuple(sorted(subscriptions, key=lambda each: each.number))
+            recipients.append((session, session.outbox.stream_for(ordered, lane, default)))
+        return tuple(recipients)
+
+    def _make_room(self, sessions: dict[Session, list[Subscription]]) -> None:
+        """Keep sessions with many overlapping filters from gathering streams without bound.
+
+        Half of them have to go at once, or else every topic would make all routes stale.
+        """
+        if len(self._shared) >= SHARED_RECIPIENTS:
+            self._shared.clear()
+        for session in sessions:
+            if len(session.outbox.streams) >= MAX_STREAMS and session not in self.overgrown:
+                if session.outbox.prune():
+                    self.change()
+                if len(session.outbox.streams) > MAX_STREAMS // 2:
+                    self.overgrown[session] = None

@@ -1,0 +1,340 @@
+"""What waits for one client, in lanes, and what of it is being written.  Pure.
+
+Three lanes: the broker's own frames, control, events.  The order is strict, except that every
+sixteenth pick begins at the bottom, so that no flood above starves what is below.  Within a lane
+the run that arrived first goes first, whichever stream it waits in; so order holds even when a
+new subscription moves a topic from one stream to another.
+
+What `take` has given belongs to the connection: nothing overtakes inside a frame, nothing of it
+is dropped.  That is at most `turn_bytes` and one run, so control is never far behind.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.streams import (
+    DENIED,
+    DISCONNECTED,
+    EXPIRED,
+    OVERFLOW,
+    Backlog,
+    Lane,
+    Stream,
+    StreamKey,
+    Subscription,
+    Tally,
+)
+from daemoneye.bus.kinds import Overflow
+from daemoneye.bus.limits import Limits
+
+SHARE = 16
+"""One pick in so many begins with the lowest lane."""
+
+MAX_BUFFERS = 64
+"""How many buffers are gathered into one write; the kernel takes 1024."""
+
+MAX_STREAMS = 1024
+"""At so many a session's empty streams are let go of; when half are left, it has to go."""
+
+
+class _Sent(NamedTuple):
+    """One buffer that belongs to the connection."""
+
+    data: bytes
+    stream: Stream | None
+    """Whose run it is; None: a frame of the broker's own."""
+    run: Run | None
+
+
+class Outbox:
+    """Everything that waits for one client."""
+
+    __slots__ = (
+        "_begun",
+        "_blocked",
+        "_lanes",
+        "_marked",
+        "_picks",
+        "_sending",
+        "_sending_bytes",
+        "_urgent",
+        "_urgent_bytes",
+        "backlog",
+        "gone",
+        "streams",
+    )
+
+    def __init__(self, whole: Backlog) -> None:
+        self.backlog = Backlog(whole)
+        self.streams: dict[StreamKey, Stream] = {}
+        self.gone = Tally.empty()
+        """What streams counted that no subscription is left of."""
+        self._urgent: deque[bytes] = deque()
+        self._urgent_bytes = 0
+        self._lanes: tuple[dict[Stream, None], ...] = ({}, {})
+        """The streams of each lane that have something to write or to tell."""
+        self._blocked: tuple[dict[Stream, None], ...] = ({}, {})
+        """Those that were found without credit: nobody looks at them until there is more."""
+        self._sending: deque[_Sent] = deque()
+        self._sending_bytes = 0
+        """How much of that is not written yet."""
+        self._begun = 0
+        """How much of its first buffer is."""
+        self._marked: Stream | None = None
+        """The stream that was announced last on this connection."""
+        self._picks = 0
+
+    # ---- what comes in ------------------------------------------------------------------------
+
+    def say(self, frame: bytes, limits: Limits) -> str:
+        """Queue a frame of the broker's own (with its header); why the client has to go, or ""."""
+        self._urgent.append(frame)
+        self._urgent_bytes += len(frame)
+        self.backlog.change(len(frame))
+        if self._urgent_bytes <= limits.urgent_bytes:
+            return ""
+        return f"{self._urgent_bytes} bytes of answers and notices were not read"
+
+    @property
+    def urgent_bytes(self) -> int:
+        """How much of the broker's own waits."""
+        return self._urgent_bytes
+
+    def offer(self, stream: Stream, run: Run, limits: Limits) -> str:
+        """Queue a run; why the client has to go, or ""."""
+        if not stream.queue:
+            self._lanes[stream.key.lane][stream] = None
+        cause = stream.offer(run)
+        if not cause and self.backlog.bytes > limits.client_bytes:
+            return self.shed(self.backlog.bytes - limits.client_bytes)
+        return cause
+
+    def shed(self, excess: int) -> str:
+        """Make room for `excess` bytes at the cost of the greediest streams, events first."""
+        self.credited()
+        goal = self.backlog.bytes - excess
+        for lane in reversed(self._lanes):
+            while self.backlog.bytes > goal:
+                waiting = [stream for stream in lane if stream.queue]
+                if not waiting:
+                    break
+                greediest = max(waiting, key=lambda stream: stream.cost)
+                if greediest.policy is Overflow.DISCONNECT:
+                    return f"{self.backlog.bytes} bytes wait for this client"
+                while self.backlog.bytes > goal and greediest.queue:
+                    greediest.lose_oldest(OVERFLOW)
+        return ""
+
+    def credited(self) -> None:
+        """There may be credit where there was none: look at all streams again."""
+        for lane, blocked in zip(self._lanes, self._blocked, strict=True):
+            lane.update(blocked)
+            blocked.clear()
+
+    # ---- what goes out ------------------------------------------------------------------------
+
+    def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
+        """Buffers for one gathered write: the rest of the last ones, then what may follow."""
+        sending = self._sending
+        while self._sending_bytes < max_bytes and len(sending) < MAX_BUFFERS:
+            if not self._next(now_ns):
+                break
+        buffers: list[bytes | memoryview] = [each.data for each in sending]
+        if self._begun:
+            buffers[0] = memoryview(buffers[0])[self._begun :]
+        return buffers
+
+    def written(self, count: int) -> None:
+        """The kernel took the first `count` bytes of what `take` gave last."""
+        self._sending_bytes -= count
+        left = self._begun + count
+        sending = self._sending
+        while sending and left >= len(sending[0].data):
+            data, stream, run = sending.popleft()
+            left -= len(data)
+            if stream is not None and run is not None:
+                stream.delivered(run)
+        self._begun = left
+
+    @property
+    def pending(self) -> bool:
+        """Whether `take` has something to give, credit considered."""
+        if self._sending or self._urgent:
+            return True
+        return any(self._oldest(lane) is not None for lane in self._lanes)
+
+    def _next(self, now_ns: int) -> bool:
+        """Move one thing into what is being written; False when there is none that may."""
+        self._picks += 1
+        if self._picks % SHARE == 0:
+            return self._next_run(reversed(self._lanes), now_ns) or self._next_urgent()
+        return self._next_urgent() or self._next_run(self._lanes, now_ns)
+
+    def _next_urgent(self) -> bool:
+        if not self._urgent:
+            return False
+        frame = self._urgent.popleft()
+        self._urgent_bytes -= len(frame)
+        self.backlog.change(-len(frame))
+        self._append(frame, None, None)
+        return True
+
+    def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
+        for lane in lanes:
+            while (stream := self._oldest(lane)) is not None:
+                while stream.queue and 0 < stream.queue[0].expires_at <= now_ns:
+                    stream.lose_oldest(EXPIRED)
+                if stream.queue or stream.untold:
+                    self._send(stream)
+                if not stream.queue:
+                    del lane[stream]
+                if self._sending and self._sending[-1].stream is stream:
+                    return True
+        return False
+
+    def _oldest(self, lane: dict[Stream, None]) -> Stream | None:
+        """The stream with the oldest run that may be sent, or with losses and nothing else."""
+        if not lane:
+            return None
+        oldest: Stream | None = None
+        blocked: list[Stream] = []
+        for stream in lane:
+            if not stream.queue:
+                oldest = stream
+                break
+            if oldest is None or stream.queue[0].number < oldest.queue[0].number:
+                if stream.has_credit:
+                    oldest = stream
+                else:
+                    blocked.append(stream)
+        for stream in blocked:
+            del lane[stream]
+            self._blocked[stream.key.lane][stream] = None
+        return oldest
+
+    def _send(self, stream: Stream) -> None:
+        if self._marked is not stream or stream.untold:
+            self._append(stream.mark(), stream, None)
+            self._marked = stream
+        if stream.queue:
+            run = stream.begin()
+            self._append(run.data, stream, run)
+
+    def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
+        self._sending.append(_Sent(data, stream, run))
+        self._sending_bytes += len(data)
+
+    # ---- subscriptions come and go ------------------------------------------------------------
+
+    def stream_for(
+        self, subscriptions: tuple[Subscription, ...], lane: Lane, default: Overflow
+    ) -> Stream:
+        """The stream of exactly these subscriptions (in the order of their numbers)."""
+        key = StreamKey(tuple(each.number for each in subscriptions), lane, default)
+        stream = self.streams.get(key)
+        if stream is None:
+            stream = self.streams[key] = Stream(key, subscriptions, self.backlog)
+        return stream
+
+    def prune(self) -> bool:
+        """Let go of empty streams; whether any was, and routes that know them are stale."""
+        before = len(self.streams)
+        for stream in [each for each in self.streams.values() if not each.messages]:
+            if stream.untold:
+                continue
+            del self.streams[stream.key]
+            self._lanes[stream.key.lane].pop(stream, None)
+            for subscription in stream.subscriptions:
+                subscription.past.add(stream.tally)
+            self.gone.add(stream.tally)
+            if self._marked is stream:
+                self._marked = None
+        return len(self.streams) < before
+
+    def release(self, subscription: Subscription) -> None:
+        """The subscription is over: what waited for it alone is dropped, what it shared stays.
+
+        Its streams become those of the subscriptions that are left.
+        """
+        self.credited()
+        for stream in [
+            each for each in self.streams.values() if subscription in each.subscriptions
+        ]:
+            del self.streams[stream.key]
+            if self._marked is stream:
+                self._marked = None
+            left = tuple(each for each in stream.subscriptions if each is not subscription)
+            if left:
+                self._pass_on(stream, left)
+            else:
+                self._drop(stream)
+
+    def purge(self, subscription: Subscription) -> None:
+        """Drop what waits for it: its rights became fewer after that was queued."""
+        self.credited()
+        for stream in self.streams.values():
+            if subscription in stream.subscriptions:
+                stream.lose_all(DENIED)
+
+    def close(self) -> None:
+        """The connection is gone or has to go: what waits is lost, the broker's last words are not.
+
+        A frame that has been begun is kept, so that what follows it can still be understood.
+        """
+        begun = self._sending.popleft() if self._begun else None
+        for sent in self._sending:
+            if sent.stream is not None and sent.run is not None:
+                sent.stream.abandon(sent.run)
+        self._sending.clear()
+        self._sending_bytes = 0
+        if begun is not None:
+            if begun.stream is not None and begun.run is not None:
+                begun.stream.abandon(begun.run)
+            self._append(begun.data, None, None)
+            self._sending_bytes -= self._begun
+        for stream in self.streams.values():
+            stream.lose_all(DISCONNECTED)
+            self.gone.add(stream.tally)
+        self.streams.clear()
+        for lane in (*self._lanes, *self._blocked):
+            lane.clear()
+        self.backlog.detach()
+
+    def tally(self) -> Tally:
+        """What became of all that was ever offered to this client."""
+        total = Tally.empty()
+        total.add(self.gone)
+        for stream in self.streams.values():
+            total.add(stream.tally)
+        return total
+
+    def _pass_on(self, stream: Stream, left: tuple[Subscription, ...]) -> None:
+        """Make a stream the one of the subscriptions that are left, or part of it."""
+        key = stream.key._replace(numbers=tuple(each.number for each in left))
+        heir = self.streams.get(key)
+        if heir is None:
+            stream.serve(key, left)
+            self.streams[key] = stream
+            return
+        self._settle(stream)
+        heir.absorb(stream)
+        if self._lanes[key.lane].pop(stream, heir) is None:
+            self._lanes[key.lane][heir] = None
+
+    def _drop(self, stream: Stream) -> None:
+        self._settle(stream)
+        stream.withdraw_all()
+        self._lanes[stream.key.lane].pop(stream, None)
+        self.gone.add(stream.tally)
+
+    def _settle(self, stream: Stream) -> None:
+        """Count what is being written of a stream that ends as delivered already."""
+        for position, sent in enumerate(self._sending):
+            if sent.stream is stream:
+                if sent.run is not None:
+                    stream.delivered(sent.run)
+                self._sending[position] = _Sent(sent.data, None, None)

@@ -1,0 +1,94 @@
+"""What a client may say besides publishing, and what it hears in return.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from daemoneye.bus.broker.answers import answer, refusal
+from daemoneye.bus.broker.deliveries import DENIED, GOODBYE, Deliveries
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.frames import (
+    Answer,
+    Credit,
+    Goodbye,
+    Ping,
+    Pong,
+    Query,
+    Subscribe,
+    Unsubscribe,
+    Value,
+)
+from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
+
+
+class Requests:
+    """Subscribing, credit, questions, signs of life, goodbye."""
+
+    __slots__ = ("_deliveries", "_directory")
+
+    def __init__(self, directory: Directory, deliveries: Deliveries) -> None:
+        self._directory = directory
+        self._deliveries = deliveries
+
+    def obey(self, session: Session, value: Value) -> None:
+        """Do what a client says.  Raises RemoteProtocolError when a client may not say it."""
+        obey = _OBEYED.get(type(value))
+        if obey is None:
+            raise RemoteProtocolError(f"a client does not say {type(value).__name__}")
+        obey(self, session, value)
+
+    def _subscribe(self, session: Session, wish: Subscribe) -> None:
+        try:
+            subscription = self._directory.subscribe(session, wish)
+        except BusError as error:
+            self._deliveries.refusals[DENIED] += isinstance(error, AccessDenied)
+            self._deliveries.tell(session, refusal(wish.request, error))
+            return
+        decision = subscription.decision
+        narrowed = tuple(each.text for each in decision.cut)
+        self._deliveries.tell(session, Answer(wish.request, rule=decision.rule, narrowed=narrowed))
+
+    def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
+        try:
+            self._directory.unsubscribe(session, wish.subscription)
+        except BusError as error:
+            self._deliveries.tell(session, refusal(wish.request, error))
+        else:
+            self._deliveries.tell(session, Answer(wish.request))
+
+    def _credit(self, session: Session, credit: Credit) -> None:
+        subscription = session.subscriptions.get(credit.subscription)
+        if subscription is not None:
+            subscription.balance.grant(credit)
+            session.outbox.credited()
+            self._deliveries.dirty.add(session)
+
+    def _query(self, session: Session, query: Query) -> None:
+        try:
+            said = answer(self._directory, session, query)
+        except BusError as error:
+            said = refusal(query.request, error)
+        self._deliveries.tell(session, said)
+
+    def _ping(self, session: Session, ping: Ping) -> None:
+        self._deliveries.confirm(session)
+        self._deliveries.tell(session, Pong(ping.request))
+
+    def _pong(self, session: Session, pong: Pong) -> None:
+        """That it came is all it says, and the shell has seen that."""
+
+    def _goodbye(self, session: Session, goodbye: Goodbye) -> None:
+        self._deliveries.condemn(session, GOODBYE)
+
+
+_OBEYED: dict[type[Value], Callable[[Requests, Session, Any], None]] = {
+    Subscribe: Requests._subscribe,
+    Unsubscribe: Requests._unsubscribe,
+    Credit: Requests._credit,
+    Query: Requests._query,
+    Ping: Requests._ping,
+    Pong: Requests._pong,
+    Goodbye: Requests._goodbye,
+}

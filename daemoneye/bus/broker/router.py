@@ -1,0 +1,333 @@
+"""Frames in, deliveries out: the middle of the broker.  Pure.
+
+The border is drawn around whole turns, because that costs nothing: `receive` takes the frames of
+one read of one client, joins consecutive ones that go to the same recipients to one run, and
+queues that run at each of them.  Who now has something to write stands in `dirty`, who has to be
+cut off in `doomed`, and what the supervisor has to hear in `handed_up`; the shell drains all
+three after each turn.  What a turn had no time for is `unfinished`, and first in the next.
+
+A publish without wishes (no receipt, target, expiry …) is the fast path: read the outer frame,
+look up the route, compare the sequence, append the stamp.  Everything else goes the slow way, one
+frame, one run.  What is refused costs the publisher an answer or a notice, never its session; only
+bytes that break the protocol do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from daemoneye.bus.access import AccessList, Declared, Identity
+from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
+from daemoneye.bus.broker.answers import refusal
+from daemoneye.bus.broker.deliveries import CONFIRM_EVERY, DENIED, REFUSED, Deliveries, Joining
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.requests import Requests
+from daemoneye.bus.broker.routes import Recipients, Route
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.streams import Tally
+from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
+from daemoneye.bus.frames import (
+    MIN_MESSAGE_BYTES,
+    PUBLISH,
+    Answer,
+    Heading,
+    NotAFrame,
+    Notice,
+    OuterFrame,
+    Payload,
+    Value,
+    arrival_stamp,
+    control_value,
+    encode_payload,
+    encode_publish,
+    read_outer,
+)
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.roles import AGENT
+from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
+from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
+from daemoneye.framing import pack_length
+
+SUPERVISOR = "supervisor"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What this life of the broker has seen; messages, unless it says bytes."""
+
+    clients: int
+    """Sessions now."""
+    subscriptions: int
+    """Theirs, now."""
+    published: int
+    """Taken from publishers, refused ones included."""
+    delivered: int
+    """Written to subscribers."""
+    lost: Mapping[str, int]
+    """Missed by subscribers, by reason."""
+    denied: int
+    """Publishes and subscribes that a rule refused, in frames."""
+    refused: int
+    """Publishes refused for another reason, in frames."""
+    queued: int
+    """Waiting for subscribers now."""
+    queued_bytes: int
+    """The memory for that in bytes, the broker's own frames included."""
+
+
+class Router:
+    """All that the broker knows and decides."""
+
+    __slots__ = ("_agenda", "_deliveries", "_requests", "_supervisor", "directory", "handed_up")
+
+    def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
+        self.directory = Directory(limits, access)
+        self.handed_up: deque[HandedUp] = deque()
+        """Wishes for the supervisor: the shell empties this."""
+        self._agenda = Agenda()
+        self._deliveries = Deliveries(self.directory)
+        self._requests = Requests(self.directory, self._deliveries)
+        speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
+        self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
+
+    # ---- sessions -----------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self.directory.limits
+
+    @property
+    def dirty(self) -> set[Session]:
+        """Sessions that may have something to write: the shell empties this."""
+        return self._deliveries.dirty
+
+    @property
+    def doomed(self) -> dict[Session, str]:
+        """Sessions that are over and whose connection has to be closed: the shell empties this.
+
+        The value is the cause.  What `take` still gives may be written first: last words.
+        """
+        return self._deliveries.doomed
+
+    def open(self, identity: Identity, declared: Declared, now_ns: int) -> Session:
+        """A client has proved who it is."""
+        return self.directory.enter(identity, declared, now_ns)
+
+    def close(self, session: Session) -> None:
+        """The connection is gone; harmless when the session is over already."""
+        self._deliveries.release(session)
+
+    def end(self, identity: str, incarnation: int, cause: str) -> None:
+        """That incarnation is over: its sessions are doomed, everything of theirs released."""
+        for session in self.directory.named(identity):
+            if session.identity.incarnation == incarnation:
+                self._deliveries.condemn(session, f"incarnation {incarnation} ended: {cause}")
+        self._deliveries.settle()
+
+    def set_rules(self, limits: Limits, access: AccessList) -> None:
+        """Replace limits and access list; what is no longer allowed ends with a notice."""
+        for session, subscription, decision in self.directory.replace_rules(limits, access):
+            notice = Notice(
+                "unsubscribed",
+                topic=subscription.filter.text,
+                detail="the access list has changed",
+                rule=decision.rule,
+                subscription=subscription.number,
+            )
+            self._deliveries.tell(session, notice)
+        self.dirty.update(self.directory)
+        self._deliveries.settle()
+
+    def tell(self, session: Session, value: Value) -> None:
+        """Say something of the broker's own: a ping, a notice."""
+        self._deliveries.tell(session, value)
+        self._deliveries.settle()
+
+    def statistics(self) -> Statistics:
+        """Everything counted; walks all sessions, so ask once a second, not more."""
+        total = Tally.empty()
+        total.add(self._deliveries.past)
+        published = self._deliveries.published + self._supervisor.publishing.messages
+        for session in self.directory:
+            total.add(session.outbox.tally())
+            published += session.publishing.messages
+        return Statistics(
+            clients=len(self.directory),
+            subscriptions=self.directory.subscriptions,
+            published=published,
+            delivered=total.delivered,
+            lost=dict(total.lost),
+            denied=self._deliveries.refusals[DENIED],
+            refused=self._deliveries.refusals[REFUSED],
+            queued=total.queued,
+            queued_bytes=self.directory.backlog.bytes,
+        )
+
+    # ---- frames in ----------------------------------------------------------------------------
+
+    def next_turn(self) -> list[Session]:
+        """A turn of the shell begins; the sessions to `resume`, in this order."""
+        waiting = self._agenda.next_turn()
+        for session in waiting:
+            if session not in self.directory:
+                self._agenda.take(session)
+        return [session for session in waiting if session in self._agenda]
+
+    def is_unfinished(self, session: Session) -> bool:
+        """Whether frames of this session wait for the next turn: read no more of it until then."""
+        return session in self._agenda
+
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether there is a next turn to begin although nobody has sent anything."""
+        return len(self._agenda) > 0
+
+    def resume(self, session: Session, now_ns: int) -> None:
+        """Take the frames that waited for this turn.  Raises what `receive` does."""
+        self.receive(session, self._agenda.take(session), now_ns)
+
+    def receive(self, session: Session, frames: Iterable[bytes], now_ns: int) -> None:
+        """Take the frames of one turn; what is too much work for it waits, in order.
+
+        Nothing behind a goodbye, or behind what costs a session its connection, is looked at.
+        Raises RemoteProtocolError when they break the protocol; what stood before is delivered,
+        and the session has to be closed.
+        """
+        if session in self._deliveries.doomed:
+            return
+        publishing, directory = session.publishing, self.directory
+        routes, max_bytes = publishing.routes, self.limits.frame_bytes
+        stamp = publishing.stamp + arrival_stamp(now_ns)
+        joining = Joining(self._deliveries, session.identity.name, stamp)
+        add = joining.add
+        following, left = iter(frames), WORK_IN_A_TURN
+        try:
+            for raw in following:
+                frame = read_outer(raw)
+                if frame.kind == PUBLISH:
+                    topic, count, sequence = frame.topic, frame.count, frame.sequence
+                    route = routes.get(topic)
+                    if (
+                        route is not None
+                        and route.generation == directory.generation
+                        and route.decision is None
+                        and route.sequence < sequence
+                        and 0 < count * MIN_MESSAGE_BYTES <= len(raw) <= max_bytes
+                        and not (frame.request or frame.target or frame.expires_at)
+                        and not (frame.guarantee or frame.retain or frame.descriptors)
+                    ):
+                        route.sequence = sequence + count - 1
+                        publishing.messages += count
+                        add(route, raw, count, topic)
+                        continue
+                value = None if frame.kind == PUBLISH else control_value(frame)
+                left = self._agenda.spend(left, session, value)
+                if left < 0:
+                    self._agenda.keep(session, [raw, *following])
+                    break
+                joining.flush()
+                if value is None:
+                    self._publish(session, frame, raw, stamp)
+                else:
+                    self._requests.obey(session, value)
+                if self._deliveries.is_condemned(session):
+                    break
+        except NotAFrame as error:
+            raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
+        finally:
+            joining.flush()
+            if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
+                self._deliveries.confirm(session)
+            self._deliveries.settle()
+
+    def say(
+        self,
+        topic: str,
+        payload: Payload,
+        now_ns: int,
+        *,
+        content_type: str = "",
+        target: str = "",
+    ) -> int:
+        """Publish as `supervisor`; how many sessions took it.
+
+        Raises InvalidTopic, AccessDenied, TooLarge, LocalProtocolError.
+        """
+        content, found_type = encode_payload(payload)
+        session = self._supervisor
+        heading = Heading(topic, target=target, content_type=content_type or found_type)
+        sequence = self._route(session, topic).sequence + 1
+        raw = encode_publish(heading, [content], [now_ns], sequence)
+        stamp = session.publishing.stamp + arrival_stamp(now_ns)
+        subscribers = self._admit(session, read_outer(raw), raw, stamp)
+        session.publishing.messages += 1
+        self._deliveries.settle()
+        return subscribers
+
+    # ---- one publish at a time ----------------------------------------------------------------
+
+    def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
+        """The slow path: everything is looked at, and a receipt is given if one is wanted."""
+        possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
+        session.publishing.messages += frame.count if possible else 1
+        try:
+            subscribers = self._admit(session, frame, raw, stamp)
+        except BusError as error:
+            self._refuse(session, frame, error)
+        else:
+            if frame.request:
+                self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
+
+    def _admit(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> int:
+        """Deliver one frame; how many took it.  Raises the BusError that says why not."""
+        topic = frame.topic
+        route = self._route(session, topic)
+        if route.decision is not None:
+            raise AccessDenied(
+                f"{session.identity.name} may not publish on {topic}",
+                rule=route.decision.rule,
+                hint=route.decision.hint,
+            )
+        route.check(frame, len(raw), self.limits)
+        recipients: Recipients = route.recipients
+        if frame.target:
+            if topic in WISH_TOPICS and not self.directory.named(frame.target):
+                hand_up(self.handed_up, frame, session.identity.name, self.limits.wishes)
+                route.sequence = frame.sequence + frame.count - 1
+                return 1
+            recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        route.sequence = frame.sequence + frame.count - 1
+        if recipients:
+            data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
+            origin = (session.identity.name, topic)
+            self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
+        return len(recipients)
+
+    def _route(self, session: Session, topic: str) -> Route:
+        """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""
+        routes = session.publishing.routes
+        route = routes.get(topic)
+        if route is None:
+            check_topic(topic)
+            route = routes.remember(topic, self.limits.routes)
+        if route.generation != self.directory.generation:
+            self.directory.find(route, session, topic)
+        return route
+
+    def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
+        """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
+        self._deliveries.refusals[DENIED if isinstance(error, AccessDenied) else REFUSED] += 1
+        if frame.request:
+            self._deliveries.tell(session, refusal(frame.request, error))
+            return
+        refusals = session.publishing.count_refusal(frame.topic)
+        if refusals & (refusals - 1) == 0:
+            said = refusal(0, error)
+            code = DENIED if said.rule else REFUSED
+            detail = f"{said.error}: {said.detail} ({refusals} so far)"
+            self._deliveries.tell(
+                session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
+            )

@@ -1,0 +1,93 @@
+"""Where a publisher's topic leads: rights, recipients and the last sequence, remembered.  Pure.
+
+A route is found once for each session and topic and used until rights or subscriptions change
+anywhere, which a generation number tells; it is then found anew, but keeps its sequence.
+
+Memory is bounded: a publisher's table holds `Limits.routes` topics and forgets the older half
+when a new one comes.  A forgotten topic is looked up again and its sequence is believed anew.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+from daemoneye.bus.access import Decision
+from daemoneye.bus.broker.streams import Stream
+from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Guarantee, OuterFrame
+from daemoneye.bus.limits import Limits
+from daemoneye.errors import LocalProtocolError, TooLarge
+
+if TYPE_CHECKING:
+    from daemoneye.bus.broker.session import (
+        Session,  # sessions hold routes, and routes lead to sessions
+    )
+
+Recipients: TypeAlias = "tuple[tuple[Session, Stream], ...]"
+
+STALE = -1
+"""The generation of a route that was never found."""
+
+
+class Route:
+    """What the router knows about one session publishing on one topic."""
+
+    __slots__ = ("decision", "generation", "recipients", "refusals", "run_messages", "sequence")
+
+    def __init__(self) -> None:
+        self.generation = STALE
+        """Of rights and subscriptions, when this was found."""
+        self.decision: Decision | None = None
+        """Whether the publisher may; None: it may."""
+        self.recipients: Recipients = ()
+        """Who gets it: the same tuple wherever they are the same, so that runs can be joined."""
+        self.run_messages = 1
+        """At how many messages a run is closed: a quarter of the smallest outbox it goes to."""
+        self.sequence = 0
+        """The last one seen."""
+        self.refusals = 0
+        """How many publishes were refused here."""
+
+    def check(self, frame: OuterFrame, size: int, limits: Limits) -> None:
+        """Refuse what a publisher may not say, or what is not offered.
+
+        Raises TooLarge or LocalProtocolError.
+        """
+        if size > limits.frame_bytes:
+            raise TooLarge(
+                f"a frame of {size} bytes is past the limit of {limits.frame_bytes}",
+                hint="send smaller payloads, or fewer in a batch",
+            )
+        if not 0 < frame.count * MIN_MESSAGE_BYTES <= size:
+            raise LocalProtocolError(f"{size} bytes cannot hold {frame.count} messages")
+        if frame.sequence <= self.sequence:
+            raise LocalProtocolError(
+                f"the sequence on {frame.topic} does not rise: {frame.sequence} after"
+                f" {self.sequence}",
+                hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
+            )
+        if frame.guarantee > Guarantee.BEST_EFFORT:
+            raise LocalProtocolError("delivery at least once is not offered by this broker")
+        if frame.retain:
+            raise LocalProtocolError("retained values are not offered by this broker")
+        if frame.descriptors:
+            raise LocalProtocolError("descriptors are not offered by this broker")
+
+
+class Routes(dict[str, Route]):
+    """The routes of one publisher, by topic."""
+
+    __slots__ = ()
+
+    def remember(self, topic: str, limit: int) -> Route:
+        """The route of this topic, made when there is none; at most `limit` are kept."""
+        route = self.get(topic)
+        if route is None:
+            if len(self) >= limit:
+                self._forget_older_half()
+            route = self[topic] = Route()
+        return route
+
+    def _forget_older_half(self) -> None:
+        for topic in list(islice(self, (len(self) + 1) // 2)):
+            del self[topic]

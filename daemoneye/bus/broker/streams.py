@@ -1,0 +1,349 @@
+"""Subscriptions, and the bounded queues of what waits for them.  Pure.
+
+A *stream* is the queue of one set of a session's subscriptions: everything that exactly these
+match, in one lane, under one overflow policy.  So a message that several filters of a client
+match waits once, is sent once, and is counted once for each of them.
+
+What waits is a *run*: frames joined to one bytes object, shared by all who get them.  All
+accounts are kept for runs, not frames (a deque and a few counters), and what is lost is counted
+only where something is lost.  The law that the counters keep, for every stream:
+
+    offered = delivered + lost (by reason) + what still waits
+
+A delivery needs credit from every subscription of its stream; credit and the bounds of a queue
+may be overrun by one run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from daemoneye.bus import hierarchy
+from daemoneye.bus.access import Decision
+from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES, LatestRuns, Run
+from daemoneye.bus.frames import Credit, Overflow, StreamMark, Subscribe, encode
+from daemoneye.bus.topics import TopicFilter
+from daemoneye.framing import pack
+
+OVERFLOW = "overflow"
+EXPIRED = "expired"
+OVERSIZE = "oversize"
+DENIED = "denied"
+DISCONNECTED = "disconnected"
+
+
+class Lane(IntEnum):
+    """What is written first; the broker's own frames go before both."""
+
+    CONTROL = 0
+    EVENTS = 1
+
+
+def lane_of(topic: str) -> Lane:
+    """Control goes first: what is below `control`, and what the broker itself says."""
+    return Lane.CONTROL if topic.startswith(("control.", "$")) else Lane.EVENTS
+
+
+def default_overflow(topic: str) -> Overflow:
+    """The policy of a subscription that names none, by what a topic is for.
+
+    Signs of life and status replace each other.  Other control, questions and answers among it,
+    may not be missed in part: better to be cut off and to come back.
+    """
+    if topic == hierarchy.HEARTBEAT or f"{topic}.".startswith(f"{hierarchy.STATUS}."):
+        return Overflow.LATEST
+    if topic.startswith("control."):
+        return Overflow.DISCONNECT
+    return Overflow.DROP_OLDEST
+
+
+class Backlog:
+    """How much memory waits, for one client and for all of them: data, and what each run adds."""
+
+    __slots__ = ("bytes", "whole")
+
+    def __init__(self, whole: Backlog | None = None) -> None:
+        self.bytes = 0
+        self.whole = whole
+
+    def change(self, by: int) -> None:
+        """`by` bytes more (or less, when negative)."""
+        self.bytes += by
+        if self.whole is not None:
+            self.whole.bytes += by
+
+    def detach(self) -> None:
+        """The client is gone: what waits for it no longer counts with all the others."""
+        if self.whole is not None:
+            self.whole.bytes -= self.bytes
+            self.whole = None
+
+
+class Balance:
+    """What a subscription has been granted and sent, cumulative since it began."""
+
+    __slots__ = ("granted_bytes", "granted_messages", "sent_bytes", "sent_messages")
+
+    def __init__(self, messages: int, size: int) -> None:
+        self.granted_messages = messages
+        self.granted_bytes = size
+        self.sent_messages = 0
+        self.sent_bytes = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something more may be sent; the run that closes it may overrun it."""
+        return self.sent_messages < self.granted_messages and self.sent_bytes < self.granted_bytes
+
+    def grant(self, credit: Credit) -> None:
+        """Never less than before: a repeated or reordered grant does no harm."""
+        self.granted_messages = max(self.granted_messages, credit.messages)
+        self.granted_bytes = max(self.granted_bytes, credit.bytes)
+
+    def charge(self, messages: int, size: int) -> None:
+        """So much is on its way."""
+        self.sent_messages += messages
+        self.sent_bytes += size
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of messages; `lost` by reason."""
+
+    offered: int
+    delivered: int
+    lost: Counter[str]
+
+    @classmethod
+    def empty(cls) -> Tally:
+        """Nothing yet."""
+        return cls(0, 0, Counter())
+
+    def add(self, other: Tally) -> None:
+        """Count what `other` counted as well."""
+        self.offered += other.offered
+        self.delivered += other.delivered
+        self.lost.update(other.lost)
+
+    @property
+    def queued(self) -> int:
+        """What is neither delivered nor lost: by the law, what waits."""
+        return self.offered - self.delivered - self.lost.total()
+
+
+class Subscription:
+    """One filter of one session."""
+
+    __slots__ = ("balance", "decision", "filter", "past", "wish")
+
+    def __init__(self, wish: Subscribe, topic_filter: TopicFilter, decision: Decision) -> None:
+        self.wish = wish
+        """What was asked for, with the defaults filled in."""
+        self.filter = topic_filter
+        self.decision = decision
+        """Why it may be, and what is cut out of it."""
+        self.balance = Balance(wish.credit_messages, wish.credit_bytes)
+        self.past = Tally.empty()
+        """What streams counted that are no more."""
+
+    @property
+    def number(self) -> int:
+        """The client's number for it."""
+        return self.wish.subscription
+
+
+class StreamKey(NamedTuple):
+    """What tells the streams of a session apart."""
+
+    numbers: tuple[int, ...]
+    """Of the subscriptions, rising."""
+    lane: Lane
+    default: Overflow
+    """The policy for those that named none."""
+
+
+_STRICTEST_FIRST = (
+    Overflow.DISCONNECT,
+    Overflow.DROP_OLDEST,
+    Overflow.DROP_NEWEST,
+    Overflow.LATEST,
+)
+
+
+class Stream:
+    """The queue of one set of subscriptions of one session."""
+
+    __slots__ = (
+        "backlog",
+        "bytes",
+        "key",
+        "max_bytes",
+        "max_messages",
+        "messages",
+        "policy",
+        "queue",
+        "subscriptions",
+        "tally",
+        "untold",
+    )
+
+    def __init__(self, key: StreamKey, subscriptions: Iterable[Subscription], backlog: Backlog):
+        self.backlog = backlog
+        self.queue: deque[Run] | LatestRuns = deque()
+        self.messages = 0
+        """How many wait, those included that are being written."""
+        self.bytes = 0
+        """The same in bytes."""
+        self.tally = Tally.empty()
+        self.untold: Counter[str] = Counter()
+        """Losses that the next mark will tell."""
+        self.serve(key, subscriptions)
+
+    def serve(self, key: StreamKey, subscriptions: Iterable[Subscription]) -> None:
+        """Be the queue of these subscriptions, under the strictest of their policies."""
+        self.key = key
+        self.subscriptions = tuple(subscriptions)
+        named = {each.wish.overflow for each in self.subscriptions}
+        policies = {key.default if each is Overflow.DEFAULT else each for each in named}
+        self.policy = next(each for each in _STRICTEST_FIRST if each in policies)
+        queue = LatestRuns if self.policy is Overflow.LATEST else deque
+        if not isinstance(self.queue, queue):
+            self.queue = queue(self.queue)
+        self.max_messages = max(each.wish.max_messages for each in self.subscriptions)
+        self.max_bytes = max(each.wish.max_bytes for each in self.subscriptions)
+
+    @property
+    def has_credit(self) -> bool:
+        """Whether every subscription has room at the client."""
+        for each in self.subscriptions:  # noqa: SIM110 - half the price of `all`, for every run
+            if not each.balance.is_open:
+                return False
+        return True
+
+    @property
+    def cost(self) -> int:
+        """How much of the backlog can be had by dropping what waits here."""
+        return self.bytes + len(self.queue) * RUN_OVERHEAD_BYTES
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits than may."""
+        return self.messages > self.max_messages or self.bytes > self.max_bytes
+
+    def offer(self, run: Run) -> str:
+        """Take a run, and make room as the policy says; why the client has to go, or ""."""
+        self.tally.offered += run.messages
+        size = len(run.data)
+        if size > self.max_bytes:
+            self._count_lost(run, OVERSIZE)
+            return ""
+        queue = self.queue
+        if isinstance(queue, LatestRuns):
+            self._lose_replaced(queue.replaced(run.origin))
+        queue.append(run)
+        self.messages += run.messages
+        self.bytes += size
+        self.backlog.change(size + RUN_OVERHEAD_BYTES)
+        return _MAKE_ROOM[self.policy](self) if self.is_full else ""
+
+    def lose_oldest(self, reason: str) -> None:
+        """Drop what waits longest."""
+        run = self.queue.popleft()
+        self._forget(run)
+        self._count_lost(run, reason)
+
+    def lose_newest(self, reason: str) -> None:
+        """Drop what came last."""
+        run = self.queue.pop()
+        self._forget(run)
+        self._count_lost(run, reason)
+
+    def lose_all(self, reason: str) -> None:
+        """Drop all that waits and is not being written."""
+        while self.queue:
+            self.lose_oldest(reason)
+
+    def withdraw_all(self) -> None:
+        """Nobody is left to want what waits: it counts as never offered."""
+        while self.queue:
+            run = self.queue.popleft()
+            self._forget(run)
+            self.tally.offered -= run.messages
+
+    def begin(self) -> Run:
+        """Hand the oldest run to the connection; it counts as waiting until `delivered`."""
+        run = self.queue.popleft()
+        for each in self.subscriptions:
+            each.balance.charge(run.messages, len(run.data))
+        return run
+
+    def delivered(self, run: Run) -> None:
+        """The kernel has all of it."""
+        self._forget(run)
+        self.tally.delivered += run.messages
+
+    def abandon(self, run: Run) -> None:
+        """The connection broke while it was being written."""
+        self._forget(run)
+        self._count_lost(run, DISCONNECTED)
+
+    def mark(self) -> bytes:
+        """The frame that stands before what follows of this stream; tells the losses, once."""
+        lost, self.untold = self.untold, Counter()
+        return pack(encode(StreamMark(self.key.numbers, lost)))
+
+    def absorb(self, other: Stream) -> None:
+        """Become the queue of what waits in `other` too, with all that it counted."""
+        runs = sorted((*self.queue, *other.queue), key=lambda run: run.number)
+        self.queue = type(self.queue)(runs)
+        self.messages += other.messages
+        self.bytes += other.bytes
+        self.tally.add(other.tally)
+        self.untold.update(other.untold)
+
+    def _lose_replaced(self, run: Run | None) -> None:
+        if run is not None:
+            self._forget(run)
+            self._count_lost(run, OVERFLOW)
+
+    def _forget(self, run: Run) -> None:
+        size = len(run.data)
+        self.messages -= run.messages
+        self.bytes -= size
+        self.backlog.change(-size - RUN_OVERHEAD_BYTES)
+
+    def _count_lost(self, run: Run, reason: str) -> None:
+        self.tally.lost[reason] += run.messages
+        self.untold[reason] += run.messages
+
+
+def _drop_oldest(stream: Stream) -> str:
+    while stream.is_full and len(stream.queue) > 1:
+        stream.lose_oldest(OVERFLOW)
+    return ""
+
+
+def _drop_newest(stream: Stream) -> str:
+    if len(stream.queue) > 1:
+        stream.lose_newest(OVERFLOW)
+    return ""
+
+
+def _disconnect(stream: Stream) -> str:
+    filters = ", ".join(each.filter.text for each in stream.subscriptions)
+    return f"the outbox of {filters} is full ({stream.messages} messages, {stream.bytes} bytes)"
+
+
+_MAKE_ROOM: dict[Overflow, Callable[[Stream], str]] = {
+    Overflow.DROP_OLDEST: _drop_oldest,
+    Overflow.DROP_NEWEST: _drop_newest,
+    Overflow.LATEST: _drop_oldest,
+    Overflow.DISCONNECT: _disconnect,
+}
+"""What a policy does with a stream that has just become too full.  `block` is not offered yet."""
+
+OFFERED_POLICIES = (Overflow.DEFAULT, *_MAKE_ROOM)

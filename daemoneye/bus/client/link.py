@@ -1,0 +1,379 @@
+"""The client's side of the protocol, between bytes and what they mean.  Pure.
+
+Bytes that were read go in; deliveries for their owners, answers and notices come out.  What the
+client wants of the broker (its subscriptions) is kept here and belongs to the client: after every
+reconnect it is said again.
+
+**Credit.**  A subscription may be sent `window` messages and bytes more than its owner has
+consumed.  What is granted is a running total since the subscription was last made, so with
+`received` counted from the very beginning and `base` being its value when the subscription was
+made, the total is `window + consumed - base`: it takes into account what still lies here.
+
+**Gaps.**  On one connection the broker itself says what a subscription missed.  What was lost with
+a connection it cannot say, but sequences can: they rise by one for each message of a publisher on
+a topic.  So after a reconnect the first delivery of each publisher and topic is compared, for each
+owner by itself, with the last one before (`sequences`).  The reason is `disconnected` when it is
+the same life of the broker and `broker-restart` when it is another.  The first delivery of each
+subscription has that reason in any case, with a count of zero when sequences show nothing missing:
+something may have been missed from a publisher that has not been heard since.  The count is an
+upper bound where a publisher sends to single targets, because their messages have numbers too.
+
+For the same reason a jump on one connection counts as nothing: it may be messages for others, or
+refused ones, or what the broker tells as lost in any case.  So what a publisher dropped itself,
+while it had no connection, is in its own counters and its log, and no subscriber is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Generic, TypeVar
+
+from daemoneye.bus.client.sequences import Sequences
+from daemoneye.bus.frames import (
+    NO_LOSS,
+    PUBLISH,
+    Answer,
+    BadBody,
+    Credit,
+    Envelope,
+    NotAFrame,
+    Notice,
+    OuterFrame,
+    Overflow,
+    Ping,
+    Pong,
+    StreamMark,
+    Subscribe,
+    Unsubscribe,
+    Value,
+    control_value,
+    envelopes,
+    read_outer,
+)
+from daemoneye.bus.frames import Confirm as Confirmation
+from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError
+from daemoneye.framing import HEADER_BYTES, FrameCutter
+
+Owner = TypeVar("Owner")
+
+_DEFAULTS = Limits()
+
+_GRANT_SHARE = 2
+"""A grant is sent when this part of a window has been consumed: half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a subscription wants to be served.
+
+    Raises LocalProtocolError when the protocol cannot say it.
+    """
+
+    overflow: Overflow = Overflow.DEFAULT
+    """What the broker does when its outbox for us is full."""
+    max_messages: int = 0
+    """The bound of that outbox, and of what waits here; 0 is the default."""
+    max_bytes: int = 0
+    """The same in bytes."""
+
+    def __post_init__(self) -> None:
+        bounds = (("max_messages", self.max_messages, 32), ("max_bytes", self.max_bytes, 64))
+        for name, value, bits in bounds:
+            if type(value) is not int or not 0 <= value < 1 << bits:
+                raise LocalProtocolError(
+                    f"{name} is {value!r}, and not a whole number from 0 to 2^{bits} - 1",
+                    hint="0 is the default",
+                )
+
+
+class Interest(Generic[Owner]):
+    """One filter that the client wants to hear, and how much of it came and was consumed."""
+
+    __slots__ = (
+        "base",
+        "consumed",
+        "due",
+        "filter",
+        "number",
+        "options",
+        "owner",
+        "received",
+        "window",
+    )
+
+    def __init__(self, number: int, filter_text: str, options: Options, owner: Owner) -> None:
+        self.number = number
+        self.filter = filter_text
+        self.options = options
+        self.owner = owner
+        limits = _DEFAULTS.subscription_messages, _DEFAULTS.subscription_bytes
+        # How many messages and bytes may lie here.
+        self.window = (
+            min(options.max_messages or limits[0], limits[0]),
+            min(options.max_bytes or limits[1], limits[1]),
+        )
+        # Pairs of messages and bytes, since the interest exists.
+        self.received = (0, 0)
+        self.consumed = (0, 0)
+        self.base = (0, 0)  # `received` when the subscription was last made
+        self.due = self.window  # at which `consumed` credit has to be told
+
+    def arrived(self, messages: int, size: int) -> None:
+        """A run has come."""
+        self.received = (self.received[0] + messages, self.received[1] + size)
+
+    def taken(self, messages: int, size: int) -> Credit | None:
+        """The owner is done with that much; the grant to send, when it is time for one."""
+        total_messages, total_bytes = self.consumed
+        total_messages += messages
+        total_bytes += size
+        self.consumed = total_messages, total_bytes
+        due_messages, due_bytes = self.due
+        if total_messages < due_messages and total_bytes < due_bytes:
+            return None
+        self._granted()
+        return Credit(self.number, *self._total())
+
+    def subscribe(self, request: int) -> Subscribe:
+        """What to say to have it (again) on a new session."""
+        self.base = self.received
+        self._granted()
+        messages, size = self._total()
+        wanted = self.options
+        return Subscribe(
+            self.number,
+            self.filter,
+            wanted.overflow,
+            wanted.max_messages,
+            wanted.max_bytes,
+            # Zero would mean the default; a full window has room for one run again soon.
+            credit_messages=max(messages, 1),
+            credit_bytes=max(size, 1),
+            request=request,
+        )
+
+    def _granted(self) -> None:
+        (messages, size), window = self.consumed, self.window
+        share = _GRANT_SHARE
+        self.due = (messages + -(-window[0] // share), size + -(-window[1] // share))
+
+    def _total(self) -> tuple[int, int]:
+        window, consumed, base = self.window, self.consumed, self.base
+        return (window[0] + consumed[0] - base[0], window[1] + consumed[1] - base[1])
+
+
+@dataclass(slots=True, eq=False)
+class Delivery(Generic[Owner]):
+    """A run of messages for one owner."""
+
+    interests: tuple[Interest[Owner], ...]
+    """The owner's interests that it matched: each has paid for it."""
+    events: list[Envelope]
+    """In order; empty when the body could not be read."""
+    messages: int
+    """What it cost in credit."""
+    bytes: int
+    """The same in bytes."""
+
+
+@dataclass(slots=True)
+class Received(Generic[Owner]):
+    """What one read brought, in the order of each kind."""
+
+    deliveries: list[tuple[Owner, Delivery[Owner]]] = field(default_factory=list)
+    """For whom, and what."""
+    answers: list[Answer] = field(default_factory=list)
+    """To requests of the client."""
+    notices: list[Notice] = field(default_factory=list)
+    """What the broker tells unasked."""
+    ended: list[tuple[Interest[Owner], Answer | Notice]] = field(default_factory=list)
+    """Interests that the broker will not serve any more, and its words for it."""
+    unreadable: list[BadBody] = field(default_factory=list)
+    """Deliveries whose body is not what its frame claims."""
+    replies: list[Value] = field(default_factory=list)
+    """What to send back."""
+    confirmed: int | None = None
+    """How many of our messages the broker has taken in this session, when it said so."""
+
+    @property
+    def only_deliveries(self) -> bool:
+        """Whether nothing but events came, as it mostly is."""
+        return not (
+            self.answers
+            or self.notices
+            or self.ended
+            or self.unreadable
+            or self.replies
+            or self.confirmed is not None
+        )
+
+
+class Link(Generic[Owner]):
+    """One client's end of the bus, over any number of connections."""
+
+    __slots__ = (
+        "_again",
+        "_cutter",
+        "_marked",
+        "_numbers",
+        "_owed",
+        "_reason",
+        "_sequences",
+        "epoch",
+        "interests",
+    )
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        """Which life of the broker we are, or were last, connected to; 0: none yet."""
+        self.interests: dict[int, Interest[Owner]] = {}
+        self._numbers = count(1)
+        self._cutter = FrameCutter(0)
+        self._marked: tuple[dict[Owner, tuple[Interest[Owner], ...]], Mapping[str, int]] = (
+            {},
+            NO_LOSS,
+        )
+        # What a mark told and no delivery has carried yet.
+        self._owed: dict[Owner, Counter[str]] = {}
+        self._sequences: Sequences[Owner] = Sequences()
+        # After a reconnect: which interests have not been told of it yet, and why it was.
+        self._again: set[int] = set()
+        self._reason = ""
+
+    # ---- wishes ---------------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """A number that was not given before, for a request."""
+        return next(self._numbers)
+
+    def want(self, filter_text: str, options: Options, owner: Owner) -> Interest[Owner]:
+        """From now on this is wanted, on this connection and every later one."""
+        interest = Interest(self.number(), filter_text, options, owner)
+        self.interests[interest.number] = interest
+        self._sequences.begin(owner)
+        return interest
+
+    def forget(self, interest: Interest[Owner]) -> Unsubscribe:
+        """It is not wanted any more; what to say."""
+        self.interests.pop(interest.number, None)
+        self._again.discard(interest.number)
+        if not any(each.owner == interest.owner for each in self.interests.values()):
+            self._owed.pop(interest.owner, None)
+            self._sequences.forget(interest.owner)
+        return Unsubscribe(interest.number, self.number())
+
+    # ---- connections ----------------------------------------------------------------------------
+
+    def connected(self, epoch: int, max_frame_bytes: int) -> list[Subscribe]:
+        """A new connection is proven; what to say first on it."""
+        if self.epoch:
+            self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
+            self._again = set(self.interests)
+            self._sequences.reconnect()
+        self.epoch = epoch
+        self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
+        self._mark({}, NO_LOSS)
+        return [each.subscribe(each.number) for each in list(self.interests.values())]
+
+    def receive(self, data: bytes) -> Received[Owner]:
+        """What these bytes mean.
+
+        Raises RemoteProtocolError or TooLarge: the connection cannot be understood any more.
+        """
+        received: Received[Owner] = Received()
+        try:
+            for raw in self._cutter.feed(data):
+                frame = read_outer(raw)
+                if frame.kind == PUBLISH:
+                    self._deliver(frame, len(raw) + HEADER_BYTES, received)
+                else:
+                    self._take(control_value(frame), received)
+        except NotAFrame as error:
+            raise RemoteProtocolError(f"the broker sent what is no frame: {error}") from error
+        return received
+
+    def _take(self, value: Value, received: Received[Owner]) -> None:
+        match value:
+            case StreamMark():
+                self._mark(self._by_owner(value.subscriptions), value.lost)
+            case Answer() if value.request in self.interests:
+                # Subscribing is asked under the interest's own number, so this is its answer.
+                if value.error:
+                    received.ended.append((self.interests[value.request], value))
+                received.answers.append(value)
+            case Answer():
+                received.answers.append(value)
+            case Notice():
+                interest = self.interests.get(value.subscription)
+                if interest is not None and value.code == "unsubscribed":
+                    received.ended.append((interest, value))
+                received.notices.append(value)
+            case Confirmation():
+                received.confirmed = value.messages
+            case Ping():
+                received.replies.append(Pong(value.request))
+            case _:
+                pass  # a later broker may say more than we know
+
+    def _mark(
+        self, marked: dict[Owner, tuple[Interest[Owner], ...]], lost: Mapping[str, int]
+    ) -> None:
+        """What follows is for these; what the last mark told and nothing followed is still owed."""
+        owners, untold = self._marked
+        if untold:
+            for owner in owners:
+                self._owed.setdefault(owner, Counter()).update(untold)
+        self._marked = (marked, lost)
+
+    def _by_owner(self, numbers: tuple[int, ...]) -> dict[Owner, tuple[Interest[Owner], ...]]:
+        found: dict[Owner, tuple[Interest[Owner], ...]] = {}
+        for number in numbers:
+            interest = self.interests.get(number)
+            if interest is not None:
+                found[interest.owner] = (*found.get(interest.owner, ()), interest)
+        return found
+
+    def _deliver(self, frame: OuterFrame, size: int, received: Received[Owner]) -> None:
+        events = envelopes(frame)
+        if isinstance(events, BadBody):
+            received.unreadable.append(events)
+            messages, events = events.count, []
+        else:
+            messages = len(events)
+        marked, lost = self._marked
+        for owner, interests in marked.items():
+            for interest in interests:
+                interest.arrived(messages, size)
+            missed = self._sequences.missed(owner, events)
+            told = events
+            if lost or missed or self._again or self._owed:
+                told = self._telling(events, interests, lost, missed)
+            received.deliveries.append((owner, Delivery(interests, told, messages, size)))
+        if lost and events:
+            self._marked = (marked, NO_LOSS)
+
+    # ---- gaps -----------------------------------------------------------------------------------
+
+    def _telling(
+        self,
+        events: list[Envelope],
+        interests: tuple[Interest[Owner], ...],
+        lost: Mapping[str, int],
+        missed: int,
+    ) -> list[Envelope]:
+        """These events, the first of them saying what its owner missed."""
+        if not events:
+            return events
+        said = Counter(lost)
+        said.update(self._owed.pop(interests[0].owner, {}))
+        numbers = {each.number for each in interests}
+        if missed or self._again & numbers:
+            said[self._reason] += missed
+            self._again -= numbers
+        if not said:
+            return events
+        return [events[0].after(dict(said)), *events[1:]]

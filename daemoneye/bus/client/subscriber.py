@@ -1,0 +1,156 @@
+"""A subscription as its user has it: something to iterate over, that ends with its `with` block.
+
+It lives on the client's side only.  Each of its filters is an interest of the link, so that the
+broker sends a message that several of them match once; all of them fill one inbox.  What the user
+has gone through is paid back to the broker run by run, which is what lets it send more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from daemoneye.bus.client.link import Delivery, Interest
+from daemoneye.bus.client.reader import Inbox, Reader
+from daemoneye.bus.frames import Credit, Envelope
+from daemoneye.errors import BusClosed
+
+Run = Delivery["Subscription"]
+
+
+class Source(Protocol):
+    """Where runs come from, and where credit and an ending go to: the client's connection."""
+
+    reader: Reader
+    waiting: Callable[[], AbstractContextManager[None]]
+
+    def grant(self, credit: Credit) -> None:
+        """Tell the broker; without a connection there is nobody to tell, which is fine."""
+
+    def end(self, subscription: Subscription) -> None:
+        """Nobody listens any more."""
+
+
+class Subscription:
+    """Events that match one of some filters, in the order they were published.
+
+    Iterating waits for the next event and ends after the `timeout` given to `subscribe` passes
+    without one, or when the subscription or its client is closed; it raises AccessDenied when the
+    right to read is taken away.  Several threads may iterate: each event goes to one of them.
+    """
+
+    __slots__ = (
+        "_advancing",
+        "_current",
+        "_run",
+        "_timeout",
+        "inbox",
+        "interests",
+        "narrowed",
+        "source",
+    )
+
+    def __init__(self, source: Source, timeout: float | None) -> None:
+        """Made by `BusClient.subscribe`."""
+        self.source = source
+        self._timeout = timeout
+        self.inbox: Inbox[Run] = Inbox()
+        self.interests: list[Interest[Subscription]] = []
+        self.narrowed: tuple[str, ...] = ()
+        """Filters that an access rule cuts out of what was asked for."""
+        # The run being gone through; its iterator is shared by all threads, `next` on it is atomic.
+        self._run: Run | None = None
+        self._current: Iterator[Envelope] = iter(())
+        self._advancing = threading.Lock()
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What was subscribed to."""
+        return tuple(each.filter for each in self.interests)
+
+    def __iter__(self) -> Iterator[Envelope]:
+        while True:
+            current = self._current
+            yield from current
+            try:
+                if not self._advance(current, self._timeout):
+                    return
+            except BusClosed:
+                return
+
+    def get(self, timeout: float | None = None) -> Envelope | None:
+        """The next event; None when there is none within `timeout` seconds (None: for ever).
+
+        Raises BusClosed after `close`, AccessDenied when the right to read was taken away.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            current = self._current
+            if (event := next(current, None)) is not None:
+                return event
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self._advance(current, left):
+                return None
+
+    def close(self) -> None:
+        """Tell the broker that nobody listens any more; harmless when done before."""
+        self.source.end(self)
+
+    def abandon(self, source: Source) -> None:
+        """After a fork: what is here is the parent's, what is asked for is asked of `source`.
+
+        A thread of the parent may have been waiting here, with the lock; here it does not exist.
+        """
+        self.source = source
+        self._run, self._current = None, iter(())
+        self._advancing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Subscription {' '.join(self.filters)}>"
+
+    def _advance(self, done: Iterator[Envelope], timeout: float | None) -> bool:
+        """Get the run after the one that `done` went through; False when none came in time.
+
+        One thread does so, for all that iterate.
+        """
+        if timeout is not None:  # a lock takes no less and no more; of what is no number, 0 is left
+            timeout = max(0.0, min(timeout, threading.TIMEOUT_MAX))
+        if not self._advancing.acquire(timeout=-1 if timeout is None else timeout):
+            return False
+        try:
+            if self._current is done:
+                self._pay()
+                reader = self.source.reader
+                with self.source.waiting():
+                    self._run = reader.get(self.inbox, timeout)
+                self._current = iter(self._run.events)
+        except TimeoutError:
+            return False
+        finally:
+            self._advancing.release()
+        return True
+
+    def _pay(self) -> None:
+        """Give back what the run that has been gone through cost: before waiting for the next."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        for interest in run.interests:
+            credit = interest.taken(run.messages, run.bytes)
+            if credit is not None:
+                self.source.grant(credit)

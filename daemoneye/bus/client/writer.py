@@ -1,0 +1,390 @@
+"""One way out: everything a client sends passes here, whatever thread it comes from.
+
+A publish is put into the draft of a frame; the draft is written when it is full, when something
+else has to go, or at once when publishes come one by one.  What is left of a burst is written by
+the flusher within about two milliseconds (a thread that computes on without a pause can hold it
+back for some ten, because it holds the interpreter; `flush` ends that).
+
+Without a connection frames wait in the outage box, and go first when there is one again.  A frame
+that was cut off in the middle goes again as a whole: the broker has thrown its half away.
+
+A turn (`turn`) lasts over a write.  That may take as long as the kernel's buffer is full, which is
+short, because a broker never leaves a publisher's socket unread; past the write timeout the
+connection is given up.  What a signal handler publishes in the midst of its own thread's turn is
+written before that turn ends.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from daemoneye.bus.client.outgoing import (
+    Course,
+    Courses,
+    Draft,
+    OutageBox,
+    Sealed,
+    messages_in_a_frame,
+    seal,
+)
+from daemoneye.bus.client.reader import LONGEST_POLL
+from daemoneye.bus.client.turn import Turn
+from daemoneye.bus.frames import Heading, Value, encode
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.topics import check_topic
+from daemoneye.errors import BusBroken, DeadlineExceeded
+from daemoneye.framing import pack
+
+FLUSH_INTERVAL = 0.001
+"""How long the flusher leaves the tail of a burst in the draft, in seconds."""
+
+_now_ns = time.time_ns
+
+
+class Writer:
+    """What a client has to say, on its way to the socket."""
+
+    __slots__ = ("_box", "_courses", "_draft", "_flusher", "_sock", "_turn", "patience", "tally")
+
+    def __init__(self, limits: Limits) -> None:
+        self._turn = Turn()
+        self._sock: socket.socket | None = None
+        self._draft = Draft(limits.frame_bytes)
+        self._courses = Courses()
+        self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
+        self._flusher = _Flusher(self._flush_tail)
+        self.tally = Tally()
+        self.patience = limits.write_timeout
+        """How long one write may wait for the broker to read anything, in seconds."""
+
+    # ---- publishing -----------------------------------------------------------------------------
+
+    def publish(self, topic: str, payload: bytes, content_type: str, target: str) -> None:
+        """Join it to what was published before, or write it at once.
+
+        Raises InvalidTopic, LocalProtocolError, TooLarge, and what `end` was given.
+        """
+        turn = self._turn
+        with turn.lock:  # `Turn.taken` written out: this is where a publish spends its time
+            if turn.busy:
+                self._put_aside(Heading(topic, target, content_type), [payload])
+                return
+            turn.busy = True
+            try:
+                draft = self._draft
+                course = self._courses.find(topic, content_type, target)
+                draft.check_size(course, len(payload))
+                if not draft.fits(course):
+                    self._write(draft.seal())
+                if draft.add(course, payload, _now_ns()):
+                    self._write(draft.seal())
+                elif self._flusher.asleep:
+                    self._flusher.wake()
+            finally:
+                turn.busy = False
+                if turn.aside:
+                    turn.finish()
+
+    def publish_heading(self, heading: Heading, payload: bytes) -> None:
+        """Publish what shares its frame with no other.  Raises as `publish`."""
+        with self._turn.taken() as ours:
+            if not ours:
+                self._put_aside(heading, [payload])
+                return
+            course = self._courses.make(heading)
+            self._draft.check_size(course, len(payload))
+            self._write_in_order(course, [payload])
+
+    def request(self, heading: Heading, payload: bytes, number: int, deadline: float) -> None:
+        """Publish something whose answer somebody waits for: without a connection it is not kept.
+
+        Raises as `publish`, BusBroken, DeadlineExceeded when it cannot be begun until `deadline`,
+        and LocalProtocolError in a signal handler that fell into a publish.
+        """
+        with self._turn.alone(deadline):
+            course = self._courses.make(heading)
+            self._draft.check_size(course, len(payload))
+            self._await_room(deadline)
+            self._write_draft()
+            if self._sock is None:
+                raise _no_connection()
+            self._write(seal(course, [payload], [_now_ns()], number))
+
+    def publish_many(
+        self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
+    ) -> None:
+        """Publish these in order, and write them.  Raises as `publish`, before any is published."""
+        with self._turn.taken() as ours:
+            if not ours:
+                self._put_aside(Heading(topic, target, content_type), payloads)
+                return
+            course = self._courses.find(topic, content_type, target)
+            self._draft.check_size(course, max(map(len, payloads), default=0))
+            self._write_in_order(course, payloads)
+
+    def flush(self) -> None:
+        """Write what waits for company."""
+        with self._turn.taken() as ours:
+            if ours:
+                self._write_draft()
+            else:
+                self._turn.put_aside(self._write_draft)
+
+    # ---- everything else ------------------------------------------------------------------------
+
+    def send(self, value: Value, deadline: float = math.inf) -> None:
+        """Write one of the client's own frames, whose answer somebody waits for.
+
+        Raises BusBroken when there is no connection, what is left as `request`.
+        """
+        frame = pack(encode(value))
+        with self._turn.alone(deadline):
+            self._await_room(deadline)
+            if not self._write_own(frame):
+                raise _no_connection()
+
+    def tell(self, value: Value) -> None:
+        """Write one that nobody waits for; without a connection there is nobody to tell."""
+        frame = pack(encode(value))
+        with self._turn.taken() as ours:
+            if ours:
+                self._write_own(frame)
+            else:
+                self._turn.put_aside(partial(self._write_own, frame))
+
+    @property
+    def connected(self) -> bool:
+        """Whether what is said now goes to a broker."""
+        return self._sock is not None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for a connection."""
+        return len(self._box)
+
+    @property
+    def dropped(self) -> int:
+        """Messages that found no room while there was no connection, in all."""
+        return self._box.dropped
+
+    # ---- the connection -------------------------------------------------------------------------
+
+    def attach(self, sock: socket.socket, first: Sequence[Value], frame_limit: int) -> None:
+        """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
+        with self._turn.alone():
+            self._draft.frame_limit = frame_limit
+            self._sock = sock
+            # In one write: what the broker passes on between two of them, one owner would miss.
+            said = b"".join(pack(encode(value)) for value in first)
+            if said and not self._write_bytes(said):
+                raise _no_connection()
+            while len(self._box):
+                sealed = self._box.take()
+                written = False
+                try:
+                    written = self._write_bytes(sealed.data)
+                finally:
+                    if not written:
+                        self._box.put_back(sealed)
+                if not written:
+                    raise _no_connection()
+                self.tally.sent += sealed.messages
+
+    def detach(self) -> None:
+        """The connection is of no use any more."""
+        with self._turn.alone():
+            self._sock = None
+            self.tally.close()
+
+    def end(self, last: Value, timeout: float) -> None:
+        """Write what waits and then `last`, as far as that goes in time; nothing after it."""
+        deadline = time.monotonic() + timeout
+        self._flusher.stop(timeout / 2)
+        if not self._turn.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return  # somebody is stuck in a write: the socket's end will free them
+        try:
+            if self._turn.busy:
+                return  # we are a signal handler in the midst of a write, which the end cuts off
+            self.patience = max(0.0, deadline - time.monotonic())
+            if self._sock is not None:
+                self._write_draft()
+            if self._sock is not None:
+                self._write_bytes(pack(encode(last)))
+            self._sock = None
+        finally:
+            self._turn.lock.release()
+
+    # ---- inside; all of these are called in a turn -----------------------------------------------
+
+    def _put_aside(self, heading: Heading, payloads: Sequence[bytes]) -> None:
+        """For our own thread's turn.  Raises as `publish`, and touches nothing."""
+        check_topic(heading.topic)
+        longest = max(map(len, payloads), default=0)
+        self._draft.check_size(Course(heading, [1]), longest)
+        if not self._turn.put_aside(partial(self._catch_up, heading, payloads)):
+            self._box.dropped += len(payloads)
+
+    def _catch_up(self, heading: Heading, payloads: Sequence[bytes]) -> None:
+        self._write_in_order(self._courses.make(heading), payloads)
+
+    def _write_in_order(self, course: Course, payloads: Sequence[bytes]) -> None:
+        """Write these behind what was published before, in full frames."""
+        self._write_draft()
+        step, now = messages_in_a_frame(max(map(len, payloads), default=0)), _now_ns()
+        for start in range(0, len(payloads), step):
+            part = payloads[start : start + step]
+            self._write(seal(course, part, [now] * len(part)))
+
+    def _await_room(self, deadline: float) -> None:
+        """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
+        if self._sock is None or deadline == math.inf:
+            return
+        room = select.poll()
+        room.register(self._sock, select.POLLOUT)
+        left = max(0.0, deadline - time.monotonic())
+        if not room.poll(min(left * 1000, LONGEST_POLL)):
+            raise DeadlineExceeded(
+                "nothing was asked: the broker reads nothing", hint="it may be stopped or busy"
+            )
+
+    def _write_own(self, frame: bytes) -> bool:
+        return self._sock is not None and self._write_bytes(frame)
+
+    def _write_draft(self) -> None:
+        if len(self._draft):
+            self._write(self._draft.seal())
+
+    def _write(self, sealed: Sealed) -> None:
+        try:
+            written = self._sock is not None and self._write_bytes(sealed.data)
+        except BaseException:  # a Ctrl-C: how much was written nobody knows, so it goes again
+            if self._sock is not None:
+                self._give_up(self._sock)
+            self._box.put(sealed)
+            raise
+        if written:
+            self.tally.sent += sealed.messages
+        else:
+            self._box.put(sealed)
+
+    def _write_bytes(self, data: bytes) -> bool:
+        """Whether the kernel has taken all of it."""
+        sock = self._sock
+        assert sock is not None
+        try:
+            return self._send_all(sock, data) or self._give_up(sock)
+        except OSError:
+            return self._give_up(sock)
+        except BaseException:  # a Ctrl-C within a frame: nothing may follow what is there of it
+            self._give_up(sock)
+            raise
+
+    def _send_all(self, sock: socket.socket, data: bytes) -> bool:
+        try:
+            sent = sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent == len(data):
+            return True
+        room = select.poll()
+        room.register(sock, select.POLLOUT)
+        rest = memoryview(data)[sent:]
+        while rest:
+            if not room.poll(self.patience * 1000):
+                return False
+            try:
+                rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                continue
+        return True
+
+    def _give_up(self, sock: socket.socket) -> bool:
+        """Leave the rest to the reader, which finds the socket at its end."""
+        self._sock = None
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        return False
+
+    def _flush_tail(self) -> bool:
+        """For the flusher: write a draft that has waited long enough; whether to look again."""
+        with self._turn.alone():
+            if not len(self._draft):
+                self._flusher.asleep = True
+                return False
+            if _now_ns() - self._draft.began_at >= FLUSH_INTERVAL * 1e9:
+                self._write_draft()
+            return True
+
+
+class Tally:
+    """Messages written to a connection, and how many of them the broker said it has taken."""
+
+    __slots__ = ("confirmed", "published", "sent", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.published = 0
+        """In all, over earlier connections."""
+        self.unconfirmed = 0
+        """Of those: written, and not confirmed when the connection was lost."""
+        self.sent = 0
+        """On this connection."""
+        self.confirmed = 0
+        """Of these."""
+
+    def close(self) -> None:
+        """The connection is lost."""
+        self.published += self.sent
+        self.unconfirmed += max(0, self.sent - self.confirmed)
+        self.sent = self.confirmed = 0
+
+
+class _Flusher:
+    """A thread that writes the tail of a burst; it is there from the first burst on."""
+
+    __slots__ = ("_ended", "_flush_tail", "_go", "_thread", "asleep")
+
+    def __init__(self, flush_tail: Callable[[], bool]) -> None:
+        self._flush_tail = flush_tail
+        self._go = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self.asleep = True
+
+    def wake(self) -> None:
+        """A burst has begun; called while it is asleep, in a turn."""
+        self.asleep = False
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="bus-flusher", daemon=True)
+            self._thread.start()
+        self._go.release()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread, and wait for that."""
+        self._ended.set()
+        self._go.release()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            self._go.acquire()
+            while not self._ended.wait(FLUSH_INTERVAL):
+                if not self._flush_tail():
+                    break
+            if self._ended.is_set():
+                return
+
+
+def _no_connection() -> BusBroken:
+    return BusBroken(
+        "there is no connection to the broker just now",
+        hint="the client goes on trying; `publish` waits for it, requests do not",
+    )

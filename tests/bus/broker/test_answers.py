@@ -1,0 +1,124 @@
+"""Answers: everybody learns about itself, agents about all."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.answers import refusal
+from daemoneye.bus.frames import Answer, Query
+from daemoneye.errors import AccessDenied, BusError
+from tests.bus.support import NOW, Bus, Client
+
+
+def ask(client: Client, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
+    client.say(Query(what, who, action, topic, request=7))
+    (answer,) = (each for each in client.read() if isinstance(each, Answer))
+    assert answer.request == 7
+    return answer
+
+
+def test_an_agent_sees_all_clients_with_their_counts() -> None:
+    bus = Bus()
+    operator, procmond = bus.client("operator"), bus.procmond()
+    operator.subscribe("events.#")
+    procmond.publish("events.process.tree", b"x")
+    operator.read()
+    procmond.publish("events.process.tree", b"x")
+    rows = {row.identity: row for row in ask(operator, "clients").clients}
+    assert (rows["procmond"].published, rows["procmond"].subscriptions) == (2, 0)
+    assert (rows["operator"].delivered, rows["operator"].queued) == (1, 1)
+    assert (rows["procmond"].role, rows["procmond"].pid) == ("collector", 4242)
+    assert rows["procmond"].connected_at == NOW
+
+
+@pytest.mark.parametrize("what", ["clients", "subscriptions"])
+def test_others_see_themselves_only(what: str) -> None:
+    bus = Bus()
+    operator, watching = bus.client("operator"), bus.client("watching", "observer")
+    operator.subscribe("events.#")
+    watching.subscribe("events.#")
+    answer = ask(watching, what)
+    assert {row.identity for row in answer.clients + answer.subscriptions} == {"watching"}
+
+
+def test_subscriptions_are_listed_with_what_became_of_them() -> None:
+    bus = Bus()
+    operator = bus.client("operator")
+    operator.subscribe("events.#", 3)
+    (row,) = ask(operator, "subscriptions").subscriptions
+    assert (row.identity, row.subscription, row.filter) == ("operator", 3, "events.#")
+    assert row.overflow == "default"
+
+
+@pytest.mark.parametrize(("rows", "said"), [(3, ""), (2, "only the first 2 are listed")])
+def test_a_list_at_the_limit_is_whole_and_one_past_it_says_so(rows: int, said: str) -> None:
+    bus = Bus(listed_rows=rows)
+    clients = [bus.client(name) for name in "abc"]
+    answer = ask(clients[0], "clients")
+    assert (len(answer.clients), answer.detail) == (rows, said)
+
+
+def test_others_get_a_quarter_of_the_rows() -> None:
+    bus = Bus(listed_rows=8)
+    watching = bus.client("watching", "observer")
+    for number in (1, 2, 3):
+        watching.subscribe(f"events.n{number}", number)
+    answer = ask(watching, "subscriptions")
+    assert [row.subscription for row in answer.subscriptions] == [1, 2]
+    assert answer.detail == "only the first 2 are listed"
+
+
+def test_an_access_question_is_answered_with_the_rule() -> None:
+    rule = AccessRule("procmond", "write-only", "events.process.tree", deny=True)
+    bus = Bus(rule)
+    operator, _ = bus.client("operator"), bus.procmond()
+    denied = ask(operator, "access", "procmond", "publish", "events.process.tree")
+    assert denied.detail.startswith("refused")
+    assert str(rule) in denied.rule
+    allowed = ask(operator, "access", "procmond", "publish", "events.process.batch")
+    assert allowed.detail.startswith("granted")
+
+
+def test_a_narrowed_subscription_is_told_with_what_is_cut() -> None:
+    bus = Bus(AccessRule("operator", "read-only", "events.secret.#", deny=True))
+    answer = ask(bus.client("operator"), "access", "", "subscribe", "events.#")
+    assert answer.detail.startswith("narrowed")
+    assert answer.narrowed == ("events.secret.#",)
+
+
+def test_a_role_may_be_asked_about_though_nobody_has_it() -> None:
+    answer = ask(Bus().client("operator"), "access", "role:observer", "publish", "events.a")
+    assert answer.detail.startswith("refused")
+
+
+def test_others_may_not_ask_about_others() -> None:
+    bus = Bus()
+    watching = bus.client("watching", "observer")
+    answer = ask(watching, "access", "operator", "publish", "events.a")
+    assert answer.error == "AccessDenied"
+    assert answer.rule
+    assert ask(watching, "access", "", "publish", "events.a").error == ""
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "topic", "error"),
+    [
+        ("nobody", "publish", "events.a", "BusError"),
+        ("", "shout", "events.a", "LocalProtocolError"),
+        ("", "publish", "events.#", "InvalidTopic"),
+        ("", "subscribe", "events.*", "InvalidTopic"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_told_so(
+    who: str, action: str, topic: str, error: str
+) -> None:
+    answer = ask(Bus().client("operator"), "access", who, action, topic)
+    assert answer.error == error
+    assert answer.detail
+
+
+def test_a_refusal_carries_all_that_the_error_says() -> None:
+    answer = refusal(3, AccessDenied("no", rule="r", hint="h"))
+    assert answer == Answer(3, "AccessDenied", "no", "h", "r")
+    assert refusal(3, BusError()) == Answer(3, "BusError")

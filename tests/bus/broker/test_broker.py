@@ -1,0 +1,287 @@
+"""The broker under peers that are silent, slow, broken, many, or gone; its orders and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.broker import TOLD_AS, serve
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.endpoint import dial
+from daemoneye.bus.frames import (
+    Goodbye,
+    Notice,
+    Subscribe,
+    Value,
+    encode,
+)
+from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say, encode_order
+from daemoneye.framing import pack
+from daemoneye.lifeline import Passport
+from tests.bus.brokers import (
+    Running,
+    assert_well,
+    broker_in_thread,
+    broker_process,
+    raw_session,
+    read_all,
+)
+from tests.support import scaled, wait_for
+
+TICK = "events.demo.tick"
+
+
+@pytest.fixture
+def broker(tidy: Path) -> Iterator[Running]:
+    with broker_in_thread(tidy, authentication_timeout=0.3) as running:
+        yield running
+
+
+# ---- peers that break the protocol --------------------------------------------------------------
+
+
+def test_rubbish_costs_only_its_session_and_says_why(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        with raw_session(broker) as sock:
+            sock.send(pack(b"\xff\xff\xff"))
+            *_, notice = read_all(sock)
+            assert isinstance(notice, Notice)
+            assert notice.code == "protocol"
+            assert "no frame" in notice.detail
+        bus.publish(TICK, b"unharmed")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert event.payload == b"unharmed"
+
+
+def test_a_frame_past_the_limit_ends_its_session(broker: Running) -> None:
+    with raw_session(broker) as sock:
+        sock.send(((1 << 20) + 1).to_bytes(4, "big"))
+        (notice,) = read_all(sock)
+        assert isinstance(notice, Notice)
+        assert "past the limit of 1048576" in notice.detail
+
+
+def recorded_session(broker: Running) -> bytes:
+    """What a client says after its proof, in all kinds of frames."""
+    values: list[Value] = [Subscribe(1, "events.#", request=1), Goodbye()]
+    return b"".join(pack(encode(each)) for each in values)
+
+
+def test_a_session_cut_at_every_byte_leaves_the_broker_well(broker: Running) -> None:
+    said = recorded_session(broker)
+    for end in range(len(said)):
+        with raw_session(broker) as sock:
+            sock.send(said[:end])
+    wait_for(lambda: broker.broker.router.statistics().clients == 0, "all to be gone")
+    assert_well(broker)
+
+
+def test_a_handshake_cut_at_every_byte_leaves_the_broker_well(broker: Running) -> None:
+    hello = pack(encode(Introduction(Claim("raw", 1, broker.admit("raw")), bytes(32)).hello()))
+    for end in range(len(hello) + 1):
+        with dial(broker.path, 1.0) as sock:
+            sock.send(hello[:end])
+    assert_well(broker)
+
+
+def test_random_bytes_touch_nobody_else(broker: Running) -> None:
+    dice = random.Random(7)
+    until = time.monotonic() + float(os.environ.get("DAEMONEYE_FUZZ_SECONDS", "0.5"))
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        while time.monotonic() < until:
+            mutated = bytearray(recorded_session(broker) * 2)
+            for _ in range(dice.randrange(1, 6)):
+                mutated[dice.randrange(len(mutated))] = dice.randrange(256)
+            with raw_session(broker) as sock, contextlib.suppress(OSError):
+                sock.send(bytes(mutated))
+                sock.send(pack(dice.randbytes(dice.randrange(100))))
+        bus.publish(TICK, b"unharmed")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert event.payload == b"unharmed"
+
+
+# ---- orders -------------------------------------------------------------------------------------
+
+
+def test_what_the_supervisor_says_is_published_as_the_supervisor(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("control.#") as events:
+        broker.obey(Say("control.health.status", b"{}", "application/json"))
+        event = events.get(scaled(5))
+        assert event is not None
+        assert (event.publisher.name, event.json()) == ("supervisor", {})
+        broker.obey(Say("no such topic", b""))
+        assert bus.clients()
+
+
+def test_new_rules_that_cannot_be_used_leave_the_old_ones(broker: Running) -> None:
+    with broker.client() as bus:
+        broker.obey(Rules((), {"no_such_limit": 1}))
+        assert bus.publish_confirmed(TICK, b"").subscribers == 0
+
+
+def test_an_incarnation_that_has_ended_is_closed_and_stays_out(broker: Running) -> None:
+    key = broker.admit("procmond", "collector", kind="process", incarnation=3)
+    passport = Passport("procmond", "collector", "process", 3, key, str(broker.path), "")
+    with BusClient.for_child(passport) as bus:
+        wait_for(lambda: bus.connected, "the collector to come in")
+        broker.obey(Ended("procmond", 3, "signal:9"))
+        wait_for(lambda: not bus.connected, "the session to be cut off")
+        wait_for(lambda: broker.broker.door.counted["unknown-identity"] > 1, "it to be turned away")
+
+
+# ---- the process --------------------------------------------------------------------------------
+
+
+class FakeChild:
+    """What the supervisor's child is to the broker: words go in, what it does is looked at."""
+
+    def __init__(self, directory: Path) -> None:
+        self.passport = Passport(
+            "broker", "agent", "", 1, b"", str(directory / "bus"), str(directory)
+        )
+        self.is_ready = threading.Event()
+        self.counters: dict[str, int] = {}
+        self.wishes: list[tuple[str, str, object, str]] = []
+        self.stop: Callable[[], None] = lambda: None
+        self.told: Callable[[str, bytes], None] | None = None
+
+    def ready(self) -> None:
+        self.is_ready.set()
+
+    def working(self, doing: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def count(self, name: str, value: int) -> None:
+        self.counters[name] = value
+
+    def on_tell(self, callback: Callable[[str, bytes], None]) -> None:
+        self.told = callback
+
+    def when_stopping(self, callback: Callable[[], None]) -> None:
+        self.stop = callback
+
+    def wish(
+        self,
+        verb: str,
+        child: str,
+        settings: Mapping[str, object] | None = None,
+        asked_by: str = "",
+        timeout: float = 5.0,
+    ) -> tuple[bool, str]:
+        assert timeout == 0
+        self.wishes.append((verb, child, settings, asked_by))
+        return True, ""
+
+    def order(self, *orders: Order) -> None:
+        for each in orders:
+            self.tell(TOLD_AS, encode_order(each))
+
+    def tell(self, name: str, body: bytes) -> None:
+        assert self.told is not None
+        self.told(name, body)
+
+
+@pytest.fixture
+def child(tidy: Path) -> Iterator[FakeChild]:
+    made = FakeChild(tidy)
+    serving = threading.Thread(target=serve, args=(made,))
+    serving.start()
+    wait_for(lambda: made.told, "it to listen")
+    yield made
+    made.stop()
+    serving.join(scaled(5))
+    assert not serving.is_alive()
+
+
+OPERATOR = Credential("operator", "agent", bytes(32))
+
+
+def operator(child: FakeChild) -> BusClient:
+    return BusClient.connect(child.passport.bus_address, name="operator", key=bytes(32))
+
+
+def test_it_is_ready_when_it_has_rules_and_listens(child: FakeChild) -> None:
+    assert not child.is_ready.wait(0.05)
+    assert not Path(child.passport.bus_address).exists()
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus:
+        assert bus.connected
+
+
+def test_words_for_others_are_not_its_own(child: FakeChild) -> None:
+    child.tell("somebody", b"\xff")
+    child.order(Rules())
+    assert child.is_ready.wait(scaled(5))
+
+
+def test_its_counters_say_what_it_did(child: FakeChild) -> None:
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus, bus.subscribe("events.#") as events:
+        bus.publish_many(TICK, [b""] * 10)
+        assert events.get(scaled(5)) is not None
+        wait_for(lambda: child.counters.get("delivered_total") == 10, "the counters")
+        assert child.counters["clients"] == child.counters["subscriptions"] == 1
+        assert child.counters["published_total"] == 10
+
+
+def test_a_wish_for_who_is_not_there_goes_up(child: FakeChild) -> None:
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus:
+        bus.publish("control.collector.lifecycle", {"verb": "start"}, target="procmond")
+        bus.publish("control.collector.config", {"settings": {"interval": "1s"}}, target="procmond")
+        bus.publish_confirmed("control.collector.lifecycle", b"\xff", target="netmond")
+        wait_for(lambda: len(child.wishes) == 2, "the wishes")
+    assert child.wishes == [
+        ("start", "procmond", None, "operator"),
+        ("configure", "procmond", {"interval": "1s"}, "operator"),
+    ]
+    assert json.dumps(child.wishes)
+
+
+def test_it_ends_in_two_steps(child: FakeChild) -> None:
+    child.order(Rules(), Admit(OPERATOR))
+    assert child.is_ready.wait(scaled(5))
+    with operator(child) as bus:
+        child.stop()
+        wait_for(lambda: bus._connection.notices.counts.get("going-down"), "to be told")
+        wait_for(lambda: not bus.connected, "the end")
+    assert not Path(child.passport.bus_address).exists()
+
+
+def test_it_ends_although_no_rules_ever_came(child: FakeChild) -> None:
+    child.stop()
+
+
+def test_a_killed_broker_is_followed_by_another_at_the_same_place(short_dir: Path) -> None:
+    with broker_process(short_dir) as process:
+        process.kill()
+        process.start()
+        with process.client() as bus:
+            assert bus.connected
+        process.signal(signal.SIGSTOP)
+        process.kill()
+
+
+def test_rules_of_the_plan_hold(tidy: Path) -> None:
+    deny = AccessRule("operator", "write-only", "events.#", deny=True)
+    with broker_in_thread(tidy, deny) as broker, broker.client() as bus:
+        bus.publish(TICK, b"")
+        bus.publish_confirmed("control.health.status", b"")
+        assert bus.counters().denied == 1

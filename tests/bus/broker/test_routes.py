@@ -1,0 +1,53 @@
+"""Routes: remembered within bounds, and what a publish may not say."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemoneye.bus.broker.routes import Route, Routes
+from daemoneye.bus.frames import Guarantee, Heading, encode_publish, parse
+from daemoneye.bus.limits import Limits
+from daemoneye.errors import BusError, LocalProtocolError, TooLarge
+
+
+def test_a_route_is_remembered() -> None:
+    routes = Routes()
+    assert routes.remember("a", 10) is routes.remember("a", 10)
+
+
+def test_the_older_half_is_forgotten_when_there_are_too_many() -> None:
+    routes = Routes()
+    for number in range(9):
+        routes.remember(f"t{number}", 8)
+    assert list(routes) == ["t4", "t5", "t6", "t7", "t8"]
+
+
+def test_a_table_for_one_route_works() -> None:
+    routes = Routes()
+    for topic in "abc":
+        routes.remember(topic, 1)
+    assert list(routes) == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "sequence", "error", "said"),
+    [
+        (Heading("a"), 5, LocalProtocolError, "5 after 5"),
+        (Heading("a", guarantee=Guarantee.AT_LEAST_ONCE), 6, LocalProtocolError, "at least once"),
+        (Heading("a", retain=True), 6, LocalProtocolError, "retained"),
+        (Heading("a", content_type="x" * 100), 6, TooLarge, "limit of 100"),
+    ],
+)
+def test_what_may_not_be_published_is_refused_with_its_reason(
+    heading: Heading, sequence: int, error: type[BusError], said: str
+) -> None:
+    route = Route()
+    route.sequence = 5
+    raw = encode_publish(heading, [b"x"], [1], sequence)
+    with pytest.raises(error, match=said):
+        route.check(parse(raw), len(raw), Limits(frame_bytes=100))
+
+
+def test_what_may_be_published_passes() -> None:
+    raw = encode_publish(Heading("a", guarantee=Guarantee.BEST_EFFORT), [b"x"], [1], 1)
+    Route().check(parse(raw), len(raw), Limits(frame_bytes=len(raw)))

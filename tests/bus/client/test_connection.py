@@ -1,0 +1,146 @@
+"""A connection over many sockets: errors of answers, notices, and patience with a broker."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+
+import pytest
+
+from daemoneye.bus.client.connection import Connection, Notices, error_of
+from daemoneye.bus.client.dialler import Connected
+from daemoneye.bus.client.link import Options
+from daemoneye.bus.client.writer import Writer
+from daemoneye.bus.envelope import BadBody, Publisher
+from daemoneye.bus.frames import Answer, Notice, Value
+from daemoneye.errors import (
+    AccessDenied,
+    BackPressure,
+    BusBroken,
+    BusError,
+    LocalProtocolError,
+    TooLarge,
+)
+from tests.support import scaled, wait_for
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("AccessDenied", AccessDenied),
+        ("TooLarge", TooLarge),
+        ("BackPressure", BackPressure),
+        ("SomethingNew", BusError),
+    ],
+)
+def test_an_answer_becomes_the_error_it_names(name: str, kind: type[BusError]) -> None:
+    error = error_of(Answer(1, name, "what", "next", "rule"))
+    assert type(error) is kind
+    assert str(error) == "what (next)"
+    assert getattr(error, "rule", "rule") == "rule"
+
+
+def test_notices_are_counted_and_logged_once_for_each_topic(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    notices = Notices()
+    for topic in ("a", "a", "b"):
+        notices.take(Notice("denied", topic, "no", "the rule"))
+    notices.take_unreadable(BadBody("a", Publisher("x", "worker", 1, 1), 3, "rubbish"))
+    assert notices.counts == {"denied": 3, "unreadable": 1}
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
+    assert "the rule" in caplog.text
+
+
+def test_the_log_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    notices = Notices()
+    for number in range(1000):
+        notices.take(Notice("denied", f"t{number}"))
+    assert len(caplog.records) == Notices.LOGGED
+    assert notices.counts == {"denied": 1000}
+
+
+def test_it_tries_at_once_and_then_with_growing_pauses_until_it_is_closed() -> None:
+    tries: list[float] = []
+
+    def dial() -> Connected:
+        tries.append(time.monotonic())
+        raise BusBroken("nobody there")
+
+    began = time.monotonic()
+    connection = Connection(dial)
+    connection.start(now=False)
+    wait_for(lambda: len(tries) >= 4, "a few attempts")
+    assert tries[0] - began < scaled(0.1)
+    assert len(tries) < 40
+    before = time.monotonic()
+    connection.close()
+    assert time.monotonic() - before < scaled(1.0)
+
+
+def test_an_attempt_at_once_says_what_is_wrong() -> None:
+    def dial() -> Connected:
+        raise BusBroken("nobody there")
+
+    with pytest.raises(BusBroken, match="nobody there"):
+        Connection(dial).start(now=True)
+
+
+def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    connection = Connection(lambda: Connected(ours, 1, "agent", 1 << 20))
+    connection.writer.publish("events.demo.tick", b"waits", "", "")
+    with pytest.raises(BusBroken):
+        connection.start(now=True)
+    assert ours.fileno() < 0
+    assert connection.writer.waiting == 1
+
+
+def test_a_wish_that_cannot_be_told_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Writer, value: Value) -> None:
+        raise LocalProtocolError("no words for it")
+
+    connection = Connection(lambda: pytest.fail("never dialled"))
+    monkeypatch.setattr(Writer, "send", refuse)
+    with pytest.raises(LocalProtocolError):
+        connection.subscribe(("events.a", "events.b"), Options(), None)
+    assert connection.link.interests == {}
+
+
+def test_what_can_never_be_said_ends_the_client_instead_of_being_tried_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def dial() -> Connected:
+        raise LocalProtocolError("no words for it")
+
+    connection = Connection(dial)
+    subscription = connection.subscribe(("events.#",), Options(), None)
+    connection.start(now=False)
+    with pytest.raises(LocalProtocolError, match="no words"):
+        subscription.get(scaled(5))
+    assert "never connect again: no words" in caplog.text
+    connection.close()
+
+
+def test_what_was_dropped_without_a_connection_is_logged_when_there_is_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours, theirs = socket.socketpair()
+    asked, there = threading.Event(), threading.Event()
+
+    def dial() -> Connected:
+        asked.set()
+        assert there.wait(scaled(5))
+        return Connected(ours, 1, "agent", 1 << 20)
+
+    connection = Connection(dial)
+    connection.start(now=False)
+    assert asked.wait(scaled(5))
+    connection.writer.publish_many("events.demo.tick", [b""] * 256 * 5, "", "")
+    there.set()
+    wait_for(lambda: "256 messages found no room" in caplog.text, "the word of it")
+    connection.close()
+    theirs.close()

@@ -1,0 +1,376 @@
+"""The client's side of the protocol: against the real router in memory, and against rubbish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from daemoneye.bus.client.link import Interest, Link, Options, Received
+from daemoneye.bus.frames import (
+    Answer,
+    Confirm,
+    Credit,
+    Envelope,
+    Notice,
+    Ping,
+    Pong,
+    StreamMark,
+    Value,
+    encode,
+)
+from daemoneye.bus.limits import MAX_STAMP_BYTES
+from daemoneye.errors import LocalProtocolError, RemoteProtocolError, TooLarge
+from daemoneye.framing import pack
+from tests.bus.support import EPOCH, NOW, Bus, Client
+
+FRAME_BYTES = 1 << 20
+
+
+@dataclass
+class Joined:
+    """A link whose other end is a session of a real router."""
+
+    bus: Bus = field(default_factory=Bus)
+    link: Link[str] = field(default_factory=Link)
+
+    def __post_init__(self) -> None:
+        self.connect()
+
+    def connect(self, epoch: int = EPOCH) -> None:
+        """A (new) connection; what is wanted is said again."""
+        self.session = self.bus.client("operator")
+        self.session.say(*self.link.connected(epoch, FRAME_BYTES))
+        self.hear()
+
+    def want(self, filter_text: str, owner: str = "me", **options: int) -> Interest[str]:
+        interest = self.link.want(filter_text, Options(**options), owner)  # type: ignore[arg-type]  # fields by name
+        self.session.say(interest.subscribe(interest.number))
+        self.hear()
+        return interest
+
+    def hear(self) -> Received[str]:
+        """What the link makes of everything the broker has for it."""
+        data = b""
+        while buffers := self.session.session.take(1 << 16, NOW):
+            part = b"".join(buffers)
+            self.session.session.written(len(part))
+            data += part
+        return self.link.receive(data)
+
+    def events(self) -> list[tuple[str, Envelope]]:
+        """Each event with its owner."""
+        return [(o, event) for o, delivery in self.hear().deliveries for event in delivery.events]
+
+    def payloads(self) -> list[bytes]:
+        return [event.payload for _, event in self.events()]
+
+
+def publisher(joined: Joined) -> Client:
+    return joined.bus.procmond()
+
+
+def heard(*values: Value) -> Received[str]:
+    link: Link[str] = Link()
+    link.connected(EPOCH, FRAME_BYTES)
+    return link.receive(b"".join(pack(encode(value)) for value in values))
+
+
+def test_events_reach_the_owner_who_wants_them() -> None:
+    joined = Joined()
+    joined.want("events.process.#", "me")
+    joined.want("events.network.#", "you")
+    publisher(joined).publish("events.process.lifecycle", b"1", b"2")
+    assert [(owner, e.payload, e.sequence) for owner, e in joined.events()] == [
+        ("me", b"1", 1),
+        ("me", b"2", 2),
+    ]
+
+
+def test_an_owner_with_two_filters_that_match_gets_one_copy() -> None:
+    joined = Joined()
+    first, second = joined.want("events.#"), joined.want("events.process.#")
+    publisher(joined).publish("events.process.lifecycle", b"1")
+    ((_, delivery),) = joined.hear().deliveries
+    assert delivery.interests == (first, second)
+    assert [event.payload for event in delivery.events] == [b"1"]
+
+
+def test_two_owners_get_the_same_events() -> None:
+    joined = Joined()
+    joined.want("events.#", "me")
+    joined.want("events.process.#", "you")
+    publisher(joined).publish("events.process.lifecycle", b"1")
+    assert [owner for owner, _ in joined.events()] == ["me", "you"]
+
+
+def test_what_is_forgotten_is_not_delivered() -> None:
+    joined = Joined()
+    interest = joined.want("events.#")
+    publisher(joined).publish("events.process.lifecycle", b"1")
+    unsubscribe = joined.link.forget(interest)
+    assert joined.events() == []
+    joined.session.say(unsubscribe)
+    (answer,) = joined.hear().answers
+    assert (answer.request, answer.error) == (unsubscribe.request, "")
+
+
+def test_bytes_may_come_in_any_pieces() -> None:
+    joined = Joined()
+    joined.want("events.#")
+    publisher(joined).publish("events.process.lifecycle", b"1", b"2")
+    found = []
+    while buffers := joined.session.session.take(1 << 16, NOW):
+        joined.session.session.written(1)
+        received = joined.link.receive(bytes(buffers[0])[:1])
+        found += [e.payload for _, delivery in received.deliveries for e in delivery.events]
+    assert found == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_messages": -1}, {"max_messages": 1 << 32}, {"max_bytes": 1 << 64}]
+)
+def test_bounds_that_the_protocol_cannot_say_are_no_options(options: dict[str, int]) -> None:
+    with pytest.raises(LocalProtocolError, match=next(iter(options))):
+        Options(**options)  # type: ignore[arg-type]  # fields by name
+
+
+# ---- credit -------------------------------------------------------------------------------------
+
+
+def test_credit_is_given_back_by_halves() -> None:
+    interest = Interest(1, "events.#", Options(max_messages=10), "me")
+    interest.subscribe(1)
+    interest.arrived(10, 1000)
+    assert [interest.taken(1, 100) for _ in range(4)] == [None] * 4
+    assert interest.taken(1, 100) == Credit(1, 15, (8 << 20) + 500)
+    assert [interest.taken(1, 100) for _ in range(4)] == [None] * 4
+    assert interest.taken(1, 100) == Credit(1, 20, (8 << 20) + 1000)
+
+
+def test_large_messages_give_back_by_bytes() -> None:
+    interest = Interest(1, "events.#", Options(max_bytes=1000), "me")
+    interest.subscribe(1)
+    assert interest.taken(1, 499) is None
+    assert interest.taken(1, 1) == Credit(1, 1026, 1500)
+
+
+def test_a_window_asked_larger_than_the_default_stays_the_default() -> None:
+    assert Interest(1, "a", Options(max_messages=10**6), "me").window == (1024, 8 << 20)
+
+
+def test_what_lies_here_counts_against_a_new_session() -> None:
+    interest = Interest(1, "events.#", Options(max_messages=10), "me")
+    interest.subscribe(1)
+    interest.arrived(8, 800)
+    interest.taken(2, 200)
+    again = interest.subscribe(1)
+    assert (again.credit_messages, again.credit_bytes) == (4, (8 << 20) - 600)
+    interest.arrived(4, 400)
+    assert interest.taken(6, 600) == Credit(1, 10, 8 << 20)
+
+
+def test_a_full_window_still_begins_with_one() -> None:
+    interest = Interest(1, "events.#", Options(max_messages=10), "me")
+    interest.arrived(12, 800)
+    assert interest.subscribe(1).credit_messages == 1
+
+
+def test_the_broker_stops_at_the_window_and_goes_on_after_a_grant() -> None:
+    joined = Joined()
+    interest = joined.want("events.#", max_messages=4)
+    source = publisher(joined)
+    source.publish("events.process.lifecycle", b"0", b"1", b"2", b"3")
+    assert joined.payloads() == [b"0", b"1", b"2", b"3"]
+    source.publish("events.process.lifecycle", b"4", b"5", b"6", b"7")
+    assert joined.payloads() == []
+    grant = interest.taken(4, 400)
+    assert grant is not None
+    joined.session.say(grant)
+    assert joined.payloads() == [b"4", b"5", b"6", b"7"]
+
+
+# ---- losses and gaps ----------------------------------------------------------------------------
+
+
+def test_what_the_broker_says_was_lost_stands_at_the_next_event_only() -> None:
+    joined = Joined()
+    interest = joined.want("events.#", max_messages=2)
+    source = publisher(joined)
+    source.publish("events.process.lifecycle", b"0", b"1")
+    assert [dict(event.lost) for _, event in joined.events()] == [{}, {}]
+    for number in range(2, 7):
+        source.publish("events.process.lifecycle", b"%d" % number)
+    grant = interest.taken(2, 200)
+    assert grant is not None
+    joined.session.say(grant)
+    assert [(e.payload, dict(e.lost)) for _, e in joined.events()] == [
+        (b"5", {"overflow": 3}),
+        (b"6", {}),
+    ]
+
+
+def test_losses_that_are_told_alone_wait_for_the_next_event_of_their_owner() -> None:
+    joined = Joined()
+    joined.want("events.process.#")
+    joined.want("events.demo.#", owner="you")
+    source = publisher(joined)
+    source.publish("events.process.lifecycle", b"late", expires_at=NOW)
+    assert joined.events() == []
+    operator = joined.bus.client("other")
+    operator.publish("events.demo.tick", b"yours")
+    source.publish("events.process.lifecycle", b"mine")
+    assert [(owner, e.payload, dict(e.lost)) for owner, e in joined.events()] == [
+        ("you", b"yours", {}),
+        ("me", b"mine", {"expired": 1}),
+    ]
+
+
+@pytest.mark.parametrize(("epoch", "reason"), [(EPOCH, "disconnected"), (8, "broker-restart")])
+def test_what_went_with_a_connection_is_counted_from_sequences(epoch: int, reason: str) -> None:
+    joined = Joined()
+    joined.want("events.#")
+    source = publisher(joined)
+    source.publish("events.process.lifecycle", b"1", b"2")
+    assert len(joined.events()) == 2
+    joined.bus.router.close(joined.session.session)
+    source.publish("events.process.lifecycle", b"3", b"4", b"5")
+    joined.connect(epoch)
+    source.publish("events.process.lifecycle", b"6", b"7")
+    assert [(e.payload, dict(e.lost)) for _, e in joined.events()] == [
+        (b"6", {reason: 3}),
+        (b"7", {}),
+    ]
+
+
+def test_a_reconnect_is_told_although_nothing_seems_to_be_missing() -> None:
+    joined = Joined()
+    joined.want("events.#")
+    joined.bus.router.close(joined.session.session)
+    joined.connect()
+    publisher(joined).publish("events.process.lifecycle", b"1", b"2")
+    assert [dict(event.lost) for _, event in joined.events()] == [{"disconnected": 0}, {}]
+
+
+def test_each_publisher_and_topic_has_a_gap_of_its_own() -> None:
+    joined = Joined()
+    joined.want("events.#")
+    source = publisher(joined)
+    source.publish("events.process.tree", b"1")
+    source.publish("events.process.batch", b"1")
+    joined.events()
+    joined.bus.router.close(joined.session.session)
+    source.publish("events.process.tree", b"2")
+    source.publish("events.process.batch", b"2", b"3")
+    joined.connect()
+    source.publish("events.process.tree", b"3")
+    source.publish("events.process.batch", b"4")
+    lost = [dict(event.lost) for _, event in joined.events()]
+    assert lost == [{"disconnected": 1}, {"disconnected": 2}]
+
+
+def test_a_gap_is_no_business_of_a_subscription_made_after_it() -> None:
+    joined = Joined()
+    joined.want("events.#", "old")
+    source = publisher(joined)
+    source.publish("events.process.tree", b"1")
+    joined.events()
+    joined.bus.router.close(joined.session.session)
+    source.publish("events.process.tree", b"2")
+    joined.connect()
+    joined.want("events.process.#", "new")
+    source.publish("events.process.tree", b"3")
+    assert {owner: dict(e.lost) for owner, e in joined.events()} == {
+        "old": {"disconnected": 1},
+        "new": {},
+    }
+
+
+def test_owners_that_are_subscribed_again_one_after_the_other_have_gaps_of_their_own() -> None:
+    joined = Joined()
+    joined.want("events.process.#", "first")
+    joined.want("events.process.+", "second")
+    source = publisher(joined)
+    source.publish("events.process.tree", b"1")
+    joined.events()
+    joined.bus.router.close(joined.session.session)
+    source.publish("events.process.tree", b"2")
+    joined.session = joined.bus.client("operator")
+    first, second = joined.link.connected(EPOCH, FRAME_BYTES)
+    joined.session.say(first)
+    source.publish("events.process.tree", b"3", b"4")
+    joined.session.say(second)
+    source.publish("events.process.tree", b"5")
+    got = joined.events()
+    assert [(o, e.payload, dict(e.lost)) for o, e in got] == [
+        ("first", b"3", {"disconnected": 1}),
+        ("first", b"4", {}),
+        ("first", b"5", {}),
+        ("second", b"5", {"disconnected": 3}),
+    ]
+
+
+# ---- everything else ----------------------------------------------------------------------------
+
+
+def test_answers_notices_and_counts_come_out_as_they_are() -> None:
+    answer, notice = Answer(5), Notice("denied", "events.x", "no")
+    received = heard(answer, notice, Confirm(1024), Ping(3))
+    assert (received.answers, received.notices) == ([answer], [notice])
+    assert (received.confirmed, received.replies) == (1024, [Pong(3)])
+    assert not received.only_deliveries
+
+
+def test_a_refused_and_a_withdrawn_subscription_have_ended() -> None:
+    joined = Joined()
+    interest = joined.want("events.#")
+    words = [Answer(interest.number, error="AccessDenied")]
+    words += [Notice("unsubscribed", subscription=interest.number)]  # type: ignore[list-item]  # both end it
+    for each in words:
+        assert joined.link.receive(pack(encode(each))).ended == [(interest, each)]
+
+
+def test_a_body_that_is_not_what_it_claims_is_told_and_paid_for() -> None:
+    joined = Joined()
+    interest = joined.want("events.#")
+    source = publisher(joined)
+    raw = source.frame("events.process.tree", b"1", b"2")
+    source.router.receive(source.session, [raw.replace(b"\x18\x02", b"\x18\x03")], NOW)
+    received = joined.hear()
+    assert [each.count for each in received.unreadable] == [3]
+    ((_, delivery),) = received.deliveries
+    assert (delivery.events, delivery.messages) == ([], 3)
+    assert interest.received[0] == 3
+
+
+def test_what_a_later_broker_may_say_is_passed_over() -> None:
+    assert heard(StreamMark((99,)), Pong(1)).only_deliveries
+
+
+def test_rubbish_ends_the_connection() -> None:
+    link: Link[str] = Link()
+    link.connected(EPOCH, FRAME_BYTES)
+    with pytest.raises(RemoteProtocolError):
+        link.receive(pack(b"\xff\xff"))
+
+
+def test_a_stamped_frame_may_be_larger_than_a_client_may_send() -> None:
+    link: Link[str] = Link()
+    link.connected(EPOCH, 100)
+    largest = 100 + MAX_STAMP_BYTES
+    assert link.receive(largest.to_bytes(4, "big")).only_deliveries
+    link.connected(EPOCH, 100)
+    with pytest.raises(TooLarge):
+        link.receive((largest + 1).to_bytes(4, "big"))
+
+
+def test_after_a_reconnect_everything_wanted_is_said_again() -> None:
+    joined = Joined()
+    one, two = joined.want("events.#"), joined.want("control.#")
+    joined.link.forget(one)
+    (again,) = joined.link.connected(8, FRAME_BYTES)
+    assert (again.subscription, again.filter, again.request) == (
+        two.number,
+        "control.#",
+        two.number,
+    )

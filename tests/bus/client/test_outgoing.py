@@ -1,0 +1,151 @@
+"""From publishes to frames: what joins, when it is time to write, sequences, and the outage box."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemoneye.bus.client import outgoing
+from daemoneye.bus.client.outgoing import (
+    FRAME_TARGET_BYTES,
+    FRAME_TARGET_MESSAGES,
+    JOIN_WITHIN_NS,
+    Course,
+    Courses,
+    Draft,
+    OutageBox,
+    Sealed,
+    messages_in_a_frame,
+    seal,
+)
+from daemoneye.bus.frames import Envelope, Heading, decode
+from daemoneye.errors import InvalidTopic, TooLarge
+from daemoneye.framing import FrameCutter
+
+NOW = 1_700_000_000_000_000_000
+TICK = "events.demo.tick"
+
+
+def course(courses: Courses | None = None, topic: str = TICK, target: str = "") -> Course:
+    return (courses or Courses()).find(topic, "", target)
+
+
+def envelopes_of(sealed: Sealed) -> list[Envelope]:
+    (raw,) = FrameCutter(1 << 20).feed(sealed.data)
+    found = decode(raw)
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_publish_that_comes_alone_is_written_at_once() -> None:
+    draft = Draft(1 << 20)
+    assert draft.add(course(), b"1", NOW)
+
+
+def test_publishes_that_follow_closely_wait_for_company() -> None:
+    draft, way = Draft(1 << 20), course()
+    draft.add(way, b"1", NOW)
+    draft.seal()
+    assert not draft.add(way, b"2", NOW + JOIN_WITHIN_NS)
+    assert not draft.add(way, b"3", NOW + 2 * JOIN_WITHIN_NS)
+    assert draft.add(way, b"4", NOW + 3 * JOIN_WITHIN_NS + 1)
+    assert [(e.payload, e.sequence) for e in envelopes_of(draft.seal())] == [
+        (b"2", 2),
+        (b"3", 3),
+        (b"4", 4),
+    ]
+    assert len(draft) == 0
+
+
+def test_a_frame_is_full_at_its_messages() -> None:
+    draft, way = Draft(1 << 20), course()
+    times = [draft.add(way, b"", NOW) for _ in range(FRAME_TARGET_MESSAGES)]
+    assert times.index(True, 1) == FRAME_TARGET_MESSAGES - 1
+
+
+def test_a_frame_is_full_at_its_bytes() -> None:
+    draft, way = Draft(1 << 20), course()
+    draft.add(way, b"", NOW)
+    assert draft.add(way, bytes(FRAME_TARGET_BYTES), NOW)
+
+
+def test_only_what_goes_the_same_way_joins() -> None:
+    courses, draft = Courses(), Draft(1 << 20)
+    ways = [courses.find(TICK, "", ""), courses.find(TICK, "", "a"), courses.find(TICK, "t", "")]
+    assert draft.fits(ways[0])
+    draft.add(ways[0], b"", NOW)
+    assert [draft.fits(way) for way in ways] == [True, False, False]
+
+
+def test_sequences_belong_to_the_topic_whatever_else_differs() -> None:
+    courses = Courses()
+    ways = [
+        courses.find(TICK, "", ""),
+        courses.find(TICK, "", "a"),
+        courses.make(Heading(TICK, expires_at=NOW)),
+        courses.find("events.other", "", ""),
+    ]
+    found = [envelopes_of(seal(way, [b"x", b"y"], [NOW, NOW]))[0].sequence for way in ways]
+    assert found == [1, 3, 5, 1]
+
+
+def test_a_topic_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(InvalidTopic):
+        Courses().find("events.*", "", "")
+
+
+def test_the_largest_payload_makes_the_largest_frame_and_one_more_is_too_large() -> None:
+    draft, way = Draft(10_000), course()
+    largest = 10_000 - way.room
+    draft.check_size(way, largest)
+    draft.add(way, bytes(largest), NOW)
+    assert len(draft.seal().data) - 4 <= 10_000
+    with pytest.raises(TooLarge, match="10001; the broker takes 10000"):
+        draft.check_size(way, largest + 1)
+
+
+def test_many_courses_are_forgotten_and_sequences_still_rise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outgoing, "COURSES", 4)
+    monkeypatch.setattr(outgoing, "SEQUENCES", 8)
+    courses = Courses()
+    last: dict[str, int] = {}
+    for turn in range(100):
+        topic = f"events.t{turn % 11}"
+        (event,) = envelopes_of(seal(courses.find(topic, "", ""), [b""], [NOW]))
+        assert event.sequence > last.get(topic, 0)
+        last[topic] = event.sequence
+    assert len(courses._found) <= 4
+    assert len(courses._cells) <= 8
+
+
+@pytest.mark.parametrize(("size", "messages"), [(0, 256), (256, 188), (50 << 10, 1), (1 << 20, 1)])
+def test_full_frames_of_many(size: int, messages: int) -> None:
+    assert messages_in_a_frame(size) == messages
+
+
+# ---- the outage box -----------------------------------------------------------------------------
+
+
+def test_the_box_gives_back_in_order() -> None:
+    box = OutageBox(10, 1000)
+    for text in (b"1", b"2"):
+        box.put(Sealed(text, 1))
+    first = box.take()
+    box.put_back(first)
+    assert [box.take().data for _ in range(2)] == [b"1", b"2"]
+    assert (len(box), box.dropped) == (0, 0)
+
+
+def test_the_oldest_goes_when_there_are_too_many() -> None:
+    box = OutageBox(3, 1000)
+    for number in range(5):
+        box.put(Sealed(b"%d" % number, 1))
+    assert (len(box), box.dropped, box.take().data) == (3, 2, b"2")
+
+
+def test_the_oldest_goes_when_they_are_too_large() -> None:
+    box = OutageBox(100, 10)
+    for _ in range(3):
+        box.put(Sealed(b"12345", 2))
+    assert (len(box), box.dropped) == (4, 2)

@@ -1,0 +1,72 @@
+"""Gaps between connections: what each owner heard last, and how much of it is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemoneye.bus.client import sequences
+from daemoneye.bus.client.sequences import Sequences
+from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
+
+ME = Publisher("me", "agent", 1, 1)
+
+
+def run(first: int, last: int, topic: str = "events.demo.tick") -> list[Envelope]:
+    header = Header(topic, ME, "", "", None, 0, 0)
+    return [Envelope((b"", 0, number, header, NO_LOSS)) for number in range(first, last + 1)]
+
+
+def listening(*owners: str) -> Sequences[str]:
+    made: Sequences[str] = Sequences()
+    for each in owners:
+        made.begin(each)
+    return made
+
+
+def test_on_one_connection_nothing_is_missed() -> None:
+    heard = listening("me")
+    assert [heard.missed("me", run(*each)) for each in ((1, 2), (9, 9))] == [0, 0]
+
+
+def test_what_is_missing_after_a_reconnect_is_counted_once_for_each_owner() -> None:
+    heard = listening("me", "you")
+    heard.missed("me", run(1, 5))
+    heard.missed("you", run(1, 3))
+    heard.reconnect()
+    assert [heard.missed(owner, run(8, 9)) for owner in ("me", "you")] == [2, 4]
+    assert [heard.missed(owner, run(12, 12)) for owner in ("me", "you")] == [0, 0]
+
+
+def test_a_gap_over_several_connections_is_one() -> None:
+    heard = listening("me")
+    heard.missed("me", run(1, 5))
+    heard.reconnect()
+    heard.reconnect()
+    assert heard.missed("me", run(8, 8)) == 2
+
+
+def test_what_has_gone_back_is_no_gap() -> None:
+    heard = listening("me")
+    heard.missed("me", run(1, 5))
+    heard.reconnect()
+    assert heard.missed("me", run(1, 1)) == 0
+
+
+def test_who_was_forgotten_leaves_nothing_behind() -> None:
+    heard = listening("me")
+    heard.missed("me", run(1, 1))
+    heard.forget("me")
+    assert heard.missed("me", run(2, 2)) == 0
+    assert len(heard) == 0
+
+
+def test_the_memory_is_bounded_over_all_owners_and_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sequences, "REMEMBERED_SEQUENCES", 8)
+    heard = listening("me", "you")
+    for number in range(30):
+        heard.reconnect()
+        for owner in ("me", "you"):
+            heard.missed(owner, run(1, 1, f"events.t{number}"))
+    assert len(heard) == 8
