@@ -262,7 +262,7 @@ def _with_broker(plan: Plan) -> Plan:
     names = {spec.name for spec in plan.children}
     if BROKER in names or (plan.children and not any(s.uses_bus for s in plan.children)):
         return plan
-    broker = ChildSpec(BROKER, "daemoneye.bus.broker.broker:serve", essential=True, uses_bus=False)
+    broker = ChildSpec(BROKER, "daemoneye.bus.broker.serving:serve", essential=True, uses_bus=False)
     return replace(plan, children=(broker, *plan.children))
 
 

@@ -211,7 +211,7 @@ def test_waiting_for_work_is_no_hang(tidy: Path) -> None:
 
 def test_waiting_on_the_bus_is_no_hang(tidy: Path) -> None:
     broker = ChildSpec(
-        "broker", "daemoneye.bus.broker.broker:serve", uses_bus=False, essential=True
+        "broker", "daemoneye.bus.broker.serving:serve", uses_bus=False, essential=True
     )
     reads = ("events.#",)
     waiter = ChildSpec("a", targets.beat_and_wait_on_the_bus, subscribes=reads, timeouts=QUICK)
@@ -267,7 +267,7 @@ def test_what_depends_on_another_starts_behind_it_and_ends_before_it(tidy: Path)
 
 
 def test_a_killed_broker_is_started_again_and_its_clients_are_not(tidy: Path) -> None:
-    serve = "daemoneye.bus.broker.broker:serve"
+    serve = "daemoneye.bus.broker.serving:serve"
     broker_spec = ChildSpec("broker", serve, uses_bus=False, essential=True)
     with running(tidy, broker_spec, ChildSpec("a", targets.use_bus)) as it:
         it.supervisor.wait_ready(scaled(15))

@@ -19,7 +19,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 
 Shells (!): they touch the world and decide nothing.
 
-    broker         the broker process: read, ask the router, write
+    serving        the broker as a child of the supervisor
+    broker         one broker: read, ask the router, write
     door           accepts connections, and lets in who proves itself
     clients        the connections a broker holds, and writing to them
     mishaps        what goes wrong with connections, counted and logged
