@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -81,3 +84,139 @@ def test_importing_it_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---- sealed memory ------------------------------------------------------------------------------
+
+needs_memfd = pytest.mark.skipif(not system.HAS_MEMFD, reason="no sealed memory here")
+needs_passing = pytest.mark.skipif(
+    not system.HAS_DESCRIPTOR_PASSING, reason="descriptors do not travel here"
+)
+
+
+@needs_memfd
+@pytest.mark.parametrize("content", [b"abc", bytearray(b"abc"), memoryview(b"xabcx")[1:4]])
+def test_sealed_memory_holds_a_copy_that_cannot_change(
+    content: bytes | bytearray | memoryview,
+) -> None:
+    fd = system.memfd_of(content)
+    try:
+        assert system.sealed_bytes(fd) == 3
+        assert os.pread(fd, 10, 0) == b"abc"
+        assert not os.get_inheritable(fd)
+        for change in (
+            lambda: os.pwrite(fd, b"x", 0),
+            lambda: os.ftruncate(fd, 1),
+            lambda: os.ftruncate(fd, 9),
+        ):
+            with pytest.raises(PermissionError):
+                change()
+    finally:
+        os.close(fd)
+
+
+@needs_memfd
+@pytest.mark.parametrize("missing", ["F_SEAL_SEAL", "F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_WRITE"])
+def test_memory_that_lacks_one_seal_is_not_sealed(missing: str) -> None:
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, system._seals() & ~getattr(fcntl, missing))
+        assert system.sealed_bytes(fd) is None
+    finally:
+        os.close(fd)
+
+
+def test_files_pipes_and_sockets_are_not_sealed(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with open(tmp_path / "plain", "wb") as plain, socket.socket(socket.AF_UNIX) as sock:
+        found = [system.sealed_bytes(fd) for fd in (read, write, plain.fileno(), sock.fileno())]
+    os.close(read)
+    os.close(write)
+    assert found == [None] * 4
+
+
+@needs_memfd
+def test_sealed_memory_that_finds_no_room_leaves_no_descriptor() -> None:
+    def descriptors() -> set[str]:
+        return set(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            system.memfd_of(b"x" * (1 << 17))
+    finally:
+        signal.signal(signal.SIGXFSZ, ignored)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert descriptors() == before
+
+
+# ---- descriptors on a socket --------------------------------------------------------------------
+
+
+def close_all(descriptors: tuple[int, ...]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+@needs_passing
+def test_a_read_may_bring_earlier_bytes_with_a_descriptor() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs, open(os.devnull, "rb") as passed:
+        ours.send(b"before ")
+        assert system.send_with_descriptors(ours, [b"with ", b"it"], [passed.fileno()]) == 7
+        ours.send(b" behind")
+        data, descriptors, truncated = system.receive_with_descriptors(theirs, 100)
+        close_all(descriptors)
+        assert (data, len(descriptors), truncated) == (b"before with it", 1, False)
+        assert system.receive_with_descriptors(theirs, 100) == (b" behind", (), False)
+        ours.shutdown(socket.SHUT_WR)
+        assert system.receive_with_descriptors(theirs, 100) == (b"", (), False)
+
+
+@needs_passing
+def test_a_received_descriptor_is_the_same_file_and_close_on_exec() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs, open(os.devnull, "rb") as passed:
+        system.send_with_descriptors(ours, [b"x"], [passed.fileno()])
+        _, (fd,), _ = system.receive_with_descriptors(theirs, 1)
+        try:
+            assert not os.get_inheritable(fd)
+            assert os.path.sameopenfile(fd, passed.fileno())
+        finally:
+            os.close(fd)
+
+
+@needs_passing
+def test_a_partial_send_has_sent_the_descriptor() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs, open(os.devnull, "rb") as passed:
+        much = b"x" * (4 << 20)
+        sent = system.send_with_descriptors(ours, [much], [passed.fileno()])
+        assert 0 < sent < len(much)
+        with pytest.raises(BlockingIOError):
+            system.send_with_descriptors(ours, [b"x"], [passed.fileno()])
+        theirs.setblocking(False)
+        got, count = 0, 0
+        while got < sent:
+            data, descriptors, _ = system.receive_with_descriptors(theirs, 1 << 20)
+            close_all(descriptors)
+            got, count = got + len(data), count + len(descriptors)
+        assert count == 1
+
+
+@needs_passing
+def test_more_descriptors_than_there_is_room_for_are_told_and_closed() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs, open(os.devnull, "rb") as passed:
+        too_many = [passed.fileno()] * (system.RECEIVED_DESCRIPTORS + 3)
+        before = len(os.listdir("/proc/self/fd"))
+        system.send_with_descriptors(ours, [b"x"], too_many)
+        data, descriptors, truncated = system.receive_with_descriptors(theirs, 1)
+        assert len(os.listdir("/proc/self/fd")) == before + len(descriptors)
+        close_all(descriptors)
+    assert data == b"x"
+    assert len(descriptors) >= system.RECEIVED_DESCRIPTORS
+    assert truncated
