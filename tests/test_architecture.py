@@ -30,7 +30,7 @@ ALWAYS_RULES = {
         "topics", "hierarchy", "subscriptions", "access", "limits", "frames", "handshake",
     },
     "bus/broker": {"session", "router", "outbox", "streams", "directory"},
-    "bus/client": {"link", "outgoing"},
+    "bus/client": {"link", "outgoing", "dialogue", "answers", "wishes", "backoff"},
     "collectors": {"collector", "schedule"},
     "collectors/procmond": {"comparison"},
     "collectors/perfmond": {"sample", "thresholds"},

@@ -4,7 +4,13 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 
     link           the client's side of the protocol, between bytes and what they mean
     sequences      what was lost with a connection, from the numbers of messages
+    dialogue       who waits for which answer, and what the broker said unasked
+    answers        what an answer means to whoever asked, and what none means
+    notices        what was told unasked: counted, and logged once for each topic
+    wishes         what a caller asks for, checked
     outgoing       what a client publishes, on its way into frames
+    counters       what a client has counted
+    backoff        how long to wait between attempts to connect
 
 Shells (!): they touch the world and decide nothing.
 

@@ -18,18 +18,18 @@ import secrets
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self, cast
 
+from daemoneye.bus.client.answers import Receipt, receipt_of
 from daemoneye.bus.client.connection import Connection
+from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected, introduce
-from daemoneye.bus.client.link import Options
 from daemoneye.bus.client.subscriber import Subscription
+from daemoneye.bus.client.wishes import batches, heading_of, options_of
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
-from daemoneye.bus.frames import Answer, ClientRow, Heading, Overflow, SubscriptionRow
+from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.handshake import Claim
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import BusClosed, BusError, LocalProtocolError
@@ -40,42 +40,6 @@ OPERATOR = "operator"
 CONNECT_TIMEOUT = 5.0
 
 _ATTEMPT_TIMEOUT = 3.0  # s; one second more than the broker gives the handshake
-
-
-class Status(StrEnum):
-    """What became of a confirmed publish."""
-
-    ACCEPTED = "accepted"
-    NO_SUBSCRIBERS = "no_subscribers"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the broker says of a confirmed publish."""
-
-    status: Status
-    """Whether anybody took it."""
-    subscribers: int
-    """How many clients took it; each may have several subscriptions to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What this client has counted."""
-
-    published: int
-    """Messages written to a broker."""
-    unconfirmed: int
-    """Of those: written to a connection that was lost before the broker had counted them."""
-    waiting: int
-    """Messages that wait for a connection."""
-    dropped: int
-    """Messages that found no room while there was no connection (the oldest ones), or while a
-    signal handler published more than one write can take along."""
-    denied: int
-    """Publishes that an access rule refused."""
-    unreadable: int
-    """Deliveries whose body was not what its publisher claimed."""
 
 
 class BusClient:
@@ -170,8 +134,7 @@ class BusClient:
         if correlation is None and not expires_at:
             self._connection.writer.publish(str(topic), data, content_type, target)
         else:
-            until = _unix_ns(expires_at)
-            heading = Heading(str(topic), target, content_type, correlation, until)
+            heading = heading_of(str(topic), target, content_type, correlation, expires_at)
             self._connection.writer.publish_heading(heading, data)
 
     def publish_many(
@@ -181,15 +144,9 @@ class BusClient:
 
         Raises as `publish`, before any of them is published.
         """
-        encoded = [encode_payload(each) for each in payloads]
-        types = {content_type for _, content_type in encoded}
-        if len(types) <= 1:
-            data = [payload for payload, _ in encoded]
-            self._connection.writer.publish_many(str(topic), data, "".join(types), target)
-        else:
-            for payload, content_type in encoded:
-                self._connection.writer.publish(str(topic), payload, content_type, target)
-            self.flush()
+        writer = self._connection.writer
+        for each in batches(payloads):
+            writer.publish_many(str(topic), each.payloads, each.content_type, target)
 
     def publish_confirmed(
         self,
@@ -207,14 +164,13 @@ class BusClient:
         seconds, and BusBroken when there is no connection or it was lost before the answer.
         """
         data, content_type = encode_payload(payload)
-        heading = Heading(str(topic), target, content_type, correlation)
+        heading = heading_of(str(topic), target, content_type, correlation)
         connection = self._connection
         answer = connection.ask(
             lambda request, until: connection.writer.request(heading, data, request, until),
             timeout,
         )
-        taken = answer.subscribers
-        return Receipt(Status.ACCEPTED if taken else Status.NO_SUBSCRIBERS, taken)
+        return receipt_of(answer)
 
     def flush(self) -> None:
         """Write what was published up to now, instead of leaving it to the next moment."""
@@ -240,17 +196,7 @@ class BusClient:
         Raises InvalidTopic, AccessDenied, LocalProtocolError for an unknown overflow, for a bound
         that is none, and in a signal handler that fell into a publish.
         """
-        if not filters:
-            raise LocalProtocolError(
-                "nothing to subscribe to", hint='give a filter, like "events.#"'
-            )
-        try:
-            options = Options(Overflow(overflow), max_messages, max_bytes)
-        except ValueError:
-            known = ", ".join(Overflow)
-            raise LocalProtocolError(
-                f"{overflow!r} is no way to overflow", hint=f"known are {known}"
-            ) from None
+        options = options_of(filters, overflow, max_messages, max_bytes)
         return self._connection.subscribe(filters, options, timeout)
 
     # ---- looking around -------------------------------------------------------------------------
@@ -281,15 +227,8 @@ class BusClient:
     def counters(self) -> Counters:
         """What this client has counted so far."""
         connection = self._connection
-        writer, told = connection.writer, connection.notices.counts
-        return Counters(
-            published=writer.tally.published + writer.tally.sent,
-            unconfirmed=writer.tally.unconfirmed,
-            waiting=writer.waiting,
-            dropped=writer.dropped,
-            denied=told.get("denied", 0),
-            unreadable=told.get("unreadable", 0),
-        )
+        writer, told = connection.writer, connection.dialogue.notices.counts
+        return counters(writer.tally, told, writer.waiting, writer.dropped)
 
     # ---- ending ---------------------------------------------------------------------------------
 
@@ -326,16 +265,6 @@ class _Gone:
 
 def _gone(error: BusError) -> Connection:
     return cast("Connection", _Gone(error))
-
-
-def _unix_ns(at: float) -> int:
-    try:
-        return round(at * 1e9)
-    except (OverflowError, ValueError):
-        raise LocalProtocolError(
-            f"expires_at is {at!r}, and no point in time",
-            hint="give Unix time in seconds, or 0 for never",
-        ) from None
 
 
 def _dial(path: Path, claim: Claim) -> Connected:

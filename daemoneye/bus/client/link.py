@@ -179,6 +179,11 @@ class Delivery(Generic[Owner]):
     bytes: int
     """The same in bytes."""
 
+    def consumed(self) -> list[Credit]:
+        """The owner is done with it; the grants to send, when it is time for some."""
+        grants = (each.taken(self.messages, self.bytes) for each in self.interests)
+        return [each for each in grants if each is not None]
+
 
 @dataclass(slots=True)
 class Received(Generic[Owner]):
@@ -261,10 +266,23 @@ class Link(Generic[Owner]):
         """It is not wanted any more; what to say."""
         self.interests.pop(interest.number, None)
         self._again.discard(interest.number)
-        if not any(each.owner == interest.owner for each in self.interests.values()):
+        if not any(each.owner == interest.owner for each in list(self.interests.values())):
             self._owed.pop(interest.owner, None)
             self._sequences.forget(interest.owner)
         return Unsubscribe(interest.number, self.number())
+
+    def forget_owner(self, owner: Owner) -> list[Unsubscribe]:
+        """Nothing that it wanted is wanted any more; what to say, the second time nothing."""
+        mine = [each for each in list(self.interests.values()) if each.owner == owner]
+        return [self.forget(each) for each in mine]
+
+    def drop(self, interest: Interest[Owner]) -> list[Unsubscribe]:
+        """The broker does not serve it, so its owner is over: what to say of its other filters.
+
+        Who asked for several and may not have one of them has nothing whole to iterate over.
+        """
+        said = self.forget_owner(interest.owner)
+        return [each for each in said if each.subscription != interest.number]
 
     # ---- connections ----------------------------------------------------------------------------
 

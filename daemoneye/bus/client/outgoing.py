@@ -28,6 +28,9 @@ FRAME_TARGET_MESSAGES = 256
 JOIN_WITHIN_NS = 20_000
 """A publish later than this after the one before it is alone, and is written at once."""
 
+FLUSH_INTERVAL = 0.001
+"""How long the tail of a burst is left in the draft, in seconds."""
+
 COURSES = 1024
 """For how many combinations of topic, target and type what they share is kept ready."""
 

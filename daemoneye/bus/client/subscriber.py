@@ -148,9 +148,5 @@ class Subscription:
     def _pay(self) -> None:
         """Give back what the run that has been gone through cost: before waiting for the next."""
         run, self._run = self._run, None
-        if run is None:
-            return
-        for interest in run.interests:
-            credit = interest.taken(run.messages, run.bytes)
-            if credit is not None:
-                self.source.grant(credit)
+        for credit in run.consumed() if run else ():
+            self.source.grant(credit)

@@ -24,7 +24,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from daemoneye.bus.client.answers import no_connection, no_room
+from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.outgoing import (
+    FLUSH_INTERVAL,
     Course,
     Courses,
     Draft,
@@ -38,11 +41,7 @@ from daemoneye.bus.client.turn import Turn
 from daemoneye.bus.frames import Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
-from daemoneye.errors import BusBroken, DeadlineExceeded
 from daemoneye.framing import pack
-
-FLUSH_INTERVAL = 0.001
-"""How long the flusher leaves the tail of a burst in the draft, in seconds."""
 
 _now_ns = time.time_ns
 
@@ -113,7 +112,7 @@ class Writer:
             self._await_room(deadline)
             self._write_draft()
             if self._sock is None:
-                raise _no_connection()
+                raise no_connection()
             self._write(seal(course, [payload], [_now_ns()], number))
 
     def publish_many(
@@ -147,7 +146,7 @@ class Writer:
         with self._turn.alone(deadline):
             self._await_room(deadline)
             if not self._write_own(frame):
-                raise _no_connection()
+                raise no_connection()
 
     def tell(self, value: Value) -> None:
         """Write one that nobody waits for; without a connection there is nobody to tell."""
@@ -183,7 +182,7 @@ class Writer:
             # In one write: what the broker passes on between two of them, one owner would miss.
             said = b"".join(pack(encode(value)) for value in first)
             if said and not self._write_bytes(said):
-                raise _no_connection()
+                raise no_connection()
             while len(self._box):
                 sealed = self._box.take()
                 written = False
@@ -193,7 +192,7 @@ class Writer:
                     if not written:
                         self._box.put_back(sealed)
                 if not written:
-                    raise _no_connection()
+                    raise no_connection()
                 self.tally.sent += sealed.messages
 
     def detach(self) -> None:
@@ -249,9 +248,7 @@ class Writer:
         room.register(self._sock, select.POLLOUT)
         left = max(0.0, deadline - time.monotonic())
         if not room.poll(min(left * 1000, LONGEST_POLL)):
-            raise DeadlineExceeded(
-                "nothing was asked: the broker reads nothing", hint="it may be stopped or busy"
-            )
+            raise no_room()
 
     def _write_own(self, frame: bytes) -> bool:
         return self._sock is not None and self._write_bytes(frame)
@@ -324,28 +321,6 @@ class Writer:
             return True
 
 
-class Tally:
-    """Messages written to a connection, and how many of them the broker said it has taken."""
-
-    __slots__ = ("confirmed", "published", "sent", "unconfirmed")
-
-    def __init__(self) -> None:
-        self.published = 0
-        """In all, over earlier connections."""
-        self.unconfirmed = 0
-        """Of those: written, and not confirmed when the connection was lost."""
-        self.sent = 0
-        """On this connection."""
-        self.confirmed = 0
-        """Of these."""
-
-    def close(self) -> None:
-        """The connection is lost."""
-        self.published += self.sent
-        self.unconfirmed += max(0, self.sent - self.confirmed)
-        self.sent = self.confirmed = 0
-
-
 class _Flusher:
     """A thread that writes the tail of a burst; it is there from the first burst on."""
 
@@ -381,10 +356,3 @@ class _Flusher:
                     break
             if self._ended.is_set():
                 return
-
-
-def _no_connection() -> BusBroken:
-    return BusBroken(
-        "there is no connection to the broker just now",
-        hint="the client goes on trying; `publish` waits for it, requests do not",
-    )

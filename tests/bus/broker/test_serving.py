@@ -133,7 +133,7 @@ def test_it_ends_in_two_steps(child: FakeChild) -> None:
     assert child.is_ready.wait(scaled(5))
     with operator(child) as bus:
         child.stop()
-        wait_for(lambda: bus._connection.notices.counts.get("going-down"), "to be told")
+        wait_for(lambda: bus._connection.dialogue.notices.counts.get("going-down"), "to be told")
         wait_for(lambda: not bus.connected, "the end")
     assert not Path(child.passport.bus_address).exists()
 

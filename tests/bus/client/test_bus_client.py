@@ -13,7 +13,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from daemoneye.bus.access import AccessRule
-from daemoneye.bus.client.bus_client import BusClient, Receipt, Status
+from daemoneye.bus.client.answers import Receipt, Status
+from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.frames import Correlation
 from daemoneye.bus.orders import Admit, Credential, Ended, Rules

@@ -1,65 +1,20 @@
-"""A connection over many sockets: errors of answers, notices, and patience with a broker."""
+"""A connection over many sockets: patience with a broker, and wishes that cannot be told."""
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
 
 import pytest
 
-from daemoneye.bus.client.connection import Connection, Notices, error_of
+from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.link import Options
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.envelope import BadBody, Publisher
-from daemoneye.bus.frames import Answer, Notice, Value
-from daemoneye.errors import (
-    AccessDenied,
-    BackPressure,
-    BusBroken,
-    BusError,
-    LocalProtocolError,
-    TooLarge,
-)
+from daemoneye.bus.frames import Value
+from daemoneye.errors import BusBroken, LocalProtocolError
 from tests.support import scaled, wait_for
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("AccessDenied", AccessDenied),
-        ("TooLarge", TooLarge),
-        ("BackPressure", BackPressure),
-        ("SomethingNew", BusError),
-    ],
-)
-def test_an_answer_becomes_the_error_it_names(name: str, kind: type[BusError]) -> None:
-    error = error_of(Answer(1, name, "what", "next", "rule"))
-    assert type(error) is kind
-    assert str(error) == "what (next)"
-    assert getattr(error, "rule", "rule") == "rule"
-
-
-def test_notices_are_counted_and_logged_once_for_each_topic(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    notices = Notices()
-    for topic in ("a", "a", "b"):
-        notices.take(Notice("denied", topic, "no", "the rule"))
-    notices.take_unreadable(BadBody("a", Publisher("x", "worker", 1, 1), 3, "rubbish"))
-    assert notices.counts == {"denied": 3, "unreadable": 1}
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
-    assert "the rule" in caplog.text
-
-
-def test_the_log_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
-    notices = Notices()
-    for number in range(1000):
-        notices.take(Notice("denied", f"t{number}"))
-    assert len(caplog.records) == Notices.LOGGED
-    assert notices.counts == {"denied": 1000}
 
 
 def test_it_tries_at_once_and_then_with_growing_pauses_until_it_is_closed() -> None:

@@ -115,6 +115,36 @@ def test_what_is_forgotten_is_not_delivered() -> None:
     assert (answer.request, answer.error) == (unsubscribe.request, "")
 
 
+def test_an_owner_is_forgotten_with_all_it_wanted_and_no_other_is() -> None:
+    joined = Joined()
+    mine = [joined.want("events.#"), joined.want("control.#")]
+    other = joined.want("events.#", owner="you")
+    assert [each.subscription for each in joined.link.forget_owner("me")] == [
+        each.number for each in mine
+    ]
+    assert joined.link.forget_owner("me") == []
+    assert list(joined.link.interests) == [other.number]
+
+
+def test_what_the_broker_does_not_serve_takes_its_owners_other_filters_along() -> None:
+    joined = Joined()
+    one, two = joined.want("events.#"), joined.want("control.#")
+    assert [each.subscription for each in joined.link.drop(one)] == [two.number]
+    assert joined.link.interests == {}
+
+
+def test_a_run_that_is_consumed_pays_for_each_interest_it_matched() -> None:
+    joined = Joined()
+    numbers = [
+        joined.want(each, max_messages=2).number for each in ("events.#", "events.process.#")
+    ]
+    publisher(joined).publish("events.process.lifecycle", b"1")
+    ((_, delivery),) = joined.hear().deliveries
+    assert [(each.subscription, each.messages) for each in delivery.consumed()] == [
+        (number, 3) for number in numbers
+    ]
+
+
 def test_bytes_may_come_in_any_pieces() -> None:
     joined = Joined()
     joined.want("events.#")

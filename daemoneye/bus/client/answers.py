@@ -1,0 +1,104 @@
+"""What the broker's answers mean to whoever asked, and what no answer means.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from daemoneye.bus.client.link import Interest, Owner
+from daemoneye.bus.frames import Answer, Notice
+from daemoneye.errors import (
+    AccessDenied,
+    BackPressure,
+    BusBroken,
+    BusError,
+    DeadlineExceeded,
+    InvalidTopic,
+    NoResponder,
+    TooLarge,
+)
+
+REQUEST_TIMEOUT = 5.0
+"""How long an answer about the bus itself may take, in seconds."""
+
+_ERRORS: dict[str, type[BusError]] = {
+    each.__name__: each
+    for each in (BackPressure, TooLarge, NoResponder, DeadlineExceeded, InvalidTopic)
+}
+
+
+class Status(StrEnum):
+    """What became of a confirmed publish."""
+
+    ACCEPTED = "accepted"
+    NO_SUBSCRIBERS = "no_subscribers"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the broker says of a confirmed publish."""
+
+    status: Status
+    """Whether anybody took it."""
+    subscribers: int
+    """How many clients took it; each may have several subscriptions to it."""
+
+
+def receipt_of(answer: Answer) -> Receipt:
+    """The receipt that an answer to a publish gives."""
+    taken = answer.subscribers
+    return Receipt(Status.ACCEPTED if taken else Status.NO_SUBSCRIBERS, taken)
+
+
+def checked(answer: Answer) -> Answer:
+    """This answer.  Raises the error that it asks for."""
+    if answer.error:
+        raise error_of(answer)
+    return answer
+
+
+def error_of(answer: Answer) -> BusError:
+    """The exception that an answer asks for."""
+    if answer.error == AccessDenied.__name__:
+        return AccessDenied(answer.detail, rule=answer.rule, hint=answer.hint)
+    return _ERRORS.get(answer.error, BusError)(answer.detail, hint=answer.hint)
+
+
+def ending_of(interest: Interest[Owner], words: Answer | Notice) -> BusError:
+    """Why a subscription has ended that the broker does not serve (any more)."""
+    if isinstance(words, Answer):
+        return error_of(words)
+    return AccessDenied(
+        f"the subscription to {interest.filter} was ended: {words.detail}", rule=words.rule
+    )
+
+
+def no_answer(timeout: float) -> DeadlineExceeded:
+    """The request was made, and time is up."""
+    return DeadlineExceeded(
+        f"no answer from the broker within {timeout:g} s",
+        hint="what was asked for may still have happened",
+    )
+
+
+def no_room() -> DeadlineExceeded:
+    """Time is up, and the request could not even be made."""
+    return DeadlineExceeded(
+        "nothing was asked: the broker reads nothing", hint="it may be stopped or busy"
+    )
+
+
+def no_connection() -> BusBroken:
+    """There is nobody to ask."""
+    return BusBroken(
+        "there is no connection to the broker just now",
+        hint="the client goes on trying; `publish` waits for it, requests do not",
+    )
+
+
+def connection_lost(cause: BaseException | None) -> BusBroken:
+    """The request was made, and its answer can never come."""
+    return BusBroken(
+        f"the connection was lost before the answer came: {cause}",
+        hint="what was asked for may or may not have happened",
+    )

@@ -1,0 +1,59 @@
+"""What a client has counted.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What this client has counted."""
+
+    published: int
+    """Messages written to a broker."""
+    unconfirmed: int
+    """Of those: written to a connection that was lost before the broker had counted them."""
+    waiting: int
+    """Messages that wait for a connection."""
+    dropped: int
+    """Messages that found no room while there was no connection (the oldest ones), or while a
+    signal handler published more than one write can take along."""
+    denied: int
+    """Publishes that an access rule refused."""
+    unreadable: int
+    """Deliveries whose body was not what its publisher claimed."""
+
+
+class Tally:
+    """Messages written to a connection, and how many of them the broker said it has taken."""
+
+    __slots__ = ("confirmed", "published", "sent", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.published = 0
+        """In all, over earlier connections."""
+        self.unconfirmed = 0
+        """Of those: written, and not confirmed when the connection was lost."""
+        self.sent = 0
+        """On this connection."""
+        self.confirmed = 0
+        """Of these."""
+
+    def close(self) -> None:
+        """The connection is lost."""
+        self.published += self.sent
+        self.unconfirmed += max(0, self.sent - self.confirmed)
+        self.sent = self.confirmed = 0
+
+
+def counters(tally: Tally, told: Mapping[str, int], waiting: int, dropped: int) -> Counters:
+    """All of it; `told` is how many notices of each code there were."""
+    return Counters(
+        published=tally.published + tally.sent,
+        unconfirmed=tally.unconfirmed,
+        waiting=waiting,
+        dropped=dropped,
+        denied=told.get("denied", 0),
+        unreadable=told.get("unreadable", 0),
+    )

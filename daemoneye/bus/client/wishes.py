@@ -1,0 +1,78 @@
+"""What a caller asks of a client, checked before anything is done about it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from daemoneye.bus.client.link import Options
+from daemoneye.bus.envelope import Correlation, Payload, encode_payload
+from daemoneye.bus.frames import Heading, Overflow
+from daemoneye.bus.topics import TopicFilter
+from daemoneye.errors import LocalProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Payloads that agree in their type, in order."""
+
+    content_type: str
+    """What they are; empty for plain bytes."""
+    payloads: list[bytes]
+    """None of them when nothing is published."""
+
+
+def heading_of(
+    topic: str,
+    target: str,
+    content_type: str,
+    correlation: Correlation | None = None,
+    expires_at: float = 0.0,
+) -> Heading:
+    """What a publish says besides its payload; `expires_at` is in seconds of Unix time.
+
+    Raises LocalProtocolError.
+    """
+    try:
+        expires_ns = round(expires_at * 1e9)
+    except (OverflowError, ValueError):
+        raise LocalProtocolError(
+            f"expires_at is {expires_at!r}, and no point in time",
+            hint="give Unix time in seconds, or 0 for never",
+        ) from None
+    return Heading(topic, target, content_type, correlation, expires_ns)
+
+
+def batches(payloads: Iterable[Payload]) -> list[Batch]:
+    """These payloads as bytes, those together that follow one another and agree in their type.
+
+    There is at least one batch, whose topic is checked although it may be empty.
+    Raises LocalProtocolError, before any of them has gone anywhere.
+    """
+    found: list[Batch] = []
+    for payload, content_type in map(encode_payload, payloads):
+        if not found or found[-1].content_type != content_type:
+            found.append(Batch(content_type, []))
+        found[-1].payloads.append(payload)
+    return found or [Batch("", [])]
+
+
+def options_of(
+    filters: tuple[str, ...], overflow: str, max_messages: int, max_bytes: int
+) -> Options:
+    """How a subscription to these filters wants to be served.
+
+    Raises InvalidTopic and LocalProtocolError.
+    """
+    if not filters:
+        raise LocalProtocolError("nothing to subscribe to", hint='give a filter, like "events.#"')
+    try:
+        policy = Overflow(overflow)
+    except ValueError:
+        known = ", ".join(Overflow)
+        raise LocalProtocolError(
+            f"{overflow!r} is no way to overflow", hint=f"known are {known}"
+        ) from None
+    for each in filters:
+        TopicFilter(each)
+    return Options(policy, max_messages, max_bytes)

@@ -1,0 +1,84 @@
+"""Dialogue: answers find their waiters, endings their owners; with waiters and owners by name."""
+
+from __future__ import annotations
+
+from daemoneye.bus.client.counters import Tally
+from daemoneye.bus.client.dialogue import Dialogue, Outcome
+from daemoneye.bus.client.link import Link, Options, Received
+from daemoneye.bus.client.notices import Remark
+from daemoneye.bus.frames import Answer, BadBody, Notice, Pong, Publisher
+from daemoneye.errors import AccessDenied
+
+
+class Told:
+    """A dialogue of owners and waiters that are strings."""
+
+    def __init__(self) -> None:
+        self.link: Link[str] = Link()
+        self.tally = Tally()
+        self.dialogue: Dialogue[str, str] = Dialogue(self.link, self.tally)
+
+    def want(self, owner: str, *filters: str) -> list[int]:
+        """The numbers of what is wanted; each answer is waited for by a waiter of its filter."""
+        waiters = [f"{owner} {each}" for each in filters]
+        interests, said = self.dialogue.want(filters, Options(), owner, waiters)
+        assert [each.subscription for each in said] == [each.number for each in interests]
+        return [each.number for each in interests]
+
+
+def test_an_answer_goes_to_who_waits_for_it_once() -> None:
+    told = Told()
+    told.dialogue.pending[9] = "waiter"
+    answers = [Answer(9), Answer(9), Answer(8)]
+    assert told.dialogue.consider(Received(answers=answers)) == Outcome(
+        answers=[("waiter", answers[0])]
+    )
+    assert told.dialogue.pending == {}
+
+
+def test_each_filter_is_a_request_of_its_own() -> None:
+    told = Told()
+    one, two = told.want("me", "events.a", "events.b")
+    answers = [Answer(two), Answer(one)]
+    outcome = told.dialogue.consider(Received(answers=answers))
+    assert outcome.answers == [("me events.b", answers[0]), ("me events.a", answers[1])]
+
+
+def test_who_may_not_have_one_filter_has_none_and_the_broker_is_told_of_the_others() -> None:
+    told = Told()
+    one, two = told.want("me", "events.a", "events.b")
+    (other,) = told.want("you", "events.a")
+    ended = [(told.link.interests[one], Answer(one, "AccessDenied", "no", rule="deny"))]
+    outcome = told.dialogue.consider(Received(ended=list(ended)))
+    assert [(owner, type(error)) for owner, error in outcome.ended] == [("me", AccessDenied)]
+    assert [getattr(each, "subscription", 0) for each in outcome.say] == [two]
+    assert set(told.link.interests) == {other}
+
+
+def test_what_is_to_be_said_counted_and_remarked_on_comes_back_as_values() -> None:
+    told = Told()
+    body = BadBody("a", Publisher("x", "worker", 1, 1), 3, "rubbish")
+    received: Received[str] = Received(
+        notices=[Notice("denied", "a", "no")] * 2,
+        unreadable=[body],
+        replies=[Pong(1)],
+        confirmed=5,
+    )
+    assert told.dialogue.consider(received) == Outcome(
+        say=[Pong(1)],
+        remarks=[
+            Remark("broker: denied a: no"),
+            Remark("3 messages of x on a are unreadable: rubbish"),
+        ],
+    )
+    assert told.tally.confirmed == 5
+    assert told.dialogue.notices.counts == {"denied": 2, "unreadable": 1}
+
+
+def test_a_lost_connection_ends_every_wait_once() -> None:
+    told = Told()
+    told.dialogue.pending.update({1: "one", 2: "two"})
+    lost = told.dialogue.lost(EOFError("the broker hung up"))
+    assert [waiter for waiter, _ in lost] == ["one", "two"]
+    assert "before the answer came: the broker hung up" in str(lost[0][1])
+    assert told.dialogue.lost(None) == []
