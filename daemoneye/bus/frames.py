@@ -222,7 +222,24 @@ def _batch_of_one(payload: bytes, time: int) -> bytes:
     return b"".join((b"\x0a", _varint(len(payload)), payload, b"\x12\x08", _fixed64(time)))
 
 
+def _read_batch_of_one(body: bytes) -> tuple[bytes, int] | None:
+    """Payload and time of what `_batch_of_one` wrote, at a third of the price of parsing it.
+
+    None when it is written in another way: then the parser has to say what it is.
+    """
+    end = len(body) - 10
+    if end < 2 or body[0] != 0x0A or body[end : end + 2] != b"\x12\x08":
+        return None
+    length, start = body[1], 2
+    if length > 0x7F:
+        length, start = length & 0x7F | body[2] << 7, 3
+        if body[2] > 0x7F:  # 16 KiB and more: the parser's own price is nothing then
+            return None
+    return (body[start:end], _fixed64_at(body, end + 2)[0]) if start + length == end else None
+
+
 _fixed64 = Struct("<Q").pack
+_fixed64_at = Struct("<Q").unpack_from
 
 
 def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
@@ -230,15 +247,7 @@ def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
     publisher = _publisher(
         frame.publisher, frame.publisher_role, frame.publisher_pid, frame.publisher_incarnation
     )
-    count = frame.count
-    try:
-        body = pb.Batch.FromString(frame.body)
-    except DecodeError:
-        return BadBody(frame.topic, publisher, count, f"{len(frame.body)} bytes that are no batch")
-    payloads, times = body.payload, body.time
-    if not len(payloads) == len(times) == count:
-        reason = f"{count} messages claimed, {len(payloads)} payloads and {len(times)} times found"
-        return BadBody(frame.topic, publisher, count, reason)
+    count, raw = frame.count, frame.body
     header = _header(
         (
             frame.topic,
@@ -250,8 +259,16 @@ def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
             frame.expires_at,
         )
     )
-    if count == 1:
-        return [Envelope((payloads[0], times[0], frame.sequence, header, NO_LOSS))]
+    if count == 1 and (alone := _read_batch_of_one(raw)) is not None:
+        return [Envelope((*alone, frame.sequence, header, NO_LOSS))]
+    try:
+        body = pb.Batch.FromString(raw)
+    except DecodeError:
+        return BadBody(header.topic, publisher, count, f"{len(raw)} bytes that are no batch")
+    payloads, times = body.payload, body.time
+    if not len(payloads) == len(times) == count:
+        reason = f"{count} messages claimed, {len(payloads)} payloads and {len(times)} times found"
+        return BadBody(header.topic, publisher, count, reason)
     sequences = counting(frame.sequence)
     return list(map(Envelope, zip(payloads, times, sequences, repeat(header), repeat(NO_LOSS))))
 
@@ -296,7 +313,10 @@ def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
 
 def arrival_stamp(now_ns: int) -> bytes:
     """The part that changes: when the frame reached the broker, in unix time in ns."""
-    return pb.Stamp(received_at=max(1, now_ns)).SerializeToString()
+    return _ARRIVAL_TAG + _fixed64(now_ns)
+
+
+_ARRIVAL_TAG = pb.Stamp(received_at=1).SerializeToString()[:-8]
 
 
 def _number_field(field_number: int, value: int) -> bytes:

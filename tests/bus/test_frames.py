@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +48,9 @@ def test_a_publish_has_these_bytes() -> None:
 
 def test_a_stamp_has_these_bytes() -> None:
     stamp = identity_stamp("p", "agent", 300, 2) + arrival_stamp(1)
-    assert stamp.hex(" ") == ("a2 01 01 70 c2 01 05 61 67 65 6e 74 a8 01 ac 02 b0 01 02 b8 01 01")
+    assert stamp.hex(" ") == (
+        "a2 01 01 70 c2 01 05 61 67 65 6e 74 a8 01 ac 02 b0 01 02 c9 01 01 00 00 00 00 00 00 00"
+    )
 
 
 @pytest.mark.parametrize("payloads", [[b""], [b"x"], [b"x" * 127], [b"x" * 128], [b"x" * 70_000]])
@@ -189,3 +192,24 @@ def test_a_frame_is_read_once_and_used_by_kind() -> None:
     assert not isinstance(events, BadBody)
     (event,) = events
     assert isinstance(event, Envelope)
+
+
+@given(st.binary(max_size=40_000), st.integers(0, 2**64 - 1))
+def test_one_message_alone_is_read_as_the_parser_reads_it(payload: bytes, time: int) -> None:
+    (envelope,) = delivered(encode_publish(Heading("a.b"), [payload], [time], 1))
+    assert (envelope.payload, envelope.time_ns) == (payload, time)
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_batch_of_one_is_left_to_the_parser(body: bytes) -> None:
+    frame = pb.Frame(kind=pb.KIND_PUBLISH, topic="a.b", count=1, sequence=1, body=body)
+    found = envelopes(parse(frame.SerializeToString()))
+    try:
+        batch = pb.Batch.FromString(body)
+        good = len(batch.payload) == len(batch.time) == 1
+    except DecodeError:
+        good = False
+    assert isinstance(found, BadBody) is not good
+    if good:
+        assert not isinstance(found, BadBody)
+        assert (found[0].payload, found[0].time_ns) == (batch.payload[0], batch.time[0])

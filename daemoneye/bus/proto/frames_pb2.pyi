@@ -71,7 +71,7 @@ OVERFLOW_DISCONNECT: Overflow
 OVERFLOW_BLOCK: Overflow
 
 class Frame(_message.Message):
-    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "publisher", "publisher_pid", "publisher_incarnation", "received_at", "publisher_role")
+    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -90,8 +90,8 @@ class Frame(_message.Message):
     PUBLISHER_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_PID_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
-    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_ROLE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     kind: Kind
     topic: str
     count: int
@@ -110,23 +110,23 @@ class Frame(_message.Message):
     publisher: str
     publisher_pid: int
     publisher_incarnation: int
-    received_at: int
     publisher_role: str
-    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., received_at: _Optional[int] = ..., publisher_role: _Optional[str] = ...) -> None: ...
+    received_at: int
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., publisher_role: _Optional[str] = ..., received_at: _Optional[int] = ...) -> None: ...
 
 class Stamp(_message.Message):
-    __slots__ = ("publisher", "publisher_pid", "publisher_incarnation", "received_at", "publisher_role")
+    __slots__ = ("publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at")
     PUBLISHER_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_PID_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
-    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_ROLE_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     publisher: str
     publisher_pid: int
     publisher_incarnation: int
-    received_at: int
     publisher_role: str
-    def __init__(self, publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., received_at: _Optional[int] = ..., publisher_role: _Optional[str] = ...) -> None: ...
+    received_at: int
+    def __init__(self, publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., publisher_role: _Optional[str] = ..., received_at: _Optional[int] = ...) -> None: ...
 
 class Correlation(_message.Message):
     __slots__ = ("id", "parent", "root", "stage", "tags", "traceparent")
