@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 
 from daemoneye.bus.broker.mishaps import Mishaps
-from daemoneye.bus.broker.outbox import MAX_BUFFERS
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
@@ -120,9 +119,8 @@ class Clients:
             session.written(sent)
             if client.stuck_deadline is not None:
                 self._stick(client, patience)
-            whole = sum(map(len, buffers))
-            if sent == whole < max_bytes and len(buffers) < MAX_BUFFERS:
-                break  # neither bound was met, so that was all there is
+            if session.is_idle:
+                break
         if client.stuck_deadline is not None:
             client.stuck_deadline = None
             del self._stuck[client]

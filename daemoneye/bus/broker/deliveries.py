@@ -6,7 +6,7 @@ from collections import Counter
 
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.routes import Recipients, Route
-from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.runs import make_run
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.streams import Tally
 from daemoneye.bus.frames import Confirm, Notice, Value
@@ -72,7 +72,7 @@ class Deliveries:
     ) -> None:
         """Queue one run at each recipient."""
         self._runs += 1
-        run = Run(self._runs, data, messages, expires_at, origin)
+        run = make_run((self._runs, data, messages, expires_at, origin))
         limits, dirty = self._directory.limits, self.dirty
         for session, stream in recipients:
             cause = session.outbox.offer(stream, run, limits)

@@ -12,7 +12,8 @@ is dropped.  That is at most `turn_bytes` and one run, so control is never far b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from daemoneye.bus.broker.runs import Run
@@ -48,6 +49,10 @@ class _Sent(NamedTuple):
     stream: Stream | None
     """Whose run it is; None: a frame of the broker's own."""
     run: Run | None
+
+
+_sent: Callable[[tuple[bytes, Stream | None, Run | None]], _Sent] = partial(tuple.__new__, _Sent)
+"""A _Sent of a tuple of its fields, at a third of the price of calling it."""
 
 
 class Outbox:
@@ -139,11 +144,15 @@ class Outbox:
 
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write: the rest of the last ones, then what may follow."""
-        sending = self._sending
-        while self._sending_bytes < max_bytes and len(sending) < MAX_BUFFERS:
-            if not self._next(now_ns):
-                break
-        buffers: list[bytes | memoryview] = [each.data for each in sending]
+        sending, (control, events) = self._sending, self._lanes
+        while (
+            (events or control or self._urgent)
+            and self._sending_bytes < max_bytes
+            and len(sending) < MAX_BUFFERS
+            and self._next(now_ns)
+        ):
+            pass
+        buffers: list[bytes | memoryview] = [each[0] for each in sending]
         if self._begun:
             buffers[0] = memoryview(buffers[0])[self._begun :]
         return buffers
@@ -153,19 +162,24 @@ class Outbox:
         self._sending_bytes -= count
         left = self._begun + count
         sending = self._sending
-        while sending and left >= len(sending[0].data):
-            data, stream, run = sending.popleft()
-            left -= len(data)
+        while sending and left >= (size := len(sending[0][0])):
+            _, stream, run = sending.popleft()
+            left -= size
             if stream is not None and run is not None:
                 stream.delivered(run)
         self._begun = left
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing that `take` would have to look at: cheaper than asking it."""
+        return not (self._sending or self._urgent or self._lanes[0] or self._lanes[1])
 
     @property
     def pending(self) -> bool:
         """Whether `take` has something to give, credit considered."""
         if self._sending or self._urgent:
             return True
-        return any(self._oldest(lane) is not None for lane in self._lanes)
+        return any(lane and self._oldest(lane) is not None for lane in self._lanes)
 
     def _next(self, now_ns: int) -> bool:
         """Move one thing into what is being written; False when there is none that may."""
@@ -185,21 +199,21 @@ class Outbox:
 
     def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
         for lane in lanes:
-            while (stream := self._oldest(lane)) is not None:
-                while stream.queue and 0 < stream.queue[0].expires_at <= now_ns:
+            while lane and (stream := self._oldest(lane)) is not None:
+                queue = stream.queue
+                while queue and 0 < queue[0].expires_at <= now_ns:
                     stream.lose_oldest(EXPIRED)
-                if stream.queue or stream.untold:
+                something = bool(queue or stream.untold)
+                if something:
                     self._send(stream)
-                if not stream.queue:
+                if not queue:
                     del lane[stream]
-                if self._sending and self._sending[-1].stream is stream:
+                if something:
                     return True
         return False
 
     def _oldest(self, lane: dict[Stream, None]) -> Stream | None:
         """The stream with the oldest run that may be sent, or with losses and nothing else."""
-        if not lane:
-            return None
         oldest: Stream | None = None
         blocked: list[Stream] = []
         for stream in lane:
@@ -225,7 +239,7 @@ class Outbox:
             self._append(run.data, stream, run)
 
     def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
-        self._sending.append(_Sent(data, stream, run))
+        self._sending.append(_sent((data, stream, run)))
         self._sending_bytes += len(data)
 
     # ---- subscriptions come and go ------------------------------------------------------------

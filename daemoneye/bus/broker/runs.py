@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 RUN_OVERHEAD_BYTES = 300
@@ -23,6 +24,12 @@ class Run(NamedTuple):
     """Unix time in ns after which it is not delivered; 0: never."""
     origin: tuple[str, str]
     """Publisher and topic of its first frame; of all, for the policy `latest`."""
+
+
+make_run: Callable[[tuple[int, bytes, int, int, tuple[str, str]]], Run] = partial(
+    tuple.__new__, Run
+)
+"""A Run of a tuple of its fields, at a third of the price of calling it."""
 
 
 class LatestRuns:

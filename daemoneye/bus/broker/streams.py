@@ -236,19 +236,20 @@ class Stream:
 
     def offer(self, run: Run) -> str:
         """Take a run, and make room as the policy says; why the client has to go, or ""."""
-        self.tally.offered += run.messages
-        size = len(run.data)
+        messages, size, queue = run.messages, len(run.data), self.queue
+        self.tally.offered += messages
         if size > self.max_bytes:
             self._count_lost(run, OVERSIZE)
             return ""
-        queue = self.queue
         if isinstance(queue, LatestRuns):
             self._lose_replaced(queue.replaced(run.origin))
         queue.append(run)
-        self.messages += run.messages
+        self.messages += messages
         self.bytes += size
         self.backlog.change(size + RUN_OVERHEAD_BYTES)
-        return _MAKE_ROOM[self.policy](self) if self.is_full else ""
+        if self.messages > self.max_messages or self.bytes > self.max_bytes:
+            return _MAKE_ROOM[self.policy](self)
+        return ""
 
     def lose_oldest(self, reason: str) -> None:
         """Drop what waits longest."""

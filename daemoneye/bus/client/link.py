@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -187,19 +187,22 @@ class Delivery(Generic[Owner]):
 
 @dataclass(slots=True)
 class Received(Generic[Owner]):
-    """What one read brought, in the order of each kind."""
+    """What one read brought, in the order of each kind.
 
-    deliveries: list[tuple[Owner, Delivery[Owner]]] = field(default_factory=list)
+    Mostly that is deliveries alone, so all else costs nothing until it comes.
+    """
+
+    deliveries: list[tuple[Owner, Delivery[Owner]]]
     """For whom, and what."""
-    answers: list[Answer] = field(default_factory=list)
+    answers: tuple[Answer, ...] = ()
     """To requests of the client."""
-    notices: list[Notice] = field(default_factory=list)
+    notices: tuple[Notice, ...] = ()
     """What the broker tells unasked."""
-    ended: list[tuple[Interest[Owner], Answer | Notice]] = field(default_factory=list)
+    ended: tuple[tuple[Interest[Owner], Answer | Notice], ...] = ()
     """Interests that the broker will not serve any more, and its words for it."""
-    unreadable: list[BadBody] = field(default_factory=list)
+    unreadable: tuple[BadBody, ...] = ()
     """Deliveries whose body is not what its frame claims."""
-    replies: list[Value] = field(default_factory=list)
+    replies: tuple[Value, ...] = ()
     """What to send back."""
     confirmed: int | None = None
     """How many of our messages the broker has taken in this session, when it said so."""
@@ -302,7 +305,7 @@ class Link(Generic[Owner]):
 
         Raises RemoteProtocolError or TooLarge: the connection cannot be understood any more.
         """
-        received: Received[Owner] = Received()
+        received: Received[Owner] = Received([])
         try:
             for raw in self._cutter.feed(data):
                 frame = read_outer(raw)
@@ -321,19 +324,19 @@ class Link(Generic[Owner]):
             case Answer() if value.request in self.interests:
                 # Subscribing is asked under the interest's own number, so this is its answer.
                 if value.error:
-                    received.ended.append((self.interests[value.request], value))
-                received.answers.append(value)
+                    received.ended += ((self.interests[value.request], value),)
+                received.answers += (value,)
             case Answer():
-                received.answers.append(value)
+                received.answers += (value,)
             case Notice():
                 interest = self.interests.get(value.subscription)
                 if interest is not None and value.code == "unsubscribed":
-                    received.ended.append((interest, value))
-                received.notices.append(value)
+                    received.ended += ((interest, value),)
+                received.notices += (value,)
             case Confirmation():
                 received.confirmed = value.messages
             case Ping():
-                received.replies.append(Pong(value.request))
+                received.replies += (Pong(value.request),)
             case _:
                 pass  # a later broker may say more than we know
 
@@ -358,7 +361,7 @@ class Link(Generic[Owner]):
     def _deliver(self, frame: OuterFrame, size: int, received: Received[Owner]) -> None:
         events = envelopes(frame)
         if isinstance(events, BadBody):
-            received.unreadable.append(events)
+            received.unreadable += (events,)
             messages, events = events.count, []
         else:
             messages = len(events)

@@ -346,8 +346,8 @@ def test_owners_that_are_subscribed_again_one_after_the_other_have_gaps_of_their
 def test_answers_notices_and_counts_come_out_as_they_are() -> None:
     answer, notice = Answer(5), Notice("denied", "events.x", "no")
     received = heard(answer, notice, Confirm(1024), Ping(3))
-    assert (received.answers, received.notices) == ([answer], [notice])
-    assert (received.confirmed, received.replies) == (1024, [Pong(3)])
+    assert (received.answers, received.notices) == ((answer,), (notice,))
+    assert (received.confirmed, received.replies) == (1024, (Pong(3),))
     assert not received.only_deliveries
 
 
@@ -357,7 +357,7 @@ def test_a_refused_and_a_withdrawn_subscription_have_ended() -> None:
     words = [Answer(interest.number, error="AccessDenied")]
     words += [Notice("unsubscribed", subscription=interest.number)]  # type: ignore[list-item]  # both end it
     for each in words:
-        assert joined.link.receive(pack(encode(each))).ended == [(interest, each)]
+        assert joined.link.receive(pack(encode(each))).ended == ((interest, each),)
 
 
 def test_a_body_that_is_not_what_it_claims_is_told_and_paid_for() -> None:
