@@ -16,6 +16,7 @@ touch the world and decide nothing:
     lifeline.py     !  the private pipe between a child and its supervisor
     rundir.py       !  where an instance keeps its sockets, lock and keys
     system.py       !  the border to the operating system
+    waiting.py      !  a part of it: waiting for descriptors
     framing.py      ·  a stream cut into frames
     units.py        ·  durations and sizes as people write them
     strict_json.py  ·  JSON that came from elsewhere

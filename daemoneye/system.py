@@ -1,26 +1,23 @@
 """The border to the operating system: what differs between platforms, in one place.
 
-    HAS_PEER_CREDENTIALS   the kernel tells who is at the other end of an AF_UNIX socket
-    HAS_PEER_PID           … and which process that is
-    HAS_PIDFD              a process can be held by a descriptor, so its id is not reused under us
-    HAS_FILE_LOCKS         a file can be locked until its holder dies
-    HAS_MEMFD              memory can be sealed against change and held by a descriptor
-    HAS_DESCRIPTOR_PASSING descriptors travel over AF_UNIX sockets, and arrive close-on-exec
+`_TABLE` says which platform has what, `FEATURES` what this system has.  Callers ask a function for
+an answer and get "unknown", None or the slower way where the platform has none; they never ask
+which platform it is.  A test takes features away by putting a smaller value at `FEATURES`, which is
+looked at whenever something is done and never kept.
 
-Callers ask for an answer and get "unknown" where the platform has none; they never ask which
-platform it is.  Light on purpose: imported by commands that have to answer in milliseconds.
+Light on purpose: imported by commands that have to answer in milliseconds.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 import struct
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import TypeAlias
 
 if sys.platform != "win32":
@@ -28,12 +25,101 @@ if sys.platform != "win32":
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-HAS_PEER_CREDENTIALS = sys.platform in ("linux", "darwin")
-HAS_PEER_PID = HAS_PEER_CREDENTIALS
-HAS_PIDFD = sys.platform == "linux" and hasattr(os, "pidfd_open")
-HAS_FILE_LOCKS = sys.platform != "win32"
-HAS_MEMFD = sys.platform == "linux" and hasattr(os, "memfd_create")
-HAS_DESCRIPTOR_PASSING = sys.platform == "linux"
+_UNIX = "linux", "darwin", "freebsd", "others"
+
+_TABLE: dict[str, tuple[tuple[str, ...], str]] = {
+    # feature              platforms that have it            what this Python has to have for it
+    "local_sockets":      (_UNIX,                            "socket.AF_UNIX"),
+    "peer_user":          (("linux", "darwin", "freebsd"),   "socket.AF_UNIX"),
+    "peer_pid":           (("linux", "darwin", "freebsd"),   "socket.AF_UNIX"),
+    "peer_pidfd":         (("linux",),                       "os.pidfd_open"),
+    "pidfd":              (("linux",),                       "os.pidfd_open"),
+    "file_locks":         (_UNIX,                            "fcntl.flock"),
+    "epoll":              (("linux",),                       "select.epoll"),
+    "poll":               (_UNIX,                            "select.poll"),
+    "send_without_wait":  (_UNIX,                            "socket.MSG_DONTWAIT"),
+    "gathered_writes":    (_UNIX,                            "socket.socket.sendmsg"),
+    "memfd":              (("linux",),                       "os.memfd_create"),
+    "passed_descriptors": (("linux",),                       "socket.MSG_CMSG_CLOEXEC"),
+    "process_groups":     (_UNIX,                            "os.killpg"),
+    "kernel_switch":      (("linux",),                       "fcntl.F_SETSIG"),
+    "subreaper":          (("linux",),                       "os.waitpid"),
+    "process_files":      (("linux",),                       "os.sysconf"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a system offers; where it does not, the module's functions know another way."""
+
+    local_sockets: bool
+    """AF_UNIX: an endpoint is a socket in a directory, and all waiting is for descriptors."""
+    peer_user: bool
+    """The kernel tells whose process is at the other end of such a socket."""
+    peer_pid: bool
+    """… and which process it is."""
+    peer_pidfd: bool
+    """… and hands that very process out (Linux 6.5), so that its number cannot mislead."""
+    pidfd: bool
+    """A process can be held by a descriptor, so its number is not reused under us."""
+    file_locks: bool
+    """A file can be locked until its holder dies."""
+    epoll: bool
+    """Waiting for many descriptors costs what is ready, not what is watched."""
+    poll: bool
+    """Waiting for descriptors of any number; without it `select`, up to 1023 or 512 of them."""
+    send_without_wait: bool
+    """One write can decline to wait on a socket whose reader does wait."""
+    gathered_writes: bool
+    """Several buffers go out in one call without being joined."""
+    memfd: bool
+    """Memory can be sealed against change and held by a descriptor."""
+    passed_descriptors: bool
+    """Descriptors travel over AF_UNIX sockets, and arrive close-on-exec."""
+    process_groups: bool
+    """A process and all it started can be signalled at once; a supervisor needs that."""
+    kernel_switch: bool
+    """The kernel can be told to kill a group when a pipe ends."""
+    subreaper: bool
+    """A process can become the parent of whatever below it loses its own."""
+    process_files: bool
+    """The facts of processes are files below /proc."""
+
+    @classmethod
+    def of(cls, platform: str) -> Features:
+        """What the table says of a platform, by the name in `sys.platform`."""
+        known = ("linux", "darwin", "freebsd", "win32")
+        column = next((each for each in known if platform.startswith(each)), "others")
+        return cls(**{each.name: column in _TABLE[each.name][0] for each in fields(cls)})
+
+
+def _features() -> Features:
+    """The table's word for this platform, as far as this Python goes along."""
+    promised = Features.of(sys.platform)
+    return Features(
+        **{
+            name: getattr(promised, name) and _is_there(needed)
+            for name, (_, needed) in _TABLE.items()
+        }
+    )
+
+
+def _is_there(name: str) -> bool:
+    """Whether this Python has a dotted name: it can be built without."""
+    module, *inside = name.split(".")
+    try:
+        found: object = import_module(module)
+    except ImportError:
+        return False
+    for each in inside:
+        found = getattr(found, each, None)
+    return found is not None
+
+
+FEATURES = _features()
+"""What this system has."""
+
+# ---- who is at the other end --------------------------------------------------------------------
 
 UNKNOWN_UID = -1
 """What `peer_of` says when the platform cannot tell; equal to nobody's user id."""
@@ -43,7 +129,9 @@ SOCKET_PATH_LIMIT_BYTES = 103
 
 _UCRED = struct.Struct("iII")  # Linux unix(7): pid, uid, gid
 _XUCRED = struct.Struct("IIh2x16I")  # Darwin sys/ucred.h: version, uid, number of groups, groups
-_SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2  # Darwin sys/un.h
+# FreeBSD sys/ucred.h: the same, and a union of the pid (since 13; before, a null) and a pointer.
+_XUCRED_PID = struct.Struct("IIh2x16I0Pi0P")
+_SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2  # sys/un.h of both
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +149,72 @@ def peer_of(sock: socket.socket) -> Peer:
 
     Raises OSError when the socket is no connected AF_UNIX socket.
     """
+    pid, uid = 0, UNKNOWN_UID
     if sys.platform == "linux":
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(raw)
     elif sys.platform == "darwin":
         raw = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
         pid, uid = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID), _XUCRED.unpack(raw)[1]
-    else:
-        pid, uid = 0, UNKNOWN_UID
-    return Peer(pid, uid)
+    elif sys.platform.startswith("freebsd"):
+        raw = sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_PID.size)
+        _, uid, *_, pid = _XUCRED_PID.unpack(raw)
+    return Peer(pid if FEATURES.peer_pid else 0, uid if FEATURES.peer_user else UNKNOWN_UID)
 
 
 def user_id() -> int:
     """The effective user id of this process; UNKNOWN_UID where users have no numbers."""
-    if sys.platform == "win32":
-        return UNKNOWN_UID
-    return os.geteuid()
+    uid = UNKNOWN_UID
+    if sys.platform != "win32":
+        uid = os.geteuid()
+    return uid
 
 
 def is_foreign(peer: Peer) -> bool:
     """Whether the peer is known to be another user than we are."""
     return peer.uid not in (UNKNOWN_UID, user_id())
+
+
+# ---- sockets ------------------------------------------------------------------------------------
+
+if sys.platform != "win32":
+    _LOCAL, _NO_WAIT = socket.AF_UNIX, socket.MSG_DONTWAIT
+else:
+    _LOCAL, _NO_WAIT = socket.AF_UNSPEC, 0  # never used: see `local_sockets`
+
+
+def local_socket() -> socket.socket:
+    """A new socket of this machine's own kind, for a path.
+
+    Raises OSError where there are none, which `FEATURES.local_sockets` says beforehand.
+    """
+    if not FEATURES.local_sockets:
+        raise OSError(errno.EAFNOSUPPORT, "this platform has no AF_UNIX sockets")
+    return socket.socket(_LOCAL, socket.SOCK_STREAM)
+
+
+def send_nowait(sock: socket.socket, data: Buffer) -> int:
+    """Give the kernel as much as it takes at once; BlockingIOError when that is nothing.
+
+    Also on a socket whose reader waits inside `recv`, where the platform can do that; where it
+    cannot, sockets have no blocking mode (`can_wait_in_recv`).
+    """
+    return sock.send(data, _NO_WAIT) if FEATURES.send_without_wait else sock.send(data)
+
+
+def can_wait_in_recv() -> bool:
+    """Whether one thread may wait inside `recv` while others use `send_nowait`."""
+    return FEATURES.send_without_wait
+
+
+def send_gathered(sock: socket.socket, buffers: Sequence[Buffer]) -> int:
+    """Give the kernel as much of these as it takes at once; BlockingIOError for nothing."""
+    if sys.platform != "win32" and FEATURES.gathered_writes:
+        return sock.sendmsg(buffers)
+    return sock.send(b"".join(buffers))
+
+
+# ---- processes and files ------------------------------------------------------------------------
 
 
 def set_cloexec(fd: int) -> None:
@@ -94,7 +227,7 @@ def pidfd_open(pid: int) -> int | None:
 
     Raises ProcessLookupError when no process has this id.
     """
-    if sys.platform == "linux" and HAS_PIDFD:
+    if sys.platform == "linux" and FEATURES.pidfd:
         try:
             return os.pidfd_open(pid)
         except ProcessLookupError:
@@ -109,7 +242,7 @@ def lock_nowait(fd: int) -> bool:
 
     Where files cannot be locked every attempt succeeds; the endpoint's probe is the guard there.
     """
-    if sys.platform != "win32":
+    if sys.platform != "win32" and FEATURES.file_locks:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,6 +257,10 @@ RECEIVED_DESCRIPTORS = 4
 
 _DESCRIPTOR = struct.Struct("i")
 
+if sys.platform == "linux":
+    _PASSED_ROOM = socket.CMSG_SPACE(RECEIVED_DESCRIPTORS * _DESCRIPTOR.size)
+    _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
 
 def memfd_of(content: Buffer) -> int:
     """Anonymous memory with a copy of this content, which nobody can change any more.
@@ -131,18 +268,18 @@ def memfd_of(content: Buffer) -> int:
     Returns its descriptor, close-on-exec.  Raises OSError where there is no such memory, or no
     room or descriptor for it; nothing is left then.
     """
-    if sys.platform != "linux" or not HAS_MEMFD:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    fd = os.memfd_create("daemoneye", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        rest = memoryview(content).cast("B")
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _seals())
-    except BaseException:  # whatever it is, the descriptor is ours to close
-        os.close(fd)
-        raise
-    return fd
+    if sys.platform == "linux" and FEATURES.memfd:
+        fd = os.memfd_create("daemoneye", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            rest = memoryview(content).cast("B")
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        except BaseException:  # whatever it is, the descriptor is ours to close
+            os.close(fd)
+            raise
+        return fd
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def sealed_bytes(fd: int) -> int | None:
@@ -151,19 +288,13 @@ def sealed_bytes(fd: int) -> int | None:
     Only what is sealed may be mapped: under the mapping of a file that somebody shortens, a read
     ends the process (SIGBUS).
     """
-    if sys.platform != "linux":
-        return None
-    try:
-        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
-    except OSError:
-        return None  # no memory: files and sockets have no seals
-    return os.fstat(fd).st_size if seals & _seals() == _seals() else None
-
-
-def _seals() -> int:
-    if sys.platform != "linux":
-        return 0
-    return fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    if sys.platform == "linux" and FEATURES.memfd:
+        try:
+            seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+        except OSError:
+            return None  # no memory: files and sockets have no seals
+        return os.fstat(fd).st_size if seals & _SEALS == _SEALS else None
+    return None
 
 
 def send_with_descriptors(
@@ -174,9 +305,13 @@ def send_with_descriptors(
     With the first byte taken the descriptors are on their way, all of them and for good: what is
     left is sent without.  Raises OSError, and then nothing was sent.
     """
-    said = b"".join(map(_DESCRIPTOR.pack, descriptors))
-    passing = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, said)] if said else []
-    return sock.sendmsg(buffers, passing, socket.MSG_DONTWAIT)
+    if sys.platform == "linux" and FEATURES.passed_descriptors:
+        said = b"".join(map(_DESCRIPTOR.pack, descriptors))
+        passing = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, said)] if said else []
+        return sock.sendmsg(buffers, passing, socket.MSG_DONTWAIT)
+    if descriptors:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return send_gathered(sock, buffers)
 
 
 def receive_with_descriptors(
@@ -188,61 +323,12 @@ def receive_with_descriptors(
     may belong to a byte in the middle; and whether some were lost, for want of room or of a free
     descriptor here.  Costs 0.3 µs more than `recv`.  Raises OSError.
     """
-    data, passed, flags, _ = sock.recvmsg(max_bytes, _PASSED_ROOM, _PASSED_FLAGS)
-    found: tuple[int, ...] = ()
-    for level, kind, said in passed:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            whole = len(said) - len(said) % _DESCRIPTOR.size
-            found += tuple(fd for (fd,) in _DESCRIPTOR.iter_unpack(said[:whole]))
-    return data, found, bool(flags & socket.MSG_CTRUNC)
-
-
-_PASSED_ROOM = 0 if sys.platform == "win32" else socket.CMSG_SPACE(4 * RECEIVED_DESCRIPTORS)
-_PASSED_FLAGS = socket.MSG_CMSG_CLOEXEC if sys.platform == "linux" else 0
-
-
-# ---- waiting ------------------------------------------------------------------------------------
-
-READABLE = select.POLLIN
-WRITABLE = select.POLLOUT
-
-
-class Poller:
-    """Waits for many descriptors at once: epoll where there is one, else poll.
-
-    Cost of a wait with epoll: that of the descriptors that are ready, not of all.
-    """
-
-    __slots__ = ("_poll", "_unit", "_watched")
-
-    def __init__(self) -> None:
-        if sys.platform == "linux":
-            self._poll: select.epoll | select.poll = select.epoll()
-            self._unit = 1.0
-        else:
-            self._poll = select.poll()
-            self._unit = 1000.0
-        self._watched: set[int] = set()
-
-    def watch(self, fd: int, what: int) -> None:
-        """From now on wait for `what` (READABLE, WRITABLE) of this descriptor, and for its end."""
-        if fd in self._watched:
-            self._poll.modify(fd, what)
-        else:
-            self._poll.register(fd, what)
-            self._watched.add(fd)
-
-    def forget(self, fd: int) -> None:
-        """No more of it; before it is closed, because its number may be another's afterwards."""
-        if fd in self._watched:
-            self._watched.discard(fd)
-            self._poll.unregister(fd)
-
-    def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
-        """Descriptors and what is up with them; empty after `timeout` seconds."""
-        return self._poll.poll(None if timeout is None else timeout * self._unit)
-
-    def close(self) -> None:
-        """Let go of the kernel's table."""
-        if sys.platform == "linux" and isinstance(self._poll, select.epoll):
-            self._poll.close()
+    if sys.platform == "linux" and FEATURES.passed_descriptors:
+        data, passed, flags, _ = sock.recvmsg(max_bytes, _PASSED_ROOM, socket.MSG_CMSG_CLOEXEC)
+        found: tuple[int, ...] = ()
+        for level, kind, said in passed:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                whole = len(said) - len(said) % _DESCRIPTOR.size
+                found += tuple(fd for (fd,) in _DESCRIPTOR.iter_unpack(said[:whole]))
+        return data, found, bool(flags & socket.MSG_CTRUNC)
+    return sock.recv(max_bytes), (), False

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
+
+from daemoneye import system
 
 T = TypeVar("T")
 
@@ -139,6 +141,17 @@ def _describe(process: psutil.Process) -> str:
         return f"process {process.pid} ({' '.join(process.cmdline())[:120]})"
     except psutil.Error:
         return f"process {process.pid}"
+
+
+@contextmanager
+def without(*features: str) -> Iterator[None]:
+    """This process in a world that lacks these features of `system.Features`."""
+    whole = system.FEATURES
+    system.FEATURES = replace(whole, **dict.fromkeys(features, False))
+    try:
+        yield
+    finally:
+        system.FEATURES = whole
 
 
 def document(name: str) -> str:

@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "daemoneye"
 
 LAYERS = {"base": 0, "bus": 1, "collectors": 2, "supervisor": 2, "config": 3, "cli": 4}
-BASE = {"errors", "framing", "units", "strict_json", "system", "rundir", "lifeline", "lifeline_pb2"}
+BASE = {
+    "errors", "framing", "units", "strict_json", "system", "waiting", "rundir", "lifeline",
+    "lifeline_pb2",
+}  # fmt: skip
 
 ALWAYS_RULES = {
     "bus": {
@@ -65,6 +68,18 @@ LATE_IMPORTS: dict[str, str] = {
 }
 
 DRAWERS = {"Manager", "Handler", "Helper", "Util", "Utils", "Data", "Info", "Processor"}
+
+PLATFORM_LOOKERS = {
+    "daemoneye/system.py": "it is the border",
+    "daemoneye/waiting.py": "it is a part of the border",
+    "daemoneye/cli/version.py": "it prints the platform's name",
+    "daemoneye/collectors/perfmond/readings.py": "it describes the host",
+    "daemoneye/collectors/procmond/scan.py": "it chooses the scanner for /proc",
+    "daemoneye/supervisor/guardian.py": "it imports nothing of ours, see there",
+    "daemoneye/supervisor/orphans.py": "a subreaper is Linux's",
+    "daemoneye/supervisor/scope.py": "the kernel's switch is Linux's",
+}
+"""Who looks at the platform's name, and why; everybody else asks `system`."""
 
 PICKLERS = {"pickle", "marshal", "shelve", "dill"}
 
@@ -242,6 +257,25 @@ def test_two_dependencies_are_enough(path: Path) -> None:
 def is_of_python(top: str) -> bool:
     """Whether a top-level module comes with Python, on whatever platform."""
     return top in sys.stdlib_module_names
+
+
+@every_module()
+def test_only_the_border_looks_at_the_platform(path: Path) -> None:
+    if name_of(path) in PLATFORM_LOOKERS:
+        return
+    for line, imported in imports_of(path):
+        looks = imported in {"platform", "sys.platform", "os.name"}
+        assert not looks, f"{name_of(path)}:{line}: ask daemoneye.system instead of {imported}"
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            looked_at = f"{node.value.id}.{node.attr}"
+            where = f"{name_of(path)}:{node.lineno}"
+            asks = looked_at not in {"sys.platform", "os.name", "platform.system"}
+            assert asks, f"{where}: ask daemoneye.system instead of {looked_at}"
+
+
+def test_nobody_of_the_bus_has_a_reason_to_look_at_the_platform() -> None:
+    assert not [name for name in PLATFORM_LOOKERS if name.startswith("daemoneye/bus/")]
 
 
 @every_module()

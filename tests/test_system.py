@@ -1,4 +1,4 @@
-"""What the platform tells us: peers, process descriptors, locks."""
+"""What the platform tells us: features, peers, sockets, process descriptors, locks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,67 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
 from daemoneye import system
+from tests.support import without
+
+# ---- the table ----------------------------------------------------------------------------------
+
+
+def test_every_feature_has_its_row() -> None:
+    assert list(system._TABLE) == [each.name for each in fields(system.Features)]
+
+
+def test_this_system_has_at_most_what_the_table_promises() -> None:
+    promised = asdict(system.Features.of(sys.platform))
+    assert not [name for name, here in asdict(system.FEATURES).items() if here > promised[name]]
+
+
+_LINUX_ALONE = {
+    *("peer_pidfd", "pidfd", "epoll", "memfd", "passed_descriptors"),
+    *("kernel_switch", "subreaper", "process_files"),
+}
+
+
+@pytest.mark.parametrize(
+    ("platform", "missing"),
+    [
+        ("linux", set()),
+        (
+            "darwin",
+            _LINUX_ALONE,
+        ),
+        (
+            "freebsd14",
+            _LINUX_ALONE,
+        ),
+        ("win32", {each.name for each in fields(system.Features)}),
+    ],
+)
+def test_what_a_platform_lacks(platform: str, missing: set[str]) -> None:
+    here = asdict(system.Features.of(platform))
+    assert {name for name, there in here.items() if not there} == missing
+
+
+def test_a_platform_that_nobody_tried_has_sockets_and_tells_nothing_of_peers() -> None:
+    here = system.Features.of("sunos5")
+    assert here.local_sockets
+    assert here.poll
+    assert not any((here.peer_user, here.peer_pid, here.pidfd, here.epoll))
+
+
+def test_a_name_that_this_python_lacks_is_not_there() -> None:
+    assert system._is_there("socket.socket.send")
+    assert not system._is_there("socket.socket.teleport")
+    assert not system._is_there("tachyon.open")
+
+
+# ---- who is at the other end --------------------------------------------------------------------
 
 
 def test_peer_of_a_pair_is_this_process() -> None:
@@ -42,7 +98,71 @@ def test_xucred_is_laid_out_as_darwin_has_it() -> None:
     assert system._XUCRED.size == 4 + 4 + 4 + 16 * 4
 
 
-@pytest.mark.skipif(not system.HAS_PIDFD, reason="no process descriptors here")
+def test_xucred_is_laid_out_as_freebsd_has_it() -> None:
+    pointer = 8 if sys.maxsize > 2**32 else 4
+    aligned = -(-(4 + 4 + 4 + 16 * 4) // pointer) * pointer
+    assert system._XUCRED_PID.size == aligned + pointer
+    raw = system._XUCRED_PID.pack(0, 1000, 1, *range(16), 4242)
+    assert system._XUCRED_PID.unpack(raw)[1] == 1000
+    assert system._XUCRED_PID.unpack(raw)[-1] == 4242
+    assert raw[aligned : aligned + 4] == (4242).to_bytes(4, sys.byteorder)
+
+
+def test_a_peer_of_whom_nothing_is_told_is_nobody_and_no_foreigner() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs, without("peer_user", "peer_pid"):
+        assert system.peer_of(ours) == system.Peer(0, system.UNKNOWN_UID)
+        assert not system.is_foreign(system.peer_of(ours))
+
+
+# ---- sockets ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_without_local_sockets_there_is_no_such_socket() -> None:
+    with without("local_sockets"), pytest.raises(OSError, match="no AF_UNIX"):
+        system.local_socket()
+
+
+def test_a_write_declines_to_wait_although_reading_waits(pair: Pair) -> None:
+    ours, _ = pair
+    ours.setblocking(system.can_wait_in_recv())
+    with pytest.raises(BlockingIOError):
+        while system.send_nowait(ours, b"x" * 65536):
+            pass
+
+
+def test_without_such_writes_a_socket_may_not_wait_at_all(pair: Pair) -> None:
+    ours, _ = pair
+    with without("send_without_wait"):
+        assert not system.can_wait_in_recv()
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while system.send_nowait(ours, b"x" * 65536):
+                pass
+
+
+@pytest.mark.parametrize("lacking", [(), ("gathered_writes",)])
+def test_buffers_go_out_in_order(pair: Pair, lacking: tuple[str, ...]) -> None:
+    ours, theirs = pair
+    with without(*lacking):
+        assert system.send_gathered(ours, [b"one ", memoryview(b"two "), b"three"]) == 13
+    assert theirs.recv(100) == b"one two three"
+
+
+# ---- processes and files ------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not system.FEATURES.pidfd, reason="no process descriptors here")
 def test_pidfd_becomes_readable_when_the_process_ends() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     fd = system.pidfd_open(child.pid)
@@ -54,6 +174,11 @@ def test_pidfd_becomes_readable_when_the_process_ends() -> None:
             system.pidfd_open(child.pid)
     finally:
         os.close(fd)
+
+
+def test_without_process_descriptors_there_is_none() -> None:
+    with without("pidfd"):
+        assert system.pidfd_open(os.getpid()) is None
 
 
 def test_cloexec_is_set() -> None:
@@ -76,6 +201,13 @@ def test_a_lock_has_one_holder_and_ends_with_its_file(tmp_path: Path) -> None:
         assert system.lock_nowait(second.fileno())
 
 
+def test_without_locks_every_attempt_succeeds(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("w") as first, path.open("w") as second, without("file_locks"):
+        assert system.lock_nowait(first.fileno())
+        assert system.lock_nowait(second.fileno())
+
+
 def test_importing_it_is_light() -> None:
     heavy = "asyncio", "multiprocessing", "google", "psutil", "threading"
     code = (
@@ -88,10 +220,18 @@ def test_importing_it_is_light() -> None:
 
 # ---- sealed memory ------------------------------------------------------------------------------
 
-needs_memfd = pytest.mark.skipif(not system.HAS_MEMFD, reason="no sealed memory here")
+needs_memfd = pytest.mark.skipif(not system.FEATURES.memfd, reason="no sealed memory here")
 needs_passing = pytest.mark.skipif(
-    not system.HAS_DESCRIPTOR_PASSING, reason="descriptors do not travel here"
+    not system.FEATURES.passed_descriptors, reason="descriptors do not travel here"
 )
+
+
+def test_without_sealed_memory_there_is_none(tmp_path: Path) -> None:
+    with without("memfd"):
+        with pytest.raises(OSError, match="not implemented"):
+            system.memfd_of(b"abc")
+        with (tmp_path / "file").open("wb") as file:
+            assert system.sealed_bytes(file.fileno()) is None
 
 
 @needs_memfd
@@ -120,7 +260,7 @@ def test_sealed_memory_holds_a_copy_that_cannot_change(
 def test_memory_that_lacks_one_seal_is_not_sealed(missing: str) -> None:
     fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, system._seals() & ~getattr(fcntl, missing))
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, system._SEALS & ~getattr(fcntl, missing))
         assert system.sealed_bytes(fd) is None
     finally:
         os.close(fd)
@@ -220,3 +360,12 @@ def test_more_descriptors_than_there_is_room_for_are_told_and_closed() -> None:
     assert data == b"x"
     assert len(descriptors) >= system.RECEIVED_DESCRIPTORS
     assert truncated
+
+
+def test_without_passing_bytes_travel_alone(pair: Pair) -> None:
+    ours, theirs = pair
+    with without("passed_descriptors"):
+        assert system.send_with_descriptors(ours, [b"one ", b"two"], ()) == 7
+        assert system.receive_with_descriptors(theirs, 100) == (b"one two", (), False)
+        with pytest.raises(OSError, match="not implemented"):
+            system.send_with_descriptors(ours, [b"three"], (ours.fileno(),))

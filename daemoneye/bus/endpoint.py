@@ -23,6 +23,7 @@ import time
 from multiprocessing.connection import Listener
 from pathlib import Path
 
+from daemoneye import system
 from daemoneye.errors import AlreadyRunning, BusBroken, ConfigError
 from daemoneye.rundir import check_private
 from daemoneye.system import SOCKET_PATH_LIMIT_BYTES, Peer, is_foreign, peer_of
@@ -53,6 +54,7 @@ class Endpoint:
         Raises ConfigError when the place cannot be used and AlreadyRunning when somebody listens.
         """
         self.path = path
+        _need_sockets()
         _clear(path)
         # The one place that looks inside a Listener: it has no public way to accept without
         # waiting.  Its own clean-up removes whatever is at the path by then, ours looks first.
@@ -121,10 +123,11 @@ def dial(path: Path, timeout: float) -> socket.socket:
     """A connection to whoever listens at `path`, without blocking mode, peer checked.
 
     Raises BusBroken when nobody listens there or did not take us in within `timeout` seconds, and
-    ConfigError when the place belongs to another user.
+    ConfigError when the place belongs to another user or this platform has no such places.
     """
+    _need_sockets()
     deadline = time.monotonic() + timeout
-    sock = socket.socket(socket.AF_UNIX)
+    sock = system.local_socket()
     try:
         sock.setblocking(False)
         while (problem := sock.connect_ex(str(path))) in (errno.EAGAIN, errno.EINTR):
@@ -147,6 +150,14 @@ def dial(path: Path, timeout: float) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _need_sockets() -> None:
+    if not system.FEATURES.local_sockets:
+        raise ConfigError(
+            "the bus needs AF_UNIX sockets, and there are none in this Python on this platform",
+            hint="run it on Linux, macOS or FreeBSD; named pipes of Windows are not served",
+        )
 
 
 def _prepare(sock: socket.socket) -> None:
@@ -179,7 +190,7 @@ def _clear(path: Path) -> None:
 
 
 def _somebody_listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
+    with system.local_socket() as probe:
         probe.setblocking(False)
         return probe.connect_ex(str(path)) not in (errno.ECONNREFUSED, errno.ENOENT)
 

@@ -33,7 +33,7 @@ from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
-from daemoneye.system import READABLE, WRITABLE, Poller
+from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.broker")
 

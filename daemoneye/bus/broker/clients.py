@@ -14,7 +14,8 @@ from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
 from daemoneye.framing import FrameCutter, pack
-from daemoneye.system import READABLE, WRITABLE, Peer, Poller
+from daemoneye.system import Peer, send_gathered
+from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 
 class Client:
@@ -107,7 +108,7 @@ class Clients:
         sock, now_ns = client.sock, time.time_ns()
         while buffers := session.take(max_bytes, now_ns):
             try:
-                sent = sock.sendmsg(buffers) if len(buffers) > 1 else sock.send(buffers[0])
+                sent = send_gathered(sock, buffers) if len(buffers) > 1 else sock.send(buffers[0])
             except (BlockingIOError, InterruptedError):
                 if client.stuck_deadline is None:
                     self._poller.watch(sock.fileno(), READABLE | WRITABLE)

@@ -29,7 +29,8 @@ from daemoneye.bus.handshake import (
     Terms,
 )
 from daemoneye.bus.limits import Limits
-from daemoneye.system import READABLE, Peer, Poller
+from daemoneye.system import Peer
+from daemoneye.waiting import READABLE, Poller
 
 ACCEPTED_IN_A_TURN = 32
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import threading
 from collections import deque
 
@@ -18,13 +18,13 @@ class Mailbox:
         self._closing = threading.Lock()
         self._orders: deque[Order] = deque()
         self.stop_asked = False
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
+        self._read, self._write = socket.socketpair()  # no pipe: not everywhere can those be polled
+        self._read.setblocking(False)
+        self._write.setblocking(False)
 
     def fileno(self) -> int:
         """Readable when the loop was woken."""
-        return self._read
+        return self._read.fileno()
 
     def put(self, order: Order) -> None:
         """Leave an order, from any thread; they are obeyed one after another."""
@@ -46,23 +46,22 @@ class Mailbox:
     def clear(self) -> None:
         """Take the bytes that woke the loop; before looking, so that none is overlooked."""
         try:
-            os.read(self._read, 4096)
+            self._read.recv(4096)
         except BlockingIOError:
             pass
 
     def close(self) -> None:
-        """Let go of the pipe; who comes later leaves an order that nobody obeys."""
+        """Let go of the sockets; who comes later leaves an order that nobody obeys."""
         with self._closing:
-            os.close(self._read)
-            os.close(self._write)
-            self._read = self._write = -1
+            self._read.close()
+            self._write.close()
 
     def wake(self) -> None:
         """Have the loop look, from any thread."""
         with self._closing:
-            if self._write < 0:
+            if self._write.fileno() < 0:
                 return
             try:
-                os.write(self._write, b"!")
+                self._write.send(b"!")
             except BlockingIOError:
                 pass  # it is full of bytes that will wake it

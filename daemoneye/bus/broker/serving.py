@@ -15,7 +15,7 @@ from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Rules, decode_order
 from daemoneye.errors import RemoteProtocolError
 from daemoneye.lifeline import Passport
-from daemoneye.system import READABLE, Poller
+from daemoneye.waiting import READABLE, Poller
 
 TOLD_AS = "broker"
 """The name that the supervisor's words for a broker carry on the lifeline."""

@@ -31,6 +31,7 @@ from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import Answer, Credit, Goodbye, Query
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusClosed, DaemoneyeError, LocalProtocolError
+from daemoneye.system import can_wait_in_recv
 
 log = logging.getLogger("daemoneye.bus")
 
@@ -214,8 +215,8 @@ class Connection:
         connected = self._dial()
         sock = connected.sock
         try:
-            # The leader waits inside `recv`; whoever writes says MSG_DONTWAIT.
-            sock.setblocking(True)
+            # The leader waits inside `recv` where whoever writes can still decline to wait.
+            sock.setblocking(can_wait_in_recv())
             with self._wishing:
                 wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
                 self.writer.attach(sock, wishes, connected.max_frame_bytes)

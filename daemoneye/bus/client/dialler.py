@@ -7,7 +7,6 @@ the caller of `connect` or the keeper.  The steps are those of `handshake.Introd
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from daemoneye.bus.handshake import (
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, Refused
 from daemoneye.framing import HEADER_BYTES, FrameCutter, pack
+from daemoneye.waiting import Watch
 
 _HINTS = {
     UNKNOWN_IDENTITY: "a child may come before the broker knows of it; others need a key it knows",
@@ -96,11 +96,10 @@ def _read(sock: socket.socket, deadline: float) -> Value:
 
 
 def _read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
+    something = Watch(sock.fileno())
     data = b""
     while len(data) < size:
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if not something.wait(max(0.0, deadline - time.monotonic())):
             raise BusBroken("the broker did not answer in time", hint="it may be stopped or busy")
         try:
             more = sock.recv(size - len(data))

@@ -21,7 +21,6 @@ another's stands back and lets that one lead.  On the first quiet look the old r
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -31,14 +30,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from daemoneye.errors import BusError
+from daemoneye.system import can_wait_in_recv
+from daemoneye.waiting import Watch
 
 Item = TypeVar("Item")
 
 LINGER = 0.05
 """Seconds between two looks of the keeper while others read."""
-
-LONGEST_POLL = (1 << 31) - 1
-"""What `poll` takes at most, in ms: who waits longer looks at the clock in between."""
 
 TICK = 0.001
 """Seconds between two looks of the keeper while it vouches for a leader."""
@@ -81,7 +79,8 @@ class Reader:
         self._asleep: dict[LockType, Inbox[Any]] = {}
         self._sock: socket.socket | None = None
         self._state = _State()
-        self._polled = (-1, select.poll())
+        self._watch_of_leader: Watch | None = None
+        self._reading_waits = can_wait_in_recv()
         self._keeper = threading.Thread(target=self._keep, name="bus-keeper", daemon=True)
 
     # ---- for those who wait ---------------------------------------------------------------------
@@ -183,7 +182,7 @@ class Reader:
         broken: BaseException | None = None
         self._mutex.release()
         try:
-            if left is None or self._readable(sock, left):
+            if (left is None and self._reading_waits) or self._readable(sock, left):
                 try:
                     found = self._read(sock)
                 except (OSError, EOFError, BusError) as error:
@@ -204,14 +203,12 @@ class Reader:
             if broken is not None and self._sock is sock:
                 self._lose(sock, broken)
 
-    def _readable(self, sock: socket.socket, timeout: float) -> bool:
-        """Wait for something to read; only the leader does, so one poll object serves all."""
-        fd, poller = self._polled
-        if fd != sock.fileno():
-            poller = select.poll()
-            poller.register(sock, select.POLLIN)
-            self._polled = sock.fileno(), poller
-        return bool(poller.poll(min(timeout * 1000, LONGEST_POLL)))
+    def _readable(self, sock: socket.socket, timeout: float | None) -> bool:
+        """Wait for something to read; only the leader does, so one watch serves all."""
+        watch = self._watch_of_leader
+        if watch is None or watch.fd != sock.fileno():
+            watch = self._watch_of_leader = Watch(sock.fileno())
+        return watch.wait(timeout)
 
     def _lose(self, sock: socket.socket, cause: BaseException) -> None:
         state = self._state
@@ -272,11 +269,10 @@ class Reader:
     def _watch(self, sock: socket.socket) -> None:
         """Read when nobody does, until this connection is lost."""
         state = self._state
-        idle = select.poll()
-        idle.register(sock, select.POLLIN)
+        idle = Watch(sock.fileno())
         seen = -1
         while self._sock is sock and state.ended is None:
-            idle.poll()  # holds nothing, so it costs at most one wake-up each LINGER
+            idle.wait()  # holds nothing, so it costs at most one wake-up each LINGER
             with self._mutex:
                 alone = not state.leading and state.turns == seen
                 if alone and self._sock is sock:

@@ -17,7 +17,6 @@ written before that turn ends.
 from __future__ import annotations
 
 import math
-import select
 import socket
 import threading
 import time
@@ -36,12 +35,13 @@ from daemoneye.bus.client.outgoing import (
     messages_in_a_frame,
     seal,
 )
-from daemoneye.bus.client.reader import LONGEST_POLL
 from daemoneye.bus.client.turn import Turn
 from daemoneye.bus.frames import Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.framing import pack
+from daemoneye.system import send_nowait
+from daemoneye.waiting import WRITABLE, Watch
 
 _now_ns = time.time_ns
 
@@ -244,10 +244,8 @@ class Writer:
         """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
         if self._sock is None or deadline == math.inf:
             return
-        room = select.poll()
-        room.register(self._sock, select.POLLOUT)
-        left = max(0.0, deadline - time.monotonic())
-        if not room.poll(min(left * 1000, LONGEST_POLL)):
+        room = Watch(self._sock.fileno(), WRITABLE)
+        if not room.wait(max(0.0, deadline - time.monotonic())):
             raise no_room()
 
     def _write_own(self, frame: bytes) -> bool:
@@ -284,19 +282,18 @@ class Writer:
 
     def _send_all(self, sock: socket.socket, data: bytes) -> bool:
         try:
-            sent = sock.send(data, socket.MSG_DONTWAIT)
+            sent = send_nowait(sock, data)
         except BlockingIOError:
             sent = 0
         if sent == len(data):
             return True
-        room = select.poll()
-        room.register(sock, select.POLLOUT)
+        room = Watch(sock.fileno(), WRITABLE)
         rest = memoryview(data)[sent:]
         while rest:
-            if not room.poll(self.patience * 1000):
+            if not room.wait(self.patience):
                 return False
             try:
-                rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
+                rest = rest[send_nowait(sock, rest) :]
             except BlockingIOError:
                 continue
         return True
