@@ -9,7 +9,10 @@ from daemoneye.supervisor.lifecycle import diagram
 
 ROOT = Path(__file__).parents[1]
 DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-HOMES = ("", "daemoneye", "daemoneye/bus", "daemoneye/supervisor", "daemoneye/collectors", "docs")
+HOMES = (
+    *("", "daemoneye", "daemoneye/bus", "daemoneye/bus/broker", "daemoneye/bus/client"),
+    *("daemoneye/supervisor", "daemoneye/collectors", "docs"),
+)
 
 
 def test_the_diagram_is_generated_from_the_table() -> None:
