@@ -29,8 +29,8 @@ class Told:
 def test_an_answer_goes_to_who_waits_for_it_once() -> None:
     told = Told()
     told.dialogue.pending[9] = "waiter"
-    answers = [Answer(9), Answer(9), Answer(8)]
-    assert told.dialogue.consider(Received(answers=answers)) == Outcome(
+    answers = Answer(9), Answer(9), Answer(8)
+    assert told.dialogue.consider(Received([], answers)) == Outcome(
         answers=[("waiter", answers[0])]
     )
     assert told.dialogue.pending == {}
@@ -39,8 +39,8 @@ def test_an_answer_goes_to_who_waits_for_it_once() -> None:
 def test_each_filter_is_a_request_of_its_own() -> None:
     told = Told()
     one, two = told.want("me", "events.a", "events.b")
-    answers = [Answer(two), Answer(one)]
-    outcome = told.dialogue.consider(Received(answers=answers))
+    answers = Answer(two), Answer(one)
+    outcome = told.dialogue.consider(Received([], answers))
     assert outcome.answers == [("me events.b", answers[0]), ("me events.a", answers[1])]
 
 
@@ -48,8 +48,8 @@ def test_who_may_not_have_one_filter_has_none_and_the_broker_is_told_of_the_othe
     told = Told()
     one, two = told.want("me", "events.a", "events.b")
     (other,) = told.want("you", "events.a")
-    ended = [(told.link.interests[one], Answer(one, "AccessDenied", "no", rule="deny"))]
-    outcome = told.dialogue.consider(Received(ended=list(ended)))
+    refused = told.link.interests[one], Answer(one, "AccessDenied", "no", rule="deny")
+    outcome = told.dialogue.consider(Received([], ended=(refused,)))
     assert [(owner, type(error)) for owner, error in outcome.ended] == [("me", AccessDenied)]
     assert [getattr(each, "subscription", 0) for each in outcome.say] == [two]
     assert set(told.link.interests) == {other}
@@ -59,9 +59,10 @@ def test_what_is_to_be_said_counted_and_remarked_on_comes_back_as_values() -> No
     told = Told()
     body = BadBody("a", Publisher("x", "worker", 1, 1), 3, "rubbish")
     received: Received[str] = Received(
-        notices=[Notice("denied", "a", "no")] * 2,
-        unreadable=[body],
-        replies=[Pong(1)],
+        [],
+        notices=(Notice("denied", "a", "no"),) * 2,
+        unreadable=(body,),
+        replies=(Pong(1),),
         confirmed=5,
     )
     assert told.dialogue.consider(received) == Outcome(
