@@ -39,7 +39,6 @@ from daemoneye.bus.orders import Credential
 from daemoneye.errors import RemoteProtocolError
 
 NONCE_BYTES = 32
-KEY_BYTES = 32
 
 _NO_KEY = "no key is known for this identity and incarnation"
 

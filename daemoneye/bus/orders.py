@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 
 from google.protobuf.message import DecodeError
 
-from daemoneye.bus.access import AccessRule, Declared
+from daemoneye.bus.access import AccessRule, Declared, Identity
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import ConfigError, InvalidTopic, LocalProtocolError, RemoteProtocolError
 
 __all__ = ["Admit", "Credential", "Ended", "Order", "Rules", "Say", "decode_order", "encode_order"]
+
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What one identity proves itself with, and what it may then act as."""
+    """What one identity proves itself with, and what it may then act as.
+
+    Raises ConfigError for a name that nobody can have, and for what is no key: with an empty one
+    anybody could prove anything.
+    """
 
     identity: str
     """Its name."""
@@ -48,6 +54,14 @@ class Credential:
     """The only process that may use this; 0: any."""
     declared: Declared = field(default_factory=Declared)
     """What the spec of the child says it publishes and reads."""
+
+    def __post_init__(self) -> None:
+        Identity(self.identity, self.role, self.kind)
+        if len(self.key) != KEY_BYTES:
+            raise ConfigError(
+                f"the key of {self.identity} has {len(self.key)} bytes",
+                hint=f"a key has {KEY_BYTES} random bytes",
+            )
 
 
 @dataclass(frozen=True, slots=True)

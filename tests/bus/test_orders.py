@@ -63,6 +63,14 @@ def test_a_number_out_of_range_is_a_local_error() -> None:
         pb.BrokerOrder(),
         pb.BrokerOrder(rules=pb.BrokerRules(rules=[pb.AccessRule(who="?", access="x")])),
         pb.BrokerOrder(admit=pb.Credential(publishes=["a.*"], declares_publishes=True)),
+        pb.BrokerOrder(admit=pb.Credential(identity="", role="agent", key=KEY)),
+        pb.BrokerOrder(admit=pb.Credential(identity="a.b", role="agent", key=KEY)),
+        pb.BrokerOrder(admit=pb.Credential(identity="a\x1b[2J", role="agent", key=KEY)),
+        pb.BrokerOrder(admit=pb.Credential(identity="a" * 65, role="agent", key=KEY)),
+        pb.BrokerOrder(admit=pb.Credential(identity="a", role="", key=KEY)),
+        pb.BrokerOrder(admit=pb.Credential(identity="a", role="agent", kind="K", key=KEY)),
+        pb.BrokerOrder(admit=pb.Credential(identity="a", role="agent")),
+        pb.BrokerOrder(admit=pb.Credential(identity="a", role="agent", key=KEY[1:])),
     ],
 )
 def test_an_order_that_means_nothing_is_refused(order: pb.BrokerOrder) -> None:
