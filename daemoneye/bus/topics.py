@@ -162,8 +162,7 @@ class TopicFilter:
 @lru_cache(maxsize=CACHED_TOPICS)
 def check_topic(text: str) -> tuple[str, ...]:
     """The levels of a topic.  Raises InvalidTopic, with the level and the likely meaning."""
-    levels = tuple(text.split("."))
-    _check_limits("topic", text, levels)
+    levels = _levels_of("topic", text)
     if not _FIRST_LEVEL.fullmatch(levels[0]):
         raise _complaint("topic", text, levels, 0)
     for position, level in enumerate(levels[1:], 1):
@@ -184,8 +183,7 @@ def escaped(text: str) -> str:
 
 
 def _check_filter(text: str) -> tuple[str, ...]:
-    levels = tuple(text.split("."))
-    _check_limits("filter", text, levels)
+    levels = _levels_of("filter", text)
     last = len(levels) - 1
     for position, level in enumerate(levels):
         wild = level == ONE or (level == REST and position == last)
@@ -195,7 +193,8 @@ def _check_filter(text: str) -> tuple[str, ...]:
     return levels
 
 
-def _check_limits(what: str, text: str, levels: tuple[str, ...]) -> None:
+def _levels_of(what: str, text: str) -> tuple[str, ...]:
+    """The text cut at the dots, which costs nothing where it is too long to be one."""
     if not text:
         raise InvalidTopic(f"an empty text is no {what}", hint="for example events.process")
     if len(text) > MAX_CHARACTERS:
@@ -203,10 +202,12 @@ def _check_limits(what: str, text: str, levels: tuple[str, ...]) -> None:
             f"{what} {escaped(text)} has {len(text)} characters",
             hint=f"at most {MAX_CHARACTERS}",
         )
+    levels = tuple(text.split("."))
     if len(levels) > MAX_LEVELS:
         raise InvalidTopic(
             f"{what} {escaped(text)} has {len(levels)} levels", hint=f"at most {MAX_LEVELS}"
         )
+    return levels
 
 
 def _complaint(what: str, text: str, levels: tuple[str, ...], position: int) -> InvalidTopic:
