@@ -16,6 +16,7 @@ from daemoneye.bus.access import Decision
 from daemoneye.bus.broker.streams import Stream
 from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Guarantee, OuterFrame
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.topics import escaped, is_level
 from daemoneye.errors import LocalProtocolError, TooLarge
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     )
 
 Recipients: TypeAlias = "tuple[tuple[Session, Stream], ...]"
+
+_GUARANTEES = tuple(Guarantee)
 
 STALE = -1
 """The generation of a route that was never found."""
@@ -66,8 +69,15 @@ class Route:
                 f" {self.sequence}",
                 hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
             )
-        if frame.guarantee > Guarantee.BEST_EFFORT:
+        if frame.target and not is_level(frame.target):
+            raise LocalProtocolError(
+                f"nobody can be called {escaped(frame.target)}",
+                hint="a target is the name of an identity: 1 to 64 of a-z, 0-9, `_` and `-`",
+            )
+        if frame.guarantee == Guarantee.AT_LEAST_ONCE:
             raise LocalProtocolError("delivery at least once is not offered by this broker")
+        if frame.guarantee not in _GUARANTEES:  # an open enum: any number of 32 bits may stand here
+            raise LocalProtocolError(f"there is no guarantee {frame.guarantee}")
         if frame.retain:
             raise LocalProtocolError("retained values are not offered by this broker")
         if frame.descriptors:

@@ -34,8 +34,13 @@ def test_a_table_for_one_route_works() -> None:
     [
         (Heading("a"), 5, LocalProtocolError, "5 after 5"),
         (Heading("a", guarantee=Guarantee.AT_LEAST_ONCE), 6, LocalProtocolError, "at least once"),
+        (Heading("a", guarantee=-1), 6, LocalProtocolError, "no guarantee -1"),  # type: ignore[arg-type]  # the point
+        (Heading("a", guarantee=99), 6, LocalProtocolError, "no guarantee 99"),  # type: ignore[arg-type]  # the point
+        (Heading("a", target="A"), 6, LocalProtocolError, "nobody can be called 'A'"),
+        (Heading("a", target="b\x1b"), 6, LocalProtocolError, r"called 'b\\x1b'"),
+        (Heading("a", target="b" * 65), 6, LocalProtocolError, "nobody can be called"),
         (Heading("a", retain=True), 6, LocalProtocolError, "retained"),
-        (Heading("a", content_type="x" * 100), 6, TooLarge, "limit of 100"),
+        (Heading("a", content_type="x" * 108), 6, TooLarge, "limit of 108"),
     ],
 )
 def test_what_may_not_be_published_is_refused_with_its_reason(
@@ -45,7 +50,7 @@ def test_what_may_not_be_published_is_refused_with_its_reason(
     route.sequence = 5
     raw = encode_publish(heading, [b"x"], [1], sequence)
     with pytest.raises(error, match=said):
-        route.check(parse(raw), len(raw), Limits(frame_bytes=100))
+        route.check(parse(raw), len(raw), Limits(frame_bytes=108))
 
 
 def test_what_may_be_published_passes() -> None:
