@@ -15,7 +15,7 @@ from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow
 from daemoneye.bus.roles import AGENT, ROLES
-from daemoneye.bus.topics import TopicFilter
+from daemoneye.bus.topics import TopicFilter, escaped
 from daemoneye.errors import AccessDenied, BusError, DaemoneyeError, LocalProtocolError
 
 Row = TypeVar("Row")
@@ -103,7 +103,7 @@ def _access(directory: Directory, asker: Session, query: Query) -> Answer:
     who = query.who or asker.identity.name
     if who != asker.identity.name and asker.identity.role != AGENT:
         raise AccessDenied(
-            f"{asker.identity.name} may not ask about {who}",
+            f"{asker.identity.name} may not ask about {escaped(who)}",
             rule=OWN_ONLY,
             hint="ask about yourself, or ask as the operator",
         )
@@ -119,7 +119,7 @@ def _decision(directory: Directory, who: str, query: Query) -> Decision:
     if query.action == "subscribe":
         return directory.access.may_subscribe(identity, declared, TopicFilter(query.topic))
     raise LocalProtocolError(
-        f"there is no action {query.action!r}", hint="one of publish, subscribe"
+        f"there is no action {escaped(query.action)}", hint="one of publish, subscribe"
     )
 
 
@@ -131,7 +131,7 @@ def _known(directory: Directory, who: str) -> tuple[Identity, Declared]:
     for session in directory.named(name):
         return session.identity, session.declared
     raise BusError(
-        f"nobody called {name} is connected",
+        f"nobody called {escaped(name)} is connected",
         hint=f"`daemoneye bus clients` lists who is; or ask about a role: {', '.join(ROLES)}",
     )
 

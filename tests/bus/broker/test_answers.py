@@ -122,3 +122,14 @@ def test_a_refusal_carries_all_that_the_error_says() -> None:
     answer = refusal(3, AccessDenied("no", rule="r", hint="h"))
     assert answer == Answer(3, "AccessDenied", "no", "h", "r")
     assert refusal(3, BusError()) == Answer(3, "BusError")
+
+
+@pytest.mark.parametrize("who", ["a\x1b[2J", "a\n" * 99, "\u0430gent"])
+@pytest.mark.parametrize("role", ["agent", "observer"])
+def test_what_was_asked_is_said_again_escaped_and_short(role: str, who: str) -> None:
+    asker = Bus().client("asker", role)
+    for answer in (ask(asker, "access", who, "publish", "a"), ask(asker, "access", "", who, "a")):
+        assert answer.error
+        assert answer.detail.isascii()
+        assert answer.detail.isprintable()
+        assert len(answer.detail) < 200
