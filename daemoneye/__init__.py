@@ -20,6 +20,7 @@ touch the world and decide nothing:
     framing.py      ·  a stream cut into frames
     units.py        ·  durations and sizes as people write them
     strict_json.py  ·  JSON that came from elsewhere
+    foreign.py      ·  foreign text made safe to show
     errors.py       ·  every exception, in one tree
 """
 

@@ -15,10 +15,11 @@ from daemoneye.bus.roles import ROLES
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import payload_from
-from daemoneye.cli.screen import Column, Screen, harmless, table
+from daemoneye.cli.screen import Column, Screen, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
 from daemoneye.errors import TooLarge, UnknownChild
+from daemoneye.foreign import harmless
 
 SCHEMA_VERSION = 1
 _LARGEST_INPUT_BYTES = 1 << 20

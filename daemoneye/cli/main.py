@@ -12,9 +12,10 @@ from typing import NoReturn
 
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit, exit_of
-from daemoneye.cli.screen import Screen, harmless
+from daemoneye.cli.screen import Screen
 from daemoneye.config.problems import nearest
 from daemoneye.errors import AccessDenied, ConfigError, DaemoneyeError
+from daemoneye.foreign import harmless
 
 COMMANDS = {
     "run": ("daemoneye.cli.run", "start the supervisor, the bus and the collectors"),

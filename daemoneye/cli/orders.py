@@ -9,7 +9,8 @@ from argparse import ArgumentParser, Namespace
 from daemoneye.cli import options as shared
 from daemoneye.cli.control import ORDER_TIMEOUT, ControlClient
 from daemoneye.cli.exits import Exit
-from daemoneye.cli.screen import Screen, harmless
+from daemoneye.cli.screen import Screen
+from daemoneye.foreign import harmless
 from daemoneye.units import format_duration
 
 SCHEMA_VERSION = 1

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from daemoneye.foreign import harmless
+
 WIDTH_OF_A_FILE = 100
 """Columns to fill where nobody says how wide the reader is."""
 NARROWEST = 20
@@ -71,16 +73,6 @@ def _width(stream: TextIO, environ: Mapping[str, str], terminal: bool) -> int:
         except OSError:
             pass
     return WIDTH_OF_A_FILE
-
-
-def harmless(text: object) -> str:
-    """Foreign text without anything a terminal would obey: control characters become `\\x1b`."""
-    shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown
-    )
 
 
 def plain(text: object) -> str:

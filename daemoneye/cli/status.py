@@ -12,9 +12,10 @@ from typing import Any
 from daemoneye.cli import options as shared
 from daemoneye.cli.control import ControlClient, Document
 from daemoneye.cli.exits import Exit
-from daemoneye.cli.screen import Column, Screen, harmless, plain, table, wrapped
+from daemoneye.cli.screen import Column, Screen, plain, table, wrapped
 from daemoneye.config.problems import nearest
 from daemoneye.errors import UnknownChild
+from daemoneye.foreign import harmless
 from daemoneye.units import format_duration, format_size
 
 _WATCH_INTERVAL = 1.0

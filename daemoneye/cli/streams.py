@@ -13,7 +13,8 @@ from daemoneye.bus.envelope import Envelope
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
-from daemoneye.cli.screen import Screen, cut, harmless
+from daemoneye.cli.screen import Screen, cut
+from daemoneye.foreign import harmless
 
 _USUAL = "events."
 """How nearly all topics begin: a person needs it on no line."""

@@ -16,8 +16,9 @@ from datetime import datetime
 from daemoneye import __version__
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.options import reaching
-from daemoneye.cli.screen import Screen, harmless, plain, wrapped
+from daemoneye.cli.screen import Screen, plain, wrapped
 from daemoneye.config.plan import Configuration
+from daemoneye.foreign import harmless
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor.health import Happening, HappeningKind
 from daemoneye.supervisor.spec import BROKER

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
-from daemoneye.cli.screen import Screen, harmless
+from daemoneye.cli.screen import Screen
 from daemoneye.config.plan import Configuration, examine
 from daemoneye.config.problems import Problem
+from daemoneye.foreign import harmless
 
 SCHEMA_VERSION = 1
 

@@ -1,0 +1,12 @@
+"""Foreign text: what is left of it in a log or on a terminal."""
+
+from __future__ import annotations
+
+from daemoneye.foreign import harmless
+
+
+def test_foreign_text_cannot_speak_to_the_terminal() -> None:
+    assert harmless("\x1b]0;owned\x07 a\nb\t\x9b2J \u202e") == (
+        r"\x1b]0;owned\x07 a\nb\t\x9b2J \u202e"
+    )
+    assert harmless("größer → 你好") == "größer → 你好"
