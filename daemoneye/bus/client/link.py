@@ -352,7 +352,7 @@ class Link(Generic[Owner]):
 
     def _by_owner(self, numbers: tuple[int, ...]) -> dict[Owner, tuple[Interest[Owner], ...]]:
         found: dict[Owner, tuple[Interest[Owner], ...]] = {}
-        for number in numbers:
+        for number in dict.fromkeys(numbers):  # said twice, it is still one subscription
             interest = self.interests.get(number)
             if interest is not None:
                 found[interest.owner] = (*found.get(interest.owner, ()), interest)

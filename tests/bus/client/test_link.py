@@ -377,6 +377,17 @@ def test_what_a_later_broker_may_say_is_passed_over() -> None:
     assert heard(StreamMark((99,)), Pong(1)).only_deliveries
 
 
+def test_a_number_said_over_and_over_is_one_subscription() -> None:
+    joined = Joined()
+    interest = joined.want("events.#")
+    mark = StreamMark((interest.number,) * 300_000)
+    publish = publisher(joined).frame("events.process.tree", b"x")
+    received = joined.link.receive(pack(encode(mark)) + pack(publish))
+    ((_, delivery),) = received.deliveries
+    assert delivery.interests == (interest,)
+    assert interest.received[0] == 1
+
+
 def test_rubbish_ends_the_connection() -> None:
     link: Link[str] = Link()
     link.connected(EPOCH, FRAME_BYTES)
