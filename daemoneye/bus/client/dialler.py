@@ -25,6 +25,7 @@ from daemoneye.bus.handshake import (
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, Refused
+from daemoneye.foreign import brief
 from daemoneye.framing import HEADER_BYTES, FrameCutter, pack
 from daemoneye.waiting import Watch
 
@@ -67,7 +68,7 @@ def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
             answer = introduction.receive(_read(sock, deadline))
         if isinstance(answer, Refusal):
             raise Refused(
-                f"the broker at {path} refused {claim.identity!r}: {answer.detail}",
+                f"the broker at {path} refused {claim.identity!r}: {brief(answer.detail)}",
                 reason=answer.reason,
                 hint=_HINTS.get(answer.reason, ""),
             )

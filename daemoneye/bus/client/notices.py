@@ -1,4 +1,8 @@
-"""What the broker told unasked: all of it counted, and each topic and code logged once.  Pure."""
+"""What the broker told unasked: all of it counted, and each topic and code logged once.  Pure.
+
+So is what could not be read of what it brought, by the publisher to blame.  Whoever answers at the
+address has words here, so they are made harmless before they come into a log.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from daemoneye.bus.frames import BadBody, Notice
+from daemoneye.foreign import brief
 
-LOGGED = 256
-"""How many different ones are logged; all are counted."""
+KNOWN = 256
+"""How many different ones are logged, and counted by their codes."""
+
+OTHERS = "others"
+"""What notices count as whose code is one too many to remember."""
 
 
 class Weight(Enum):
@@ -43,22 +51,28 @@ class Notices:
         if not self._is_new(notice.code, notice.topic):
             return None
         rule = f" ({notice.rule})" if notice.rule else ""
-        text = f"broker: {notice.code} {notice.topic}: {notice.detail}{rule}"
-        return Remark(text, Weight.INFO if notice.code == "going-down" else Weight.WARNING)
+        said = brief(f"{notice.code} {notice.topic}: {notice.detail}{rule}")
+        return Remark(
+            f"broker: {said}", Weight.INFO if notice.code == "going-down" else Weight.WARNING
+        )
 
     def take_unreadable(self, body: BadBody) -> Remark | None:
-        """A delivery could not be understood; what to log, as above."""
+        """A delivery could not be understood; its publisher is to blame, and has its own count."""
+        blamed = f"unreadable of {body.publisher.name}"
         self._count("unreadable")
-        if not self._is_new("unreadable", body.topic):
+        self._count(blamed)
+        if not self._is_new(blamed, body.topic):
             return None
-        whose = f"{body.count} messages of {body.publisher.name} on {body.topic}"
+        whose = brief(f"{body.count} messages of {body.publisher.name} on {body.topic}")
         return Remark(f"{whose} are unreadable: {body.reason}")
 
     def _count(self, code: str) -> None:
+        if code not in self.counts and len(self.counts) >= KNOWN:
+            code = OTHERS
         self.counts[code] = self.counts.get(code, 0) + 1
 
     def _is_new(self, code: str, topic: str) -> bool:
-        if (code, topic) in self._logged or len(self._logged) >= LOGGED:
+        if (code, topic) in self._logged or len(self._logged) >= KNOWN:
             return False
         self._logged.add((code, topic))
         return True

@@ -98,3 +98,11 @@ def test_a_refusal_keeps_its_reason_and_gives_a_hint(tidy: Path) -> None:
             introduce(tidy / "bus", CLAIM, 5.0)
     assert caught.value.reason == "bad-proof"
     assert "operator.key" in caught.value.hint
+
+
+def test_what_a_stranger_says_does_not_speak_to_the_terminal(tidy: Path) -> None:
+    refusal = Refusal("no\x1b", "\x1b[2Jit is\nall well" + "!" * 2000)
+    with answering(tidy / "bus", says(refusal)), pytest.raises(Refused) as caught:
+        introduce(tidy / "bus", CLAIM, 5.0)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from daemoneye.bus.client.notices import LOGGED, Notices, Remark, Weight
+from daemoneye.bus.client.notices import KNOWN, OTHERS, Notices, Remark, Weight
 from daemoneye.bus.envelope import BadBody, Publisher
 from daemoneye.bus.frames import Notice
 
@@ -27,7 +27,36 @@ def test_a_body_that_cannot_be_read_is_remarked_on_with_its_publisher() -> None:
     body = BadBody("a", PUBLISHER, 3, "rubbish")
     assert notices.take_unreadable(body) == Remark("3 messages of x on a are unreadable: rubbish")
     assert notices.take_unreadable(body) is None
-    assert notices.counts == {"unreadable": 2}
+    assert notices.counts == {"unreadable": 2, "unreadable of x": 2}
+
+
+def test_each_publisher_of_rubbish_is_named() -> None:
+    notices = Notices()
+    publishers = [Publisher(name, "worker", 1, 1) for name in ("x", "y", "x")]
+    said = [notices.take_unreadable(BadBody("a", each, 3, "rubbish")) for each in publishers]
+    assert [each is not None for each in said] == [True, True, False]
+    assert notices.counts == {"unreadable": 3, "unreadable of x": 2, "unreadable of y": 1}
+
+
+def test_nothing_a_broker_says_speaks_to_the_terminal() -> None:
+    evil = "a\x1b[2J\r\n\u202e"
+    notices = Notices()
+    said = [
+        notices.take(Notice(evil, evil, evil * 1000, evil)),
+        notices.take_unreadable(BadBody(evil, Publisher(evil * 1000, evil, 1, 1), 3, "rubbish")),
+    ]
+    for each in said:
+        assert each is not None
+        assert each.text.isprintable()
+        assert len(each.text) < 4000
+
+
+def test_codes_without_end_are_counted_in_a_table_with_one() -> None:
+    notices = Notices()
+    for number in range(1000):
+        notices.take(Notice(f"c{number}", "a"))
+    assert sum(notices.counts.values()) == 1000
+    assert notices.counts[OTHERS] == 1000 - KNOWN
 
 
 def test_an_orderly_end_is_no_warning() -> None:
@@ -46,5 +75,5 @@ def test_the_weights_are_those_of_the_log() -> None:
 def test_the_log_has_an_end() -> None:
     notices = Notices()
     said = [notices.take(Notice("denied", f"t{number}")) for number in range(1000)]
-    assert len([each for each in said if each]) == LOGGED
+    assert len([each for each in said if each]) == KNOWN
     assert notices.counts == {"denied": 1000}
