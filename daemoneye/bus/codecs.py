@@ -222,3 +222,8 @@ CODECS: dict[type[Value], Codec] = {
     Pong: _plain(pb.KIND_PONG, Pong),
 }
 CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in CODECS.values()}
+
+SAID_BY_CLIENTS = frozenset(
+    CODECS[each].kind for each in (Subscribe, Unsubscribe, Credit, Query, Goodbye, Ping, Pong)
+)
+"""What a proven client says besides publishes."""

@@ -17,6 +17,7 @@ from daemoneye.bus.frames import (
     Ping,
     Subscribe,
     arrival_stamp,
+    client_value,
     control_value,
     decode,
     encode,
@@ -155,6 +156,15 @@ def test_a_body_that_is_not_what_it_claims_comes_as_a_value(
 def test_an_unknown_kind_is_told() -> None:
     with pytest.raises(RemoteProtocolError, match="kind 99"):
         decode(pb.Frame(kind=99).SerializeToString())  # type: ignore[arg-type]  # unknown on purpose
+
+
+@pytest.mark.parametrize("kind", [pb.KIND_ANSWER, pb.KIND_STREAM, pb.KIND_HELLO, 0, -1, 99])
+def test_what_a_client_does_not_say_is_not_even_read(kind: int) -> None:
+    frame = parse(pb.Frame(kind=kind, body=b"\xff").SerializeToString())  # type: ignore[arg-type]  # an enum's number
+    with pytest.raises(RemoteProtocolError, match=f"does not say frames of kind {kind}"):
+        client_value(frame)
+    said = parse(encode(Ping(3)))
+    assert client_value(said) == Ping(3)
 
 
 @given(st.binary(max_size=200))

@@ -20,7 +20,7 @@ from daemoneye.bus.frames import (
     Unsubscribe,
     Value,
 )
-from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
+from daemoneye.errors import AccessDenied, BusError
 
 
 class Requests:
@@ -33,11 +33,8 @@ class Requests:
         self._deliveries = deliveries
 
     def obey(self, session: Session, value: Value) -> None:
-        """Do what a client says.  Raises RemoteProtocolError when a client may not say it."""
-        obey = _OBEYED.get(type(value))
-        if obey is None:
-            raise RemoteProtocolError(f"a client does not say {type(value).__name__}")
-        obey(self, session, value)
+        """Do what a client says."""
+        _OBEYED[type(value)](self, session, value)
 
     def _subscribe(self, session: Session, wish: Subscribe) -> None:
         try:

@@ -39,7 +39,7 @@ from daemoneye.bus.frames import (
     Payload,
     Value,
     arrival_stamp,
-    control_value,
+    client_value,
     encode_payload,
     encode_publish,
     read_outer,
@@ -223,7 +223,7 @@ class Router:
                         publishing.messages += count
                         add(route, raw, count, topic)
                         continue
-                value = None if frame.kind == PUBLISH else control_value(frame)
+                value = None if frame.kind == PUBLISH else client_value(frame)
                 left = self._agenda.spend(left, session, value)
                 if left < 0:
                     self._agenda.keep(session, [raw, *following])

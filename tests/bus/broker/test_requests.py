@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from daemoneye.bus.broker.requests import _OBEYED
+from daemoneye.bus.codecs import CODECS, SAID_BY_CLIENTS
 from daemoneye.bus.frames import (
     Answer,
     Confirm,
@@ -28,6 +30,10 @@ def test_a_client_may_not_say_what_only_the_broker_or_a_handshake_says() -> None
     for value in (Answer(1), Hello(1, "x", 1, b"n"), StreamMark((1,)), Confirm(3)):
         with pytest.raises(RemoteProtocolError, match="does not say"):
             operator.say(value)
+
+
+def test_all_that_a_client_may_say_is_obeyed() -> None:
+    assert {CODECS[each].kind for each in _OBEYED} == SAID_BY_CLIENTS
 
 
 def test_a_refused_subscription_says_what_may_be_read() -> None:
