@@ -74,10 +74,11 @@ class Route:
                 f"nobody can be called {escaped(frame.target)}",
                 hint="a target is the name of an identity: 1 to 64 of a-z, 0-9, `_` and `-`",
             )
-        if frame.guarantee == Guarantee.AT_LEAST_ONCE:
+        guarantee: int = frame.guarantee  # an open enum: any number of 32 bits may stand here
+        if guarantee == Guarantee.AT_LEAST_ONCE:
             raise LocalProtocolError("delivery at least once is not offered by this broker")
-        if frame.guarantee not in _GUARANTEES:  # an open enum: any number of 32 bits may stand here
-            raise LocalProtocolError(f"there is no guarantee {frame.guarantee}")
+        if guarantee not in _GUARANTEES:
+            raise LocalProtocolError(f"there is no guarantee {guarantee}")
         if frame.retain:
             raise LocalProtocolError("retained values are not offered by this broker")
         if frame.descriptors:
