@@ -73,7 +73,7 @@ def test_what_is_to_be_said_counted_and_remarked_on_comes_back_as_values() -> No
         ],
     )
     assert told.tally.confirmed == 5
-    assert told.dialogue.notices.counts == {"denied": 2, "unreadable": 1}
+    assert told.dialogue.notices.counts == {"denied": 2, "unreadable": 1, "unreadable of x": 1}
 
 
 def test_a_lost_connection_ends_every_wait_once() -> None:
