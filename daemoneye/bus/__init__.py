@@ -25,6 +25,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     codecs         of every kind but publishes: encoding beside decoding
     orders         what the supervisor orders the broker to do ↔ protobuf bytes
     handshake      both sides of proving who one is
+    vigil          who has fallen silent, on either side
 
 Shells (!): they touch the world and decide nothing.
 

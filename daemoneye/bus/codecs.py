@@ -76,13 +76,17 @@ def _welcome_frame(value: Welcome) -> pb.Frame:
         role=value.role,
         max_frame_bytes=value.max_frame_bytes,
         heartbeat_interval_ms=round(value.heartbeat_interval * 1000),
+        missed_heartbeats=value.missed_heartbeats,
     )
     return pb.Frame(kind=pb.KIND_WELCOME, body=body.SerializeToString())
 
 
 def _welcome(frame: pb.Frame) -> Welcome:
     body = pb.Welcome.FromString(frame.body)
-    return Welcome(body.mac, body.role, body.max_frame_bytes, body.heartbeat_interval_ms / 1000)
+    interval = body.heartbeat_interval_ms / 1000
+    return Welcome(
+        body.mac, body.role, body.max_frame_bytes, interval, max(2, body.missed_heartbeats)
+    )
 
 
 _OVERFLOW_WIRE = {

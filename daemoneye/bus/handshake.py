@@ -201,6 +201,7 @@ class Reception:
             role,
             limits.frame_bytes,
             limits.heartbeat_interval,
+            limits.missed_heartbeats,
         )
 
     def _refuse(self, reason: str, detail: str) -> Refusal:
@@ -351,6 +352,11 @@ class Lobby(Generic[Key]):
         for key in late:
             self.leave(key)
         return late
+
+    def shift(self, seconds: float) -> None:
+        """Nobody was listened to for so long: everybody has as much more time."""
+        for key, (pid, deadline) in self._waiting.items():
+            self._waiting[key] = pid, deadline + seconds
 
     def next_deadline(self) -> float | None:
         """When to look again; None when nobody waits."""

@@ -71,7 +71,9 @@ class Welcome:
     max_frame_bytes: int
     """The largest frame it may send."""
     heartbeat_interval: float
-    """How often an idle connection has to say something, in seconds."""
+    """After how many seconds without a word a connection is pinged; 0: never."""
+    missed_heartbeats: int
+    """After how many of those it is given up."""
 
 
 @dataclass(frozen=True, slots=True)

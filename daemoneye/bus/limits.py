@@ -65,9 +65,9 @@ class Limits:
     wishes: int = 256
     """How many wishes for absent collectors wait until the supervisor is told."""
     heartbeat_interval: float = 5.0
-    """How often an idle connection says that it is alive."""
+    """After how long without a word a connection is pinged, by either side."""
     missed_heartbeats: int = 3
-    """After how many silent intervals a connection is given up."""
+    """After how many such intervals on end it is given up."""
     write_timeout: float = 10.0
     """How long a connection may have something to read and not read any of it."""
     drain_timeout: float = 2.0
@@ -75,9 +75,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         problems = [
-            f"limits.{each.name}: expected {_EXPECTED[type(each.default)]}, got {value!r}"
-            for each in fields(self)
-            if not _is_good(value := getattr(self, each.name), type(each.default))
+            f"limits.{name}: expected {expected}, got {value!r}"
+            for name in self.names()
+            if (expected := self.unmet(name, value := getattr(self, name)))
         ]
         if problems:
             raise ConfigError("the limits of the bus cannot be used", problems=problems)
@@ -106,15 +106,26 @@ class Limits:
         return cls(**exact)
 
     @staticmethod
+    def unmet(name: str, value: object) -> str:
+        """What a value of this limit would have to be; "" when it is."""
+        least, whole = _LEAST.get(name, 0.0), isinstance(_DEFAULTS[name], int)
+        if isinstance(value, int if whole else (int, float)) and not isinstance(value, bool):
+            assert isinstance(value, (int, float))
+            if 0 < value < inf and value >= least:
+                return ""
+        what = "a whole number" if whole else "a number of seconds"
+        return f"{what} of at least {least:g}" if least else f"{what} above zero"
+
+    @staticmethod
     def names() -> tuple[str, ...]:
         """The names a plan may use."""
         return tuple(each.name for each in fields(Limits))
 
 
-_EXPECTED = {int: "a whole number above zero", float: "a number of seconds above zero"}
+_LEAST: dict[str, float] = {
+    "heartbeat_interval": 0.05,  # it travels in milliseconds, and each costs a look at everybody
+    "missed_heartbeats": 2,  # after the first a connection is asked, and has to have time to answer
+}
+"""Where above zero is not enough."""
 
-
-def _is_good(value: object, wanted: type) -> bool:
-    if wanted is int:
-        return isinstance(value, int) and value > 0
-    return isinstance(value, (int, float)) and 0 < value < inf
+_DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Limits)}

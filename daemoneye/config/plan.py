@@ -226,8 +226,8 @@ class _Draft:
     def _bus(self, values: Values) -> BusPlan:
         rules = values.pop("access", [])
         for name in Limits.names():
-            if name in values and not values[name] > 0:
-                self._complain(("bus", name), f"found {values[name]:g}", "more than 0")
+            if name in values and (expected := Limits.unmet(name, values[name])):
+                self._complain(("bus", name), f"found {values[name]:g}", expected)
         return BusPlan(limits=values, access=tuple(self._access(rules)))
 
     def _access(self, rules: Iterable[Values]) -> Iterator[AccessLine]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -122,6 +123,7 @@ class BrokerProcess:
     """A broker in a process of its own, with one credential: the operator's."""
 
     run_dir: RunDir
+    limits: dict[str, float] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -132,6 +134,7 @@ class BrokerProcess:
     def start(self) -> None:
         """Start it (again) and wait until it listens."""
         command = [sys.executable, "-m", "tests.bus.brokers", str(self.run_dir.path)]
+        command.append(json.dumps(self.limits))
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe)
         assert self.process.stdout is not None
@@ -170,11 +173,11 @@ class BrokerProcess:
 
 
 @contextmanager
-def broker_process(directory: Path) -> Iterator[BrokerProcess]:
+def broker_process(directory: Path, **limits: float) -> Iterator[BrokerProcess]:
     """A running broker whose operator.key is in `directory`; it is gone afterwards."""
     run_dir = RunDir(directory)
     run_dir.make_operator_key()
-    running = BrokerProcess(run_dir)
+    running = BrokerProcess(run_dir, limits)
     running.start()
     try:
         yield running
@@ -188,7 +191,8 @@ def main() -> None:
     run_dir = RunDir(Path(sys.argv[1]))
     mailbox = Mailbox()
     mailbox.put(Admit(Credential("operator", "agent", run_dir.read_operator_key())))
-    broker = Broker(run_dir.bus_path, Limits(), AccessList(()), mailbox)
+    limits = Limits.of(json.loads(sys.argv[2]))
+    broker = Broker(run_dir.bus_path, limits, AccessList(()), mailbox)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
 

@@ -171,8 +171,8 @@ def test_parts_cannot_be_shifted_into_one_another() -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        Welcome(b"m" * 32, "collector", 1 << 20, 5.0),
-        Welcome(b"", "collector", 1 << 20, 5.0),
+        Welcome(b"m" * 32, "collector", 1 << 20, 5.0, 3),
+        Welcome(b"", "collector", 1 << 20, 5.0, 3),
     ],
 )
 def test_a_broker_without_the_key_is_not_believed(reply: Welcome) -> None:
@@ -191,7 +191,7 @@ def test_a_role_that_was_changed_on_the_way_is_not_believed() -> None:
         client.receive(replace(welcome, role="agent"))
 
 
-@pytest.mark.parametrize("reply", [Welcome(b"", "", 0, 0.0), Goodbye(), Challenge(b"short", 7)])
+@pytest.mark.parametrize("reply", [Welcome(b"", "", 0, 0.0, 3), Goodbye(), Challenge(b"short", 7)])
 def test_a_client_refuses_what_cannot_come(reply: Value) -> None:
     with pytest.raises(RemoteProtocolError):
         Introduction(CLAIM, b"C" * 32).receive(reply)

@@ -44,3 +44,18 @@ def test_a_senseless_number_is_told(number: float) -> None:
 def test_a_number_of_things_is_whole(number: float) -> None:
     with pytest.raises(ConfigError, match="limits"):
         Limits.of({"connections": number})
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "too_little"),
+    [("missed_heartbeats", 2, 1), ("heartbeat_interval", 0.05, 0.04), ("write_timeout", 1e-9, 0)],
+)
+def test_a_limit_may_be_the_least_and_nothing_below(
+    name: str, least: float, too_little: float
+) -> None:
+    assert Limits.unmet(name, least) == ""
+    assert Limits.of({name: least})
+    assert Limits.unmet(name, too_little)
+    with pytest.raises(ConfigError) as caught:
+        Limits.of({name: too_little})
+    assert Limits.unmet(name, too_little) in caught.value.problems[0]

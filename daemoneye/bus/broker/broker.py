@@ -18,24 +18,29 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from pathlib import Path
 
 from daemoneye.bus.access import AccessList, Identity
 from daemoneye.bus.broker.child_wish import ChildWish, child_wish
 from daemoneye.bus.broker.clients import Client, Clients
-from daemoneye.bus.broker.deliveries import GOODBYE
+from daemoneye.bus.broker.deliveries import GOODBYE, Ending
 from daemoneye.bus.broker.door import Door
 from daemoneye.bus.broker.mailbox import Mailbox
 from daemoneye.bus.broker.router import Router
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.frames import Notice
+from daemoneye.bus.frames import Notice, Ping
 from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say
+from daemoneye.bus.vigil import Vigil, Watched
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.broker")
+
+GAP_SECONDS = 1.0
+"""So late a turn means that the broker itself could not run, and all deadlines move."""
 
 
 class Broker:
@@ -50,10 +55,15 @@ class Broker:
         self._poller = Poller()
         self.door = Door(path, limits, self._poller)
         self.router = Router(limits, access, self.door.terms.epoch)
+        self.cut_off: Counter[str] = Counter()
+        """How many proven connections were ended from here, by reason."""
         self._mailbox = mailbox
         self._clients = Clients(self._poller, self._left)
+        self._now = time.monotonic()  # when the last turn began
+        self._vigil = Vigil(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
         self._drain_deadline: float | None = None  # once it has begun to end
-        self._next_deadline: float | None = None  # when there is something to do by itself
+        self._next_deadline = self._now  # when there is something to do by itself
+        self._due_at = self._now  # when the next turn has to begin, whatever happens
         self._poller.watch(mailbox.fileno(), READABLE)
 
     @property
@@ -77,19 +87,27 @@ class Broker:
 
         Not at all while the last turn left something unfinished.
         """
-        next_ones = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
-        deadlines = [at for at in next_ones if at is not None]
-        self._next_deadline = min(deadlines) if deadlines else None
-        if self._next_deadline is not None:
-            left = max(0.0, self._next_deadline - time.monotonic())
-            timeout = left if timeout is None else min(left, timeout)
+        next_ones = (
+            self._vigil.next_at,
+            self.door.next_deadline(),
+            self._clients.next_deadline(),
+            self._drain_deadline,
+        )
+        self._next_deadline = min(at for at in next_ones if at is not None)
+        # Measured from the last turn: one look at the clock in a turn has to do.
+        left = max(0.0, self._next_deadline - self._now)
+        timeout = left if timeout is None else min(left, timeout)
         if self.router.has_unfinished:
             timeout = 0.0
+        self._due_at = self._now + timeout
         return self._poller.poll(timeout)
 
     def turn(self, events: list[tuple[int, int]]) -> list[ChildWish]:
         """Do what there is to do; returns what the supervisor has to hear."""
-        now_ns = time.time_ns()
+        now_ns, now = time.time_ns(), time.monotonic()
+        if now - self._due_at > GAP_SECONDS:
+            self._stood_still(now - self._now)
+        self._now = now
         for session in self.router.next_turn():
             self._resume(session, now_ns)
         for fd, what in events:
@@ -103,8 +121,8 @@ class Broker:
                 self._look_into_mailbox(now_ns)
             else:
                 self.door.accept(self._clients)
-        if self._next_deadline is not None or self._mailbox.stop_asked:
-            self._keep_time()
+        if now >= self._next_deadline or self._mailbox.stop_asked:
+            self._keep_time(now)
         self._write_dirty()
         return self._handed_up()
 
@@ -128,6 +146,7 @@ class Broker:
             return
         except OSError:
             data = b""  # reset by the peer: an end like any other
+        client.watched.heard = True
         if not data:
             self._clients.close(client)
             return
@@ -170,11 +189,11 @@ class Broker:
             if client is not None:
                 self._write(client, session)
         while router.doomed:
-            session, cause = router.doomed.popitem()
+            session, ending = router.doomed.popitem()
             client = clients.of(session)
             if client is not None:
-                if cause != GOODBYE:
-                    self._note_ending(session, "cut-off", f"is cut off: {cause}")
+                if ending != GOODBYE:
+                    self._note_ending(session, ending.reason, f"is cut off: {ending.detail}")
                 self._write(client, session)
                 clients.close(client)
 
@@ -190,7 +209,6 @@ class Broker:
         if session is None:
             self.door.turn_away(client, self._clients, OUT_OF_ORDER, str(error))
             return
-        self.door.counted[OUT_OF_ORDER] += 1
         self._note_ending(session, OUT_OF_ORDER, f"broke the protocol: {error}")
         session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
         self.router.close(session)
@@ -198,6 +216,7 @@ class Broker:
         self._clients.close(client)
 
     def _note_ending(self, session: Session, reason: str, text: str) -> None:
+        self.cut_off[reason] += 1
         reason = f"{reason} of {session.identity.name}"
         self._clients.mishaps.note(reason, f"{session!r} {text}", logging.WARNING)
 
@@ -208,8 +227,14 @@ class Broker:
 
     # ---- time, orders, wishes -------------------------------------------------------------------
 
-    def _keep_time(self) -> None:
-        now = time.monotonic()
+    def _stood_still(self, seconds: float) -> None:
+        """Nobody was served for so long (we were stopped, suspended): all deadlines move."""
+        self.door.lobby.shift(seconds)
+        self._clients.shift(seconds)
+
+    def _keep_time(self, now: float) -> None:
+        if now >= self._vigil.next_at:
+            self._look_for_silent(now)
         self.door.keep_time(self._clients, now)
         for client in self._clients.overdue(now):
             if client.session is not None:
@@ -217,6 +242,21 @@ class Broker:
             self._clients.close(client)
         if self._mailbox.stop_asked and self._drain_deadline is None:
             self._begin_to_stop(now)
+
+    def _look_for_silent(self, now: float) -> None:
+        watched: list[tuple[Session, Watched]] = []
+        for client in self._clients:
+            if client.session is not None:
+                # What it has sent may still be in the kernel because we had no time for it.
+                client.watched.heard |= self.router.is_unfinished(client.session)
+                watched.append((client.session, client.watched))
+        silence = self._vigil.look(watched, now)
+        for session in silence.asked:
+            self.router.tell(session, Ping())
+        for session in silence.lost:
+            limits = self.router.limits
+            detail = f"{limits.missed_heartbeats} times nothing in {limits.heartbeat_interval:g} s"
+            self.router.cut_off(session, Ending("heartbeat", detail))
 
     def _begin_to_stop(self, now: float) -> None:
         limits = self.router.limits
@@ -264,6 +304,7 @@ class Broker:
             log.error("the new rules cannot be used, the old ones stay: %s", error)
             return
         self.door.set_limits(limits)
+        self._vigil.keep(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
         self.router.set_rules(limits, access)
 
     def counters(self) -> dict[str, int]:
@@ -278,6 +319,7 @@ class Broker:
             "denied_total": seen.denied,
             "refused_total": seen.refused,
             "turned_away_total": self.door.counted.total(),
+            "cut_off_total": self.cut_off.total(),
             "queued": seen.queued,
         }
 

@@ -13,6 +13,7 @@ from daemoneye.bus.broker.mishaps import Mishaps
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
+from daemoneye.bus.vigil import Watched
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import Peer, send_gathered
 from daemoneye.waiting import READABLE, WRITABLE, Poller
@@ -21,7 +22,7 @@ from daemoneye.waiting import READABLE, WRITABLE, Poller
 class Client:
     """One connection."""
 
-    __slots__ = ("cutter", "peer", "reception", "session", "sock", "stuck_deadline")
+    __slots__ = ("cutter", "peer", "reception", "session", "sock", "stuck_deadline", "watched")
 
     def __init__(self, sock: socket.socket, peer: Peer, reception: Reception, limit: int) -> None:
         self.sock = sock
@@ -29,6 +30,7 @@ class Client:
         self.cutter = FrameCutter(limit)
         self.reception: Reception | None = reception  # until it is proven
         self.session: Session | None = None  # from then on
+        self.watched = Watched()
         self.stuck_deadline: float | None = None  # while it does not take what we write
 
     def say_once(self, value: Value) -> bool:
@@ -126,6 +128,11 @@ class Clients:
             client.stuck_deadline = None
             del self._stuck[client]
             self._poller.watch(sock.fileno(), READABLE)
+
+    def shift(self, seconds: float) -> None:
+        """Nobody could take anything for so long: we wrote nothing."""
+        for each in self._stuck:
+            each.stuck_deadline = (each.stuck_deadline or 0.0) + seconds
 
     def next_deadline(self) -> float | None:
         """When the first of those that take nothing is overdue."""

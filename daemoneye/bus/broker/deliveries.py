@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.runs import make_run
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.broker.streams import Tally
+from daemoneye.bus.broker.streams import OVERFLOW, Tally
 from daemoneye.bus.frames import Confirm, Notice, Value
 from daemoneye.framing import pack_length
 
-GOODBYE = "goodbye"
-"""Why a session is doomed that asked for it."""
 
-TOO_MANY_STREAMS = (
-    "its overlapping filters make more streams than are kept: read faster, or use fewer filters"
+class Ending(NamedTuple):
+    """Why a session is over although its connection is not."""
+
+    reason: str
+    """A word of `docs/wire.md`."""
+    detail: str = ""
+    """For a person."""
+
+
+GOODBYE = Ending("goodbye")
+"""It asked for it."""
+
+TOO_MANY_STREAMS = Ending(
+    "streams",
+    "its overlapping filters make more streams than are kept: read faster, or use fewer filters",
 )
-"""Why a session is doomed whose filters match topics in too many combinations."""
+"""Its filters match topics in too many combinations."""
+
+UNREAD = "unread"
+"""It does not read answers and notices; for one that may not miss events it is OVERFLOW."""
 
 CONFIRM_EVERY = 1024
 """A publisher is told after so many messages how many were taken; a ping tells it too."""
@@ -50,11 +65,11 @@ class Deliveries:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._runs = 0
-        self._failing: dict[Session, str] = {}
+        self._failing: dict[Session, Ending] = {}
         self.dirty: set[Session] = set()
         """Sessions that may have something to write."""
-        self.doomed: dict[Session, str] = {}
-        """Sessions that are over and whose connection has to be closed, with the cause."""
+        self.doomed: dict[Session, Ending] = {}
+        """Sessions that are over and whose connection has to be closed."""
         self.past = Tally.empty()
         """What was counted for sessions that are no more."""
         self.published = 0
@@ -78,7 +93,7 @@ class Deliveries:
             cause = session.outbox.offer(stream, run, limits)
             dirty.add(session)
             if cause:
-                self._failing[session] = cause
+                self._failing[session] = Ending(OVERFLOW, cause)
         excess = self._directory.backlog.bytes - limits.outbound_bytes
         if excess > 0:
             self._shed(excess)
@@ -88,7 +103,7 @@ class Deliveries:
         cause = session.tell(value, self._directory.limits)
         self.dirty.add(session)
         if cause:
-            self._failing[session] = cause
+            self._failing[session] = Ending(UNREAD, cause)
 
     def confirm(self, session: Session) -> None:
         """Tell a publisher how many of its messages were taken, if that is news."""
@@ -97,9 +112,9 @@ class Deliveries:
             publishing.confirmed = publishing.messages
             self.tell(session, Confirm(publishing.messages))
 
-    def condemn(self, session: Session, cause: str) -> None:
+    def condemn(self, session: Session, ending: Ending) -> None:
         """The session has to go at the end of this turn."""
-        self._failing[session] = cause
+        self._failing[session] = ending
 
     def is_condemned(self, session: Session) -> bool:
         """Whether it has to go at the end of this turn: it is not obeyed any more."""
@@ -110,13 +125,14 @@ class Deliveries:
         for session in self._directory.overgrown:
             self.condemn(session, TOO_MANY_STREAMS)
         while self._failing:
-            session, cause = self._failing.popitem()
+            session, ending = self._failing.popitem()
             if session not in self._directory:
                 continue
-            if cause != GOODBYE:
-                session.tell(Notice("cut-off", detail=cause), self._directory.limits)
+            if ending != GOODBYE:
+                detail = f"{ending.reason}: {ending.detail}"
+                session.tell(Notice("cut-off", detail=detail), self._directory.limits)
             self.release(session)
-            self.doomed[session] = cause
+            self.doomed[session] = ending
 
     def release(self, session: Session) -> None:
         """The session is over; harmless when it is already."""
@@ -132,7 +148,7 @@ class Deliveries:
         cause = greediest.outbox.shed(excess)
         self.dirty.add(greediest)
         if cause:
-            self._failing[greediest] = cause
+            self._failing[greediest] = Ending(OVERFLOW, cause)
 
 
 class Joining:

@@ -21,7 +21,14 @@ from dataclasses import dataclass
 from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
 from daemoneye.bus.broker.answers import refusal
-from daemoneye.bus.broker.deliveries import CONFIRM_EVERY, DENIED, REFUSED, Deliveries, Joining
+from daemoneye.bus.broker.deliveries import (
+    CONFIRM_EVERY,
+    DENIED,
+    REFUSED,
+    Deliveries,
+    Ending,
+    Joining,
+)
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.requests import Requests
 from daemoneye.bus.broker.routes import Recipients, Route
@@ -105,10 +112,10 @@ class Router:
         return self._deliveries.dirty
 
     @property
-    def doomed(self) -> dict[Session, str]:
+    def doomed(self) -> dict[Session, Ending]:
         """Sessions that are over and whose connection has to be closed: the shell empties this.
 
-        The value is the cause.  What `take` still gives may be written first: last words.
+        What `take` still gives may be written first: last words.
         """
         return self._deliveries.doomed
 
@@ -124,7 +131,14 @@ class Router:
         """That incarnation is over: its sessions are doomed, everything of theirs released."""
         for session in self.directory.named(identity):
             if session.identity.incarnation == incarnation:
-                self._deliveries.condemn(session, f"incarnation {incarnation} ended: {cause}")
+                self._deliveries.condemn(
+                    session, Ending("ended", f"incarnation {incarnation} ended: {cause}")
+                )
+        self._deliveries.settle()
+
+    def cut_off(self, session: Session, ending: Ending) -> None:
+        """The session is over by the shell's word, and its connection doomed."""
+        self._deliveries.condemn(session, ending)
         self._deliveries.settle()
 
     def set_rules(self, limits: Limits, access: AccessList) -> None:

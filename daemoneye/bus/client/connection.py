@@ -28,8 +28,9 @@ from daemoneye.bus.client.link import Link, Options
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Answer, Credit, Goodbye, Query
+from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.vigil import BrokerVigil
 from daemoneye.errors import BusClosed, DaemoneyeError, LocalProtocolError
 from daemoneye.system import can_wait_in_recv
 
@@ -56,7 +57,8 @@ class Connection:
         self.waiting = waiting
         self.link: Link[Subscription] = Link()
         self.writer = Writer(Limits())
-        self.reader = Reader(self._read, self._recover)
+        self.reader = Reader(self._read, self._recover, self._tend)
+        self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
         self.dialogue: Dialogue[Subscription, Inbox[Answer]] = Dialogue(
             self.link, self.writer.tally
         )
@@ -167,6 +169,7 @@ class Connection:
         data = sock.recv(_READ_BYTES)
         if not data:
             raise EOFError("the broker hung up")
+        self._vigil.watched.heard = True
         received = self.link.receive(data)
         found: list[tuple[Inbox[Any], Any]] = [
             (owner.inbox, run) for owner, run in received.deliveries
@@ -184,6 +187,12 @@ class Connection:
         return found
 
     # ---- for the keeper -------------------------------------------------------------------------
+
+    def _tend(self, now: float) -> float:
+        """Look whether the broker is alive when it is time; when it is time again."""
+        if now >= self._vigil.next_at and self._vigil.look(now):
+            self.writer.tell_nowait(Ping())
+        return self._vigil.next_at
 
     def _recover(self, cause: BaseException | None) -> socket.socket:
         self.writer.detach()
@@ -220,6 +229,9 @@ class Connection:
             with self._wishing:
                 wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
                 self.writer.attach(sock, wishes, connected.max_frame_bytes)
+            self._vigil = BrokerVigil(
+                connected.heartbeat_interval, connected.missed_heartbeats, time.monotonic()
+            )
         except BaseException:  # whatever it is, the socket is ours to close
             self.writer.detach()
             sock.close()

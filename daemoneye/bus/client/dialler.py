@@ -49,6 +49,10 @@ class Connected:
     """What we may act as."""
     max_frame_bytes: int
     """The largest frame the broker takes."""
+    heartbeat_interval: float = 0.0
+    """After how many seconds without a word from the broker it is pinged; 0: never."""
+    missed_heartbeats: int = 2
+    """After how many of those the connection is given up."""
 
 
 def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
@@ -76,7 +80,14 @@ def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
     except BaseException:  # whatever it is, the socket is ours to close
         sock.close()
         raise
-    return Connected(sock, introduction.epoch, answer.role, answer.max_frame_bytes)
+    return Connected(
+        sock,
+        introduction.epoch,
+        answer.role,
+        answer.max_frame_bytes,
+        answer.heartbeat_interval,
+        answer.missed_heartbeats,
+    )
 
 
 def _write(sock: socket.socket, data: bytes) -> None:

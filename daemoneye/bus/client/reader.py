@@ -21,6 +21,7 @@ another's stands back and lets that one lead.  On the first quiet look the old r
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -65,16 +66,20 @@ class Reader:
     `read` takes the socket, does one bulk read and returns what it brought; it raises OSError,
     EOFError or a BusError when the connection is of no use any more.  `recover` gets a new
     connection, however long that takes, and raises BusError only when there is never to be one.
-    Both are called without the mutex.
+    `tend` looks after a connection whether or not anybody reads; it is called with the time, must
+    not wait, returns when to call it again, and raises BusError to give the connection up.
+    All are called without the mutex.
     """
 
     def __init__(
         self,
         read: Callable[[socket.socket], Sorted],
         recover: Callable[[BaseException | None], socket.socket],
+        tend: Callable[[float], float] = lambda now: math.inf,
     ) -> None:
         self._read = read
         self._recover = recover
+        self._tend = tend
         self._mutex = threading.Lock()
         self._asleep: dict[LockType, Inbox[Any]] = {}
         self._sock: socket.socket | None = None
@@ -271,8 +276,14 @@ class Reader:
         state = self._state
         idle = Watch(sock.fileno())
         seen = -1
+        tend_at = self._look_after(sock)
         while self._sock is sock and state.ended is None:
-            idle.wait()  # holds nothing, so it costs at most one wake-up each LINGER
+            # Holds nothing, so it costs at most one wake-up each LINGER.
+            found = idle.wait(max(0.0, tend_at - time.monotonic()))
+            if time.monotonic() >= tend_at:
+                tend_at = self._look_after(sock)
+            if not found:
+                continue
             with self._mutex:
                 alone = not state.leading and state.turns == seen
                 if alone and self._sock is sock:
@@ -285,6 +296,16 @@ class Reader:
                 self._vouch(seen)
             elif not alone and self._sock is sock:
                 time.sleep(LINGER)
+
+    def _look_after(self, sock: socket.socket) -> float:
+        """Tend to this connection, or give it up; when to do so again."""
+        try:
+            return self._tend(time.monotonic())
+        except BusError as error:
+            with self._mutex:
+                if self._sock is sock:
+                    self._lose(sock, error)
+            return math.inf
 
     def _vouch(self, seen: int) -> None:
         """Stand in for a leader that may be away for a moment, until traffic pauses."""

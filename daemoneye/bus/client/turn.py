@@ -57,6 +57,18 @@ class Turn:
             yield ours
 
     @contextmanager
+    def taken_nowait(self) -> Iterator[bool]:
+        """Have a turn if there is one at once; else False, and nothing may be touched."""
+        if not self.lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            with self._entered() as ours:
+                yield ours
+        finally:
+            self.lock.release()
+
+    @contextmanager
     def alone(self, deadline: float = math.inf) -> Iterator[None]:
         """Have a turn for what cannot be put aside, because its answer is waited for.
 

@@ -157,6 +157,12 @@ class Writer:
             else:
                 self._turn.put_aside(partial(self._write_own, frame))
 
+    def tell_nowait(self, value: Value) -> None:
+        """Write one only if nobody has to wait for it: others may be writing, the broker busy."""
+        with self._turn.taken_nowait() as ours:
+            if ours and self._sock is not None and Watch(self._sock.fileno(), WRITABLE).wait(0.0):
+                self._write_bytes(pack(encode(value)))
+
     @property
     def connected(self) -> bool:
         """Whether what is said now goes to a broker."""
@@ -244,8 +250,7 @@ class Writer:
         """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
         if self._sock is None or deadline == math.inf:
             return
-        room = Watch(self._sock.fileno(), WRITABLE)
-        if not room.wait(max(0.0, deadline - time.monotonic())):
+        if not Watch(self._sock.fileno(), WRITABLE).wait(max(0.0, deadline - time.monotonic())):
             raise no_room()
 
     def _write_own(self, frame: bytes) -> bool:

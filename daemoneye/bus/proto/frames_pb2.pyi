@@ -186,16 +186,18 @@ class Proof(_message.Message):
     def __init__(self, mac: _Optional[bytes] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("mac", "role", "max_frame_bytes", "heartbeat_interval_ms")
+    __slots__ = ("mac", "role", "max_frame_bytes", "heartbeat_interval_ms", "missed_heartbeats")
     MAC_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    MISSED_HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
     mac: bytes
     role: str
     max_frame_bytes: int
     heartbeat_interval_ms: int
-    def __init__(self, mac: _Optional[bytes] = ..., role: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ...) -> None: ...
+    missed_heartbeats: int
+    def __init__(self, mac: _Optional[bytes] = ..., role: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ..., missed_heartbeats: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "detail")

@@ -92,7 +92,7 @@ def test_a_session_that_reads_no_answers_is_not_obeyed_any_more_once_it_is_too_l
     bus = Bus(urgent_bytes=100)
     client = bus.client("a")
     one_turn(client, *[Ping(n) for n in range(1, 500)])
-    assert "not read" in bus.router.doomed[client.session]
+    assert "not read" in bus.router.doomed[client.session].detail
     assert client.session.outbox.urgent_bytes < 300
     assert not bus.router.has_unfinished
 

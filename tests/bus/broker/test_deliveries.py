@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemoneye.bus.access import AccessList, Declared, Identity
-from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries, Joining
+from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries, Ending, Joining
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.routes import Route
 from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES
@@ -119,7 +119,7 @@ def test_who_does_not_read_answers_is_cut_off() -> None:
     for number in range(10):
         scene.deliveries.tell(session, Pong(number))
     scene.deliveries.settle()
-    assert "not read" in scene.deliveries.doomed[session]
+    assert "not read" in scene.deliveries.doomed[session].detail
     assert session not in scene.directory
 
 
@@ -135,7 +135,7 @@ def test_who_says_goodbye_gets_no_last_word() -> None:
 def test_who_is_gone_already_is_not_cut_off() -> None:
     scene = Scene()
     session = scene.enter("gone")
-    scene.deliveries.condemn(session, "some cause")
+    scene.deliveries.condemn(session, Ending("overflow", "some cause"))
     scene.deliveries.release(session)
     scene.deliveries.settle()
     assert scene.deliveries.doomed == {}
@@ -146,5 +146,5 @@ def test_who_has_too_many_streams_is_cut_off_and_told_why() -> None:
     reader = scene.reader("greedy")
     scene.directory.overgrown[reader] = None
     scene.deliveries.settle()
-    assert "overlapping filters" in scene.deliveries.doomed[reader]
+    assert "overlapping filters" in scene.deliveries.doomed[reader].detail
     assert not scene.directory.overgrown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemoneye.bus.broker.deliveries import GOODBYE
 from daemoneye.bus.broker.requests import _OBEYED
 from daemoneye.bus.codecs import CODECS, SAID_BY_CLIENTS
 from daemoneye.bus.frames import (
@@ -91,7 +92,7 @@ def test_goodbye_ends_a_session_without_a_word() -> None:
     bus = Bus()
     operator = bus.client("operator")
     operator.say(Goodbye())
-    assert bus.router.doomed == {operator.session: "goodbye"}
+    assert bus.router.doomed == {operator.session: GOODBYE}
     assert operator.read() == []
 
 

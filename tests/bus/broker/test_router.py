@@ -313,7 +313,7 @@ def test_an_ended_incarnation_is_released_at_once_and_its_connection_doomed() ->
         client.subscribe("control.health.diagnostics")
     bus.router.end("procmond", 1, "signal:9")
     assert list(bus.router.doomed) == [old.session]
-    assert "signal:9" in bus.router.doomed[old.session]
+    assert "signal:9" in bus.router.doomed[old.session].detail
     statistics = bus.router.statistics()
     assert (statistics.clients, statistics.subscriptions) == (1, 1)
     assert [each.code for each in old.notices()] == ["cut-off"]

@@ -73,7 +73,10 @@ def test_a_welcome_brings_the_epoch_the_role_and_the_limits(tidy: Path) -> None:
         (says(b"\x7f\xff\xff\xff"), BusError),
         (says(pack(b"\xff")), RemoteProtocolError),
         (says(Goodbye()), RemoteProtocolError),
-        (says(Challenge(bytes(32), 1), Welcome(bytes(32), "agent", 1, 1.0)), RemoteProtocolError),
+        (
+            says(Challenge(bytes(32), 1), Welcome(bytes(32), "agent", 1, 1.0, 3)),
+            RemoteProtocolError,
+        ),
         (says(Refusal("busy", "full")), Refused),
     ],
 )
