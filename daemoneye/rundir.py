@@ -209,7 +209,7 @@ class RunLock:
                     )
                 if _is_at(path, fd):
                     os.ftruncate(fd, 0)
-                    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+                    os.write(fd, f"{os.getpid()}\n".encode())
                     return cls(path, fd)
             except BaseException:  # whatever it is, the descriptor is ours to close
                 os.close(fd)
@@ -308,5 +308,5 @@ def _is_at(path: Path, fd: int) -> bool:
 
 
 def _pid_inside(fd: int) -> int:
-    text = os.pread(fd, 20, 0).strip()
+    text = os.read(fd, 20).strip()
     return int(text) if text.isdigit() else 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import struct
 import sys
@@ -237,6 +238,35 @@ def pidfd_open(pid: int) -> int | None:
     return None
 
 
+NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+"""For `os.open`: refuse a symbolic link, where the platform can."""
+
+
+def set_nonblocking(fd: int) -> None:
+    """Let reads and writes of a pipe answer at once."""
+    if sys.platform != "win32":
+        os.set_blocking(fd, False)
+    else:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def clock_ticks() -> int:
+    """How many a second has, in the files below /proc."""
+    return _sysconf("SC_CLK_TCK")
+
+
+def page_bytes() -> int:
+    """The size of a page of memory, in the files below /proc."""
+    return _sysconf("SC_PAGE_SIZE")
+
+
+def _sysconf(name: str) -> int:
+    found = 0
+    if sys.platform != "win32":
+        found = os.sysconf(name)
+    return found
+
+
 def lock_nowait(fd: int) -> bool:
     """Take an exclusive lock that ends with this open file; False when somebody else has it.
 
@@ -248,6 +278,47 @@ def lock_nowait(fd: int) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+# ---- signals and groups -------------------------------------------------------------------------
+
+if sys.platform != "win32":
+    SIGKILL, SIGCONT, SIGHUP, SIGUSR2 = (
+        *(signal.SIGKILL, signal.SIGCONT),
+        *(signal.SIGHUP, signal.SIGUSR2),
+    )
+    WNOHANG = os.WNOHANG
+else:  # names alone: without `process_groups` there is no supervisor to send them
+    SIGKILL = SIGCONT = SIGHUP = SIGUSR2 = signal.SIGTERM
+    WNOHANG = 1
+
+
+def signal_group(group: int, number: int) -> None:
+    """Signal everything in a process group; 0 asks whether there is anything.
+
+    Raises ProcessLookupError when there is nothing, OSError where there are no groups.
+    """
+    if sys.platform != "win32":
+        os.killpg(group, number)
+    else:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def leads_group() -> bool:
+    """Whether this process was the first of its group."""
+    return sys.platform != "win32" and os.getpgrp() == os.getpid()
+
+
+def block_signals(*numbers: signal.Signals) -> None:
+    """Hold these back in this thread, and in what it starts, which inherits that."""
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def let_signals_through() -> None:
+    """Hold nothing back in this thread; what waited comes now."""
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 # ---- sealed memory, and descriptors on a socket -------------------------------------------------

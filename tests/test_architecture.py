@@ -74,9 +74,9 @@ PLATFORM_LOOKERS = {
     "daemoneye/waiting.py": "it is a part of the border",
     "daemoneye/cli/version.py": "it prints the platform's name",
     "daemoneye/collectors/perfmond/readings.py": "it describes the host",
-    "daemoneye/collectors/procmond/scan.py": "it chooses the scanner for /proc",
     "daemoneye/supervisor/guardian.py": "it imports nothing of ours, see there",
-    "daemoneye/supervisor/orphans.py": "a subreaper is Linux's",
+    "daemoneye/supervisor/launcher.py": "what it builds on has another name on Windows",
+    "daemoneye/supervisor/process.py": "descriptors of others are counted on POSIX alone",
     "daemoneye/supervisor/scope.py": "the kernel's switch is Linux's",
 }
 """Who looks at the platform's name, and why; everybody else asks `system`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from daemoneye import system
-from tests.support import without
+from tests.support import scaled, without
 
 # ---- the table ----------------------------------------------------------------------------------
 
@@ -206,6 +206,44 @@ def test_without_locks_every_attempt_succeeds(tmp_path: Path) -> None:
     with path.open("w") as first, path.open("w") as second, without("file_locks"):
         assert system.lock_nowait(first.fileno())
         assert system.lock_nowait(second.fileno())
+
+
+def test_a_pipe_that_never_blocks_says_so() -> None:
+    read, write = os.pipe()
+    try:
+        system.set_nonblocking(read)
+        with pytest.raises(BlockingIOError):
+            os.read(read, 1)
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_group_is_asked_signalled_and_gone() -> None:
+    code = "import daemoneye.system as s; print(s.leads_group(), flush=True); input()"
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"True\n"
+        system.signal_group(child.pid, 0)
+        system.signal_group(child.pid, system.SIGKILL)
+        assert child.wait(scaled(5)) == -system.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        system.signal_group(child.pid, 0)
+
+
+def test_held_back_signals_come_when_they_are_let_through() -> None:
+    code = (
+        "import os, signal, daemoneye.system as s\n"
+        "signal.signal(s.SIGUSR2, lambda *_: print('came'))\n"
+        "s.block_signals(s.SIGUSR2)\n"
+        "os.kill(os.getpid(), s.SIGUSR2)\n"
+        "print('held', flush=True)\n"
+        "s.let_signals_through()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["held", "came"]
 
 
 def test_importing_it_is_light() -> None:

@@ -17,7 +17,7 @@ from daemoneye.cli.exits import Exit, exit_of
 from daemoneye.errors import ConfigError, DaemoneyeError, DeadlineExceeded, NotRunning
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.rundir import RunDir
-from daemoneye.system import is_foreign, peer_of
+from daemoneye.system import is_foreign, local_socket, peer_of
 
 Document: TypeAlias = dict[str, Any]
 """A JSON object as it was sent; the schemas in docs/schemas/ say what is in it."""
@@ -48,7 +48,7 @@ class ControlClient:
         """
         self.run_dir.check()
         question = json.dumps({"verb": verb, **arguments}).encode()
-        with socket.socket(socket.AF_UNIX) as connection:
+        with local_socket() as connection:
             connection.settimeout(self.timeout)
             try:
                 connection.connect(str(self.run_dir.control_path))

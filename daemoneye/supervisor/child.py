@@ -31,6 +31,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from daemoneye import system
 from daemoneye.errors import LocalProtocolError, SupervisionError, TooLarge
 from daemoneye.lifeline import (
     ChildEnd,
@@ -389,5 +390,5 @@ def _take_signals(runtime: Runtime) -> None:
 
     signal.signal(signal.SIGTERM, asked_to_end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(system.SIGUSR2, signal.SIG_IGN)
+    system.let_signals_through()

@@ -28,7 +28,7 @@ from daemoneye.errors import (
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.strict_json import read_object
 from daemoneye.supervisor.documents import Document
-from daemoneye.system import is_foreign, peer_of
+from daemoneye.system import is_foreign, local_socket, peer_of
 
 QUESTION_LIMIT_BYTES = 64 << 10
 QUESTIONS_LIMIT = 8
@@ -97,7 +97,7 @@ class ControlServer:
         self._ask = ask
         self._callers: set[Caller] = set()
         path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = local_socket()
         self._socket.setblocking(False)
         self._socket.bind(str(path))
         self._socket.listen(_BACKLOG)

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from daemoneye.supervisor.documents import Document
+from daemoneye.system import NO_FOLLOW
 
 KEPT = 200
 """How many documents are kept; the oldest go first."""
@@ -20,7 +21,7 @@ def write_crash(directory: Path, name: str, document: Document) -> Path:
     directory.mkdir(mode=0o700, exist_ok=True)
     path = directory / f"{name}.json"
     draft = directory / f".{name}.new"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_FOLLOW, 0o600)
     with open(fd, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
         file.write("\n")

@@ -39,6 +39,7 @@ GRACE_SECONDS = 2.0
 """How long the children of a dead supervisor may take to go by themselves."""
 
 LOOK_INTERVAL = 1.0
+_IGNORED = "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"
 _GIVE_UP_SECONDS = 20.0
 _POLL_INTERVAL = 0.03
 
@@ -52,7 +53,7 @@ Tree = dict[int, int]
 def _read(path: str) -> bytes:
     """The contents of a file of /proc; empty when the process is gone or a stranger's."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
         return b""
     try:
@@ -227,16 +228,18 @@ def _look_around(charge: Charge, known: Tree) -> Tree:
 def _watch(charge: Charge) -> Tree | None:
     """Look around each second until the supervisor is gone; None when it dismissed us."""
     known: Tree = {}
-    waiting = select.poll()
-    os.set_blocking(charge.leash, False)
-    waiting.register(charge.leash, select.POLLIN)
-    try:
-        if sys.platform == "linux":
+    if sys.platform == "linux":  # as this module is
+        waiting = select.poll()
+        os.set_blocking(charge.leash, False)
+        waiting.register(charge.leash, select.POLLIN)
+        try:
             waiting.register(os.pidfd_open(charge.supervisor), select.POLLIN)
-    except OSError:
-        pass  # an old kernel, or it is gone already; the leash says so too
+        except OSError:
+            pass  # an old kernel, or it is gone already; the leash says so too
+    ended = False
     while True:
-        ended = bool(waiting.poll(LOOK_INTERVAL * 1000))
+        if sys.platform == "linux":
+            ended = bool(waiting.poll(LOOK_INTERVAL * 1000))
         try:
             word = os.read(charge.leash, 1)
         except BlockingIOError:
@@ -278,7 +281,7 @@ def _write_report(charge: Charge, killed: Tree, took_seconds: float) -> None:
     )
     draft = charge.report + ".new"
     try:
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.write(fd, text.encode())
         os.close(fd)
         os.replace(draft, charge.report)
@@ -288,8 +291,9 @@ def _write_report(charge: Charge, killed: Tree, took_seconds: float) -> None:
 
 def main(arguments: list[str]) -> None:
     """Watch until the leash ends; then leave, or end what is left."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(each, signal.SIG_IGN)
+    for each in signal.Signals:
+        if each.name in _IGNORED:
+            signal.signal(each, signal.SIG_IGN)
     charge = Charge(arguments)
     known = _watch(charge)
     if known is None:

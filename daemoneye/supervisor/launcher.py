@@ -26,17 +26,24 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing import context, popen_spawn_posix, process, reduction, spawn, util
+from multiprocessing import context, process, reduction, spawn, util
 from typing import Any, cast
 
+from daemoneye import system
 from daemoneye.errors import SupervisionError
+
+if sys.platform != "win32":
+    from multiprocessing.popen_spawn_posix import Popen as _SpawnPopen
+else:  # names alone: see `Supervisor`
+    from multiprocessing.popen_spawn_win32 import Popen as _SpawnPopen
 
 ARGUMENTS_LIMIT_BYTES = 60 << 10
 """What spawn arguments may weigh: a pipe takes 64 KiB without anybody reading."""
 
-EARLY_SIGNALS = frozenset({signal.SIGINT, signal.SIGUSR2})
+EARLY_SIGNALS = frozenset({signal.SIGINT, system.SIGUSR2})
 """Blocked from birth until the child has its handlers: a terminal's, and ours."""
 
 
@@ -86,7 +93,7 @@ class LaunchedProcess(context.SpawnProcess):
         return object.__new__, (context.SpawnProcess,), state
 
 
-class _Popen(popen_spawn_posix.Popen):
+class _Popen(_SpawnPopen):
     """`multiprocessing`'s handle of a spawned process, with `subprocess` underneath."""
 
     _fds: list[int]  # what pickling found among the arguments: the base class fills it
@@ -149,9 +156,9 @@ class _Popen(popen_spawn_posix.Popen):
             )
         return whole.getvalue()
 
-    def poll(self, flag: int = os.WNOHANG) -> int | None:
+    def poll(self, flag: int = system.WNOHANG) -> int | None:
         """The exit code, negative for a signal; None while it lives."""
-        self.returncode = self._process.poll() if flag == os.WNOHANG else self._process.wait()
+        self.returncode = self._process.poll() if flag == system.WNOHANG else self._process.wait()
         return self.returncode
 
 
@@ -167,7 +174,7 @@ class _Sealed:
 
 def _write_at_once(fd: int, arguments: bytes) -> None:
     """Let the child go: it waits for these bytes, and whoever gets half of them ends by itself."""
-    os.set_blocking(fd, False)
+    system.set_nonblocking(fd)
     try:
         written = os.write(fd, arguments)
     except BrokenPipeError:
@@ -186,7 +193,7 @@ def _close(*fds: int) -> None:
 
 def block_early_signals() -> None:
     """Make this thread give birth to children in which EARLY_SIGNALS are blocked."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, EARLY_SIGNALS)
+    system.block_signals(*EARLY_SIGNALS)
 
 
 def _children() -> set[process.BaseProcess]:

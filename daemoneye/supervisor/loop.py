@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from random import uniform
 
+from daemoneye import system
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor import orphans
 from daemoneye.supervisor.contract import Finish, Observation, ShutdownAsked, TimeSkipped, Urgency
@@ -43,7 +44,7 @@ STATUS_INTERVAL = 10.0
 GAP_SECONDS = 1.0
 """A turn that is later than this was not late, but did not happen: everything stood still."""
 
-ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, system.SIGHUP})
 
 
 class Wake:
@@ -53,8 +54,8 @@ class Wake:
 
     def __init__(self) -> None:
         self._read, self.write_fd = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self.write_fd, False)
+        system.set_nonblocking(self._read)
+        system.set_nonblocking(self.write_fd)
 
     def fileno(self) -> int:
         """Readable when there is something."""

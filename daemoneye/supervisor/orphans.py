@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from collections.abc import Collection
 
+from daemoneye import system
 from daemoneye.supervisor import guardian
 
 LOOK_INTERVAL = 5.0
@@ -31,7 +31,7 @@ def mark_of(child: str, number: int) -> str:
 
 def become_subreaper() -> bool:
     """Take in whatever loses its parent below this process; False where that cannot be had."""
-    if sys.platform != "linux":
+    if not system.FEATURES.subreaper:
         return False
     return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
@@ -61,6 +61,6 @@ def end_strays(pids: Collection[int], living: Collection[str]) -> int:
 
 def _reap(pid: int) -> None:
     try:
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(pid, system.WNOHANG)
     except ChildProcessError:
         pass  # somebody was faster

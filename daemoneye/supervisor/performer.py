@@ -40,6 +40,7 @@ from daemoneye.supervisor.spec import BROKER
 from daemoneye.supervisor.tenure import Tenure
 from daemoneye.supervisor.view import View
 from daemoneye.supervisor.voice import Voice, credential_of, new_key
+from daemoneye.system import SIGCONT, SIGKILL
 
 log = logging.getLogger("daemoneye.supervisor")
 
@@ -85,9 +86,9 @@ class Performer:
             case Drain(child, number, timeout):
                 lives.say(child, number, line.Drain(timeout))
             case Terminate(child, number):
-                self._signal(child, number, signal.SIGTERM, signal.SIGCONT)
+                self._signal(child, number, signal.SIGTERM, SIGCONT)
             case Kill(child, number):
-                self._signal(child, number, signal.SIGKILL)
+                self._signal(child, number, SIGKILL)
             case AskDump(child, number):
                 lives.say(child, number, line.Dump(next(self._dumps)))
             case Pause(child, number):

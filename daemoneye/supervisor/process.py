@@ -16,15 +16,17 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psutil
 
+from daemoneye import system
 from daemoneye.errors import SupervisionError
 from daemoneye.lifeline import Passport, SupervisorEnd
 from daemoneye.supervisor.child import Boot, Work, boot
@@ -74,7 +76,8 @@ class ChildProcess:
         """Give birth to a child.  Blocks and raises as the system does."""
         spawn, passport = newborn.spawn, newborn.passport
         spec = spawn.spec
-        here, there = multiprocessing.Pipe()
+        ends: tuple[Any, Any] = multiprocessing.Pipe()  # of another class where there are no groups
+        here, there = ends
         birth, born = newborn.switch.birth(
             {MARK: newborn.scope, CHILD_MARK: mark_of(spawn.child, spawn.number)}
         )
@@ -106,7 +109,7 @@ class ChildProcess:
             return
         for number in numbers:
             try:
-                os.killpg(self.pid, number)
+                system.signal_group(self.pid, number)
             except ProcessLookupError:
                 return
             except PermissionError:
@@ -121,7 +124,7 @@ class ChildProcess:
         """
         if self._process.exitcode is None:
             return False
-        if not _exists(os.killpg, self.pid) or _exists(os.kill, self.pid):
+        if not _exists(system.signal_group, self.pid) or _exists(os.kill, self.pid):
             return True
         return HAS_GUARDIAN and not has_living_members(self.pid)
 
@@ -133,7 +136,7 @@ class ChildProcess:
                     status=self._seen.status(),
                     cpu_percent=self._seen.cpu_percent(None),
                     rss_bytes=self._seen.memory_info().rss,
-                    descriptors=self._seen.num_fds(),
+                    descriptors=_descriptors_of(self._seen),
                     threads=self._seen.num_threads(),
                 )
         except psutil.Error:
@@ -264,6 +267,13 @@ class Starter:
                     outcome.discard()
                 return  # another thread has taken over
             self._wake()
+
+
+def _descriptors_of(process: psutil.Process) -> int:
+    count = 0
+    if sys.platform != "win32":
+        count = process.num_fds()
+    return count
 
 
 def _attempt(newborn: Newborn) -> Outcome:

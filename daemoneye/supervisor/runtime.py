@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import select
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+from daemoneye import system
 from daemoneye.errors import DeadlineExceeded, ProtocolError, SupervisionError, TooLarge
 from daemoneye.lifeline import (
     Beat,
@@ -38,6 +38,7 @@ from daemoneye.lifeline import (
     Verdict,
     Wish,
 )
+from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.child")
 
@@ -240,7 +241,7 @@ class Runtime:
         self._orphaned = threading.Event()
         self._drained = threading.Event()
         for fd in (self._wake_read, self._wake_write):
-            os.set_blocking(fd, False)
+            system.set_nonblocking(fd)
 
     @property
     def is_orphaned(self) -> bool:
@@ -300,7 +301,7 @@ class Runtime:
     # -- on the runtime thread --
 
     def _run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # the main thread's, if it can
+        system.block_signals(signal.SIGTERM)  # the main thread's, if it can
         try:
             self._serve()
         except BaseException:  # a bug of ours: without this thread the process is a hang, so end it
@@ -308,17 +309,17 @@ class Runtime:
             os._exit(1)
 
     def _serve(self) -> None:
-        waiting = select.poll()
-        waiting.register(self._wake_read, select.POLLIN)
+        waiting = Poller()
+        waiting.watch(self._wake_read, READABLE)
         next_beat_at = 0.0
         while True:
             if (now := time.monotonic()) >= next_beat_at:
                 self._beat()
                 # whole multiples, so that the supervisor wakes once for the beats of all children
                 next_beat_at = (now // self._beat_interval + 1) * self._beat_interval
-            writing = select.POLLOUT if self._end.wants_write else 0
-            waiting.register(self._end, select.POLLIN | writing)
-            waiting.poll(max(0.0, next_beat_at - now) * 1000 + 1)
+            writing = WRITABLE if self._end.wants_write else 0
+            waiting.watch(self._end.fileno(), READABLE | writing)
+            waiting.poll(max(0.0, next_beat_at - now) + 0.001)
             if _STOP in self._woken():
                 self.stopping.set()
             self._end.flush()
@@ -366,8 +367,8 @@ class Runtime:
         self._orphaned.set()
         self.stopping.set()
         time.sleep(ORPHAN_GRACE_SECONDS)
-        if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)
+        if system.leads_group():
+            system.signal_group(0, system.SIGKILL)
         os._exit(1)
 
     def _woken(self) -> bytes:

@@ -16,7 +16,6 @@ Before a supervisor starts anything it sweeps: what an earlier one of this scope
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import signal
@@ -27,13 +26,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemoneye import system
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor import guardian
 from daemoneye.supervisor.launcher import Birth
 from daemoneye.system import pidfd_open
 
-HAS_SWITCH = sys.platform == "linux"
-HAS_GUARDIAN = os.path.exists("/proc/self/stat")
+if sys.platform != "win32":
+    import fcntl
+
+HAS_GUARDIAN = system.FEATURES.process_files and os.path.exists("/proc/self/stat")
 
 _SWEEP_PATIENCE_SECONDS = guardian.GRACE_SECONDS + 2.0
 _NO_KEY = -1
@@ -81,7 +83,7 @@ class Switch:
 
     def __init__(self) -> None:
         self._reader = self.key = _NO_KEY
-        if HAS_SWITCH:
+        if system.FEATURES.kernel_switch:
             self._reader, self.key = os.pipe()
 
     def birth(self, mark: dict[str, str]) -> tuple[Birth, Callable[[], None]]:
@@ -91,13 +93,14 @@ class Switch:
         """
         if self._reader < 0:
             return Birth(mark), _nothing
-        trigger = os.open(f"/proc/self/fd/{self._reader}", os.O_RDONLY | os.O_NONBLOCK)
-        if sys.platform == "linux":  # as always here, see HAS_SWITCH
+        trigger = os.open(f"/proc/self/fd/{self._reader}", os.O_RDONLY)
+        if sys.platform == "linux":  # as always here, see `kernel_switch`
             fcntl.fcntl(trigger, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(trigger, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+            fcntl.fcntl(trigger, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
         def arm(pid: int) -> None:
-            fcntl.fcntl(trigger, fcntl.F_SETOWN, -pid)  # the group: it exists since before the exec
+            if sys.platform == "linux":  # the group: it exists since before the exec
+                fcntl.fcntl(trigger, fcntl.F_SETOWN, -pid)
 
         return Birth(mark, (trigger,), arm), lambda: os.close(trigger)
 

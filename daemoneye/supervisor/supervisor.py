@@ -20,7 +20,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
-from daemoneye.errors import DeadlineExceeded, GaveUp, SupervisionError
+from daemoneye import system
+from daemoneye.errors import ConfigError, DeadlineExceeded, GaveUp, SupervisionError
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor.contract import Answer, Finish, Verb
 from daemoneye.supervisor.desk import error_of
@@ -52,8 +53,13 @@ class Supervisor:
 
         `plan` may be just its children.  `run_dir` is found as the command line finds it when it is
         not given.  `on_happening` is called from the loop for everything worth telling; it must
-        return at once.
+        return at once.  Raises ConfigError where no supervisor can run.
         """
+        if not system.FEATURES.process_groups:
+            raise ConfigError(
+                "a supervisor needs process groups and POSIX signals; this platform has neither",
+                hint="run it on Linux, macOS or FreeBSD",
+            )
         self._plan = _with_broker(plan if isinstance(plan, Plan) else Plan(tuple(plan)))
         self._run_dir = (
             run_dir if isinstance(run_dir, RunDir) else RunDir.find(run_dir, self._plan.instance)

@@ -6,7 +6,6 @@ privilege, a mount that hangs in another network) is left out of the sample.
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 
@@ -64,7 +63,7 @@ def _cpu(times: object) -> CpuTimes:
 
 def _load() -> tuple[float, ...]:
     try:
-        return os.getloadavg()
+        return psutil.getloadavg()
     except (AttributeError, OSError):
         return ()
 

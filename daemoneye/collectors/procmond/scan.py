@@ -14,7 +14,6 @@ ended and was not collected by its parent (a zombie) is no process any more.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Protocol
 
 import psutil
 
+from daemoneye import system
 from daemoneye.collectors.procmond.comparison import Image, Process, ProcessId, Scan
 from daemoneye.collectors.procmond.messages import MAX_ARGUMENTS, bounded
 from daemoneye.collectors.redaction import redact_command_line
@@ -52,7 +52,7 @@ class Scanner(Protocol):
 
 def system_scanner() -> Scanner:
     """The cheapest scanner this platform has."""
-    return ProcScanner() if sys.platform == "linux" else PsutilScanner()
+    return ProcScanner() if system.FEATURES.process_files else PsutilScanner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class ProcScanner:
     def __init__(self, root: str = "/proc") -> None:
         self._root = root
         self._known: dict[int, _Known] = {}
-        self._ticks_per_second = os.sysconf("SC_CLK_TCK")
-        self._page_bytes = os.sysconf("SC_PAGE_SIZE")
+        self._ticks_per_second = system.clock_ticks()
+        self._page_bytes = system.page_bytes()
         # Read once: it moves when the wall clock is set, and identities must not.
         self._booted_at = psutil.boot_time()
 
@@ -96,7 +96,7 @@ class ProcScanner:
             if not entry.isdigit():
                 continue
             try:
-                descriptor = os.open(f"{self._root}/{entry}/stat", os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(f"{self._root}/{entry}/stat", os.O_RDONLY)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
             try:
