@@ -45,7 +45,7 @@ class OurClient:
         """The next payload."""
         event = self.subscription.get()
         assert event is not None  # it waited for ever
-        return event.payload
+        return bytes(event.payload)
 
     def count_until(self, end: bytes) -> int:
         """Count event by event."""

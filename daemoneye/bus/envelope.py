@@ -24,6 +24,9 @@ PROTOBUF = "application/protobuf"
 NO_LOSS: Mapping[str, int] = MappingProxyType({})
 """What an envelope's `lost` is when nothing was missed."""
 
+Content: TypeAlias = "bytes | memoryview"
+"""A payload as it travels; a memoryview when it is large."""
+
 Payload: TypeAlias = (
     "bytes | bytearray | memoryview | Message | Mapping[str, object] | Sequence[object]"
 )
@@ -76,12 +79,14 @@ class Header(NamedTuple):
     """Unix time in ns; 0 is never."""
 
 
-class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
+class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
     """One event as it reached a subscriber."""
 
     __slots__ = ()
 
-    payload: bytes = property(itemgetter(0), doc="What was published.")  # type: ignore[assignment]  # read by C code, half the price of a function
+    payload: Content = property(
+        itemgetter(0), doc="What was published; of 256 KiB or more, a read-only memoryview of it."
+    )  # type: ignore[assignment]  # read by C code, half the price of a function
     sequence: int = property(
         itemgetter(2), doc="The publisher's number for it on this topic, rising."
     )  # type: ignore[assignment]  # as above
@@ -125,6 +130,10 @@ class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
         """The same in whole nanoseconds."""
         return self[1]
 
+    def carrying(self, content: Content) -> Envelope:
+        """The same event with this payload, which came apart from it."""
+        return Envelope((content, *self[1:]))
+
     def after(self, lost: Mapping[str, int]) -> Envelope:
         """The same event, telling what was missed before it."""
         return Envelope((*self[:4], lost))
@@ -132,7 +141,7 @@ class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
     def json(self) -> Any:
         """The payload read as JSON.  Raises BusError when it is none."""
         try:
-            return json.loads(self[0])
+            return json.loads(bytes(self[0]))
         except (ValueError, RecursionError) as error:
             raise BusError(
                 f"the payload on {self.topic} is not JSON: {error}",
@@ -142,7 +151,7 @@ class Envelope(tuple[bytes, int, int, Header, Mapping[str, int]]):
     def unpack(self, message: type[AnyMessage]) -> AnyMessage:
         """The payload read as a protobuf message.  Raises BusError when it is none of that kind."""
         try:
-            return message.FromString(self[0])
+            return message.FromString(bytes(self[0]))
         except DecodeError as error:
             raise BusError(
                 f"the payload on {self.topic} is no {message.DESCRIPTOR.full_name}",

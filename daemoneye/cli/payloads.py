@@ -46,15 +46,16 @@ def document_of(envelope: Envelope) -> Document:
 
 def payload_of(envelope: Envelope) -> Any:
     """The payload as JSON: protobuf of ours and JSON opened, text as text, the rest in base64."""
+    payload = bytes(envelope.payload)
     try:
         if message_type := _message_type(envelope):
-            return fields_of(message_type.FromString(envelope.payload))
+            return fields_of(message_type.FromString(payload))
         if envelope.content_type == JSON:
-            return json.loads(envelope.payload)
-        return envelope.payload.decode()
+            return json.loads(payload)
+        return payload.decode()
     except (ValueError, RecursionError, DecodeError):
         # It is not what its publisher called it, and shown as it is.
-        return {"base64": base64.b64encode(envelope.payload).decode()}
+        return {"base64": base64.b64encode(payload).decode()}
 
 
 def _message_type(envelope: Envelope) -> type[Message] | None:

@@ -32,7 +32,7 @@ class Said(Protocol):
     """The part of an envelope that is read here."""
 
     @property
-    def payload(self) -> bytes:
+    def payload(self) -> bytes | memoryview:
         """What was published."""
 
     @property
@@ -85,11 +85,12 @@ def settings_of(text: str) -> Mapping[str, object]:
 
 def _read(said: Said, declared: type[Declared]) -> Declared:
     name = declared.DESCRIPTOR.name
+    payload = bytes(said.payload)
     try:
         # A shell sends untyped bytes: no declared message begins with a brace, which is field 15.
-        if said.content_type.startswith(JSON) or said.payload[:1] == b"{":
-            return ParseDict(_flattened(_object(said.payload, name)), declared())
-        return declared.FromString(said.payload)
+        if said.content_type.startswith(JSON) or payload[:1] == b"{":
+            return ParseDict(_flattened(_object(payload, name)), declared())
+        return declared.FromString(payload)
     except (DecodeError, ParseError) as error:
         raise CollectorError(f"the payload is no {name}: {error}") from error
 

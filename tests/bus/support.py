@@ -77,7 +77,7 @@ class Client:
 
     def events(self, now_ns: int = NOW) -> list[bytes]:
         """The payloads of what may be read now."""
-        return [each.payload for each in self.read(now_ns) if isinstance(each, Envelope)]
+        return [bytes(each.payload) for each in self.read(now_ns) if isinstance(each, Envelope)]
 
     def notices(self) -> list[Notice]:
         return [each for each in self.read() if isinstance(each, Notice)]

@@ -21,7 +21,7 @@ from daemoneye.errors import BusError, LocalProtocolError
 PROCMOND = Publisher("procmond", "collector", 44, 3)
 
 
-def envelope(payload: bytes = b"x", content_type: str = "") -> Envelope:
+def envelope(payload: bytes | memoryview = b"x", content_type: str = "") -> Envelope:
     header = Header("a.b", PROCMOND, content_type, "me", Correlation("c"), 5, 6)
     return Envelope((payload, 1_500_000_000, 9, header, NO_LOSS))
 
@@ -36,6 +36,17 @@ def test_an_envelope_tells_all_of_its_event() -> None:
     assert event.correlation == Correlation("c")
     assert event.lost == {}
     assert "a.b" in repr(event)
+
+
+def test_a_payload_that_came_apart_takes_its_place() -> None:
+    event = envelope(b"", "text/plain").carrying(memoryview(b"large"))
+    assert (event.payload, event.sequence, event.content_type) == (b"large", 9, "text/plain")
+
+
+def test_a_large_payload_is_read_like_any_other() -> None:
+    beat = events_pb2.Heartbeat(incarnation=7)
+    assert envelope(memoryview(b'{"n": 1}')).json() == {"n": 1}
+    assert envelope(memoryview(beat.SerializeToString())).unpack(events_pb2.Heartbeat) == beat
 
 
 def test_losses_are_told_by_a_copy() -> None:

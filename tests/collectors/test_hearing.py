@@ -27,7 +27,7 @@ class Scene:
         while (event := events.get()) is not None:
             if event.payload == b"bug":
                 raise KeyError("a bug")
-            self.heard.append(event.payload)
+            self.heard.append(bytes(event.payload))
 
 
 @pytest.fixture

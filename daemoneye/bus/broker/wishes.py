@@ -48,7 +48,7 @@ def hand_up(wishes: deque[HandedUp], frame: OuterFrame, publisher: str, limit: i
         HandedUp(
             topic=each.topic,
             target=each.target,
-            payload=each.payload,
+            payload=bytes(each.payload),
             content_type=each.content_type,
             publisher=publisher,
             correlation=each.correlation,

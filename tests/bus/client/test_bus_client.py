@@ -57,7 +57,7 @@ def payloads(events: Subscription, count: int) -> list[bytes]:
     while len(found) < count:
         event = events.get(scaled(5))
         assert event is not None, f"only {len(found)} of {count} came"
-        found.append(event.payload)
+        found.append(bytes(event.payload))
     return found
 
 
@@ -152,7 +152,7 @@ def test_several_threads_share_a_subscription_without_losing_one(broker: Running
     found: list[bytes] = []
     with broker.client() as bus, bus.subscribe("events.#", timeout=scaled(0.5)) as events:
         readers = [
-            threading.Thread(target=lambda: found.extend(e.payload for e in events))
+            threading.Thread(target=lambda: found.extend(bytes(e.payload) for e in events))
             for _ in range(4)
         ]
         for reader in readers:

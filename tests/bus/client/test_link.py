@@ -63,7 +63,7 @@ class Joined:
         return [(o, event) for o, delivery in self.hear().deliveries for event in delivery.events]
 
     def payloads(self) -> list[bytes]:
-        return [event.payload for _, event in self.events()]
+        return [bytes(event.payload) for _, event in self.events()]
 
 
 def publisher(joined: Joined) -> Client:

@@ -52,7 +52,7 @@ class Source:
 
 def taken(source: Source, count: int) -> list[bytes]:
     found = [source.subscription.get(0) for _ in range(count)]
-    return [each.payload for each in found if each is not None]
+    return [bytes(each.payload) for each in found if each is not None]
 
 
 def test_events_come_one_by_one_out_of_runs() -> None:
@@ -111,7 +111,7 @@ def test_threads_share_its_events_and_lose_none() -> None:
     found: list[bytes] = []
 
     def consume() -> None:
-        found.extend(event.payload for event in source.subscription)
+        found.extend(bytes(event.payload) for event in source.subscription)
 
     threads = [threading.Thread(target=consume) for _ in range(4)]
     for number in range(0, 3000, 3):

@@ -46,7 +46,7 @@ class Wire:
         return found
 
     def payloads(self, count: int) -> list[bytes]:
-        return [each.payload for each in self.heard(count) if isinstance(each, Envelope)]
+        return [bytes(each.payload) for each in self.heard(count) if isinstance(each, Envelope)]
 
     def publish(self, *payloads: bytes) -> None:
         for each in payloads:
