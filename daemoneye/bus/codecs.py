@@ -15,7 +15,9 @@ from google.protobuf.message import Message
 from daemoneye.bus.envelope import NO_LOSS
 from daemoneye.bus.kinds import (
     Answer,
+    Carriage,
     Challenge,
+    Chunk,
     ClientRow,
     Confirm,
     Credit,
@@ -28,6 +30,7 @@ from daemoneye.bus.kinds import (
     Proof,
     Query,
     Refusal,
+    Release,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -77,16 +80,18 @@ def _welcome_frame(value: Welcome) -> pb.Frame:
         max_frame_bytes=value.max_frame_bytes,
         heartbeat_interval_ms=round(value.heartbeat_interval * 1000),
         missed_heartbeats=value.missed_heartbeats,
+        descriptors=value.carriage.descriptors,
+        max_payload_bytes=value.carriage.max_payload_bytes,
+        large_from_bytes=value.carriage.large_from_bytes,
     )
     return pb.Frame(kind=pb.KIND_WELCOME, body=body.SerializeToString())
 
 
 def _welcome(frame: pb.Frame) -> Welcome:
     body = pb.Welcome.FromString(frame.body)
-    interval = body.heartbeat_interval_ms / 1000
-    return Welcome(
-        body.mac, body.role, body.max_frame_bytes, interval, max(2, body.missed_heartbeats)
-    )
+    interval, missed = body.heartbeat_interval_ms / 1000, max(2, body.missed_heartbeats)
+    carriage = Carriage(body.descriptors, body.max_payload_bytes, body.large_from_bytes)
+    return Welcome(body.mac, body.role, body.max_frame_bytes, interval, missed, carriage)
 
 
 _OVERFLOW_WIRE = {
@@ -207,6 +212,29 @@ def _stream(frame: pb.Frame) -> StreamMark:
     return StreamMark(tuple(body.subscription), lost or NO_LOSS)
 
 
+def _release_frame(value: Release) -> pb.Frame:
+    body = pb.Release(parcel=value.parcels)
+    return pb.Frame(kind=pb.KIND_RELEASE, body=body.SerializeToString())
+
+
+def _release(frame: pb.Frame) -> Release:
+    return Release(tuple(pb.Release.FromString(frame.body).parcel))
+
+
+def _chunk_frame(value: Chunk) -> pb.Frame:
+    return pb.Frame(
+        kind=pb.KIND_CHUNK,
+        parcel=value.parcel,
+        large_bytes=value.size,
+        offset=value.offset,
+        body=value.content,
+    )
+
+
+def _chunk(frame: pb.Frame) -> Chunk:
+    return Chunk(frame.parcel, frame.large_bytes, frame.offset, frame.body)
+
+
 CODECS: dict[type[Value], Codec] = {
     Hello: _plain(pb.KIND_HELLO, Hello, pb.Hello),
     Challenge: _plain(pb.KIND_CHALLENGE, Challenge, pb.Challenge),
@@ -222,6 +250,8 @@ CODECS: dict[type[Value], Codec] = {
     StreamMark: Codec(pb.KIND_STREAM, _stream_frame, _stream),
     Notice: _plain(pb.KIND_NOTICE, Notice, pb.Notice),
     Confirm: _plain(pb.KIND_CONFIRM, Confirm, pb.Confirm),
+    Release: Codec(pb.KIND_RELEASE, _release_frame, _release),
+    Chunk: Codec(pb.KIND_CHUNK, _chunk_frame, _chunk),
     Ping: _plain(pb.KIND_PING, Ping),
     Pong: _plain(pb.KIND_PONG, Pong),
 }

@@ -29,6 +29,7 @@ from daemoneye.bus.codecs import CODEC_OF_KIND, CODECS, SAID_BY_CLIENTS
 from daemoneye.bus.envelope import (
     NO_LOSS,
     BadBody,
+    Content,
     Correlation,
     Envelope,
     Header,
@@ -38,7 +39,9 @@ from daemoneye.bus.envelope import (
 )
 from daemoneye.bus.kinds import (
     Answer,
+    Carriage,
     Challenge,
+    Chunk,
     ClientRow,
     Confirm,
     Credit,
@@ -51,6 +54,7 @@ from daemoneye.bus.kinds import (
     Proof,
     Query,
     Refusal,
+    Release,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -65,9 +69,12 @@ __all__ = [
     "NO_LOSS",
     "Answer",
     "BadBody",
+    "Carriage",
     "Challenge",
+    "Chunk",
     "ClientRow",
     "Confirm",
+    "Content",
     "Correlation",
     "Credit",
     "Envelope",
@@ -86,6 +93,7 @@ __all__ = [
     "Publisher",
     "Query",
     "Refusal",
+    "Release",
     "StreamMark",
     "Subscribe",
     "SubscriptionRow",
@@ -93,14 +101,18 @@ __all__ = [
     "Value",
     "Welcome",
     "arrival_stamp",
+    "chunk_head",
     "client_value",
     "control_value",
     "decode",
     "encode",
+    "encode_large",
     "encode_payload",
     "encode_publish",
     "envelopes",
     "identity_stamp",
+    "large_envelopes",
+    "parcel_stamp",
     "parse",
 ]
 
@@ -218,6 +230,41 @@ def encode_publish(
     return heading.prefix + rest.SerializeToString()
 
 
+def encode_large(heading: Heading, size: int, time: int, sequence: int, request: int = 0) -> bytes:
+    """A publish of one payload of this size, which goes ahead of it.
+
+    How it goes there has to be said too: append what `parcel_stamp` gives.
+    """
+    rest = pb.Frame(
+        count=1,
+        body=_batch_of_one(b"", time),
+        sequence=sequence,
+        request=request,
+        large_bytes=size,
+    )
+    return heading.prefix + rest.SerializeToString()
+
+
+def parcel_stamp(parcel: int, descriptors: int) -> bytes:
+    """How a large payload went ahead of its publish: under which number, in how many descriptors.
+
+    With none it went in chunks.  Zeros are written too, as in `identity_stamp`.
+    """
+    return _number_field(14, descriptors) + _number_field(17, parcel)
+
+
+def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
+    """What stands before `length` bytes of content to make them a frame: a Chunk, not yet packed.
+
+    So the content of a large payload is written from where it lies.
+    """
+    head = pb.Frame(kind=pb.KIND_CHUNK, parcel=parcel, large_bytes=size, offset=offset)
+    return head.SerializeToString() + _BODY_TAG + _varint(length)
+
+
+_BODY_TAG = b"\x22"  # field 4, length-delimited
+
+
 def _batch_of_one(payload: bytes, time: int) -> bytes:
     """The bytes of `pb.Batch(payload=[payload], time=[time])`, at half the price."""
     return b"".join((b"\x0a", _varint(len(payload)), payload, b"\x12\x08", _fixed64(time)))
@@ -272,6 +319,21 @@ def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
         return BadBody(header.topic, publisher, count, reason)
     sequences = counting(frame.sequence)
     return list(map(Envelope, zip(payloads, times, sequences, repeat(header), repeat(NO_LOSS))))
+
+
+def large_envelopes(frame: OuterFrame, content: Content | None) -> list[Envelope] | BadBody:
+    """The one message of a delivered publish whose payload came ahead of it.
+
+    None: what came is not what may be used.
+    """
+    events = envelopes(frame)
+    if isinstance(events, BadBody):
+        return events
+    if content is not None and len(content) == frame.large_bytes and len(events) == 1:
+        return [events[0].carrying(content)]
+    publisher = events[0].publisher if events else Publisher("", "", 0, 0)
+    reason = f"the payload of {frame.large_bytes} bytes did not come as sealed memory of that size"
+    return BadBody(frame.topic, publisher, frame.count, reason)
 
 
 _header = partial(tuple.__new__, Header)

@@ -27,6 +27,7 @@ from typing import Generic, TypeVar
 
 from daemoneye.bus.frames import (
     PROTOCOL_VERSION,
+    Carriage,
     Challenge,
     Hello,
     Proof,
@@ -40,6 +41,7 @@ from daemoneye.errors import RemoteProtocolError
 
 NONCE_BYTES = 32
 
+_NONE = Carriage()
 _NO_KEY = "no key is known for this identity and incarnation"
 
 UNKNOWN_IDENTITY = "unknown-identity"
@@ -141,13 +143,31 @@ class Terms:
     epoch: int
     """This life of the broker."""
     limits: Limits
-    """What a client is told of them: frames and heartbeats."""
+    """What a client is told of them: frames, large payloads and heartbeats."""
+    descriptors: bool = False
+    """Whether this machine passes descriptors of sealed memory."""
+
+    def carriage_for(self, hello: Hello) -> Carriage:
+        """How large payloads travel to and from a client that said this."""
+        limits = self.limits
+        passed = self.descriptors and limits.large_descriptors > 0 and hello.descriptors
+        return Carriage(passed, limits.payload_bytes, limits.large_from_bytes)
 
 
 class Reception:
     """One connection on its way in, as the broker sees it."""
 
-    __slots__ = ("_nonce", "_terms", "_transcript", "credential", "incarnation", "pid", "state")
+    __slots__ = (
+        "_nonce",
+        "_terms",
+        "_transcript",
+        "carriage",
+        "credential",
+        "incarnation",
+        "max_payload_bytes",
+        "pid",
+        "state",
+    )
 
     def __init__(self, terms: Terms, nonce: bytes, pid: int) -> None:
         """`pid` is what the kernel says of the peer; 0 when it cannot tell."""
@@ -157,6 +177,10 @@ class Reception:
         self.state = State.HELLO
         self.credential: Credential | None = None
         self.incarnation = 0
+        self.carriage = Carriage()
+        """How large payloads come from it, and go to it."""
+        self.max_payload_bytes = 0
+        """The largest payload that goes to it apart from its frame."""
         self._transcript: Transcript | None = None
 
     def receive(self, value: Value, keyring: Keyring) -> Challenge | Welcome | Refusal:
@@ -179,6 +203,8 @@ class Reception:
             detail = f"process {self.pid} is not the one this key was given to"
             return self._refuse(WRONG_PROCESS, detail)
         self.credential, self.incarnation = credential, hello.incarnation
+        self.carriage = self._terms.carriage_for(hello)
+        self.max_payload_bytes = hello.max_payload_bytes
         self._transcript = Transcript(
             hello.identity, hello.incarnation, hello.nonce, self._nonce, self._terms.epoch
         )
@@ -202,6 +228,7 @@ class Reception:
             limits.frame_bytes,
             limits.heartbeat_interval,
             limits.missed_heartbeats,
+            self.carriage,
         )
 
     def _refuse(self, reason: str, detail: str) -> Refusal:
@@ -230,10 +257,12 @@ class Claim:
 class Introduction:
     """One connection on its way in, as the client sees it."""
 
-    __slots__ = ("_claim", "_nonce", "_transcript", "state")
+    __slots__ = ("_carriage", "_claim", "_nonce", "_transcript", "state")
 
-    def __init__(self, claim: Claim, nonce: bytes) -> None:
+    def __init__(self, claim: Claim, nonce: bytes, carriage: Carriage = _NONE) -> None:
+        """`carriage` is how large payloads may travel, as far as the client is concerned."""
         self._claim = claim
+        self._carriage = carriage
         self._nonce = nonce
         self._transcript: Transcript | None = None
         self.state = State.HELLO
@@ -245,8 +274,15 @@ class Introduction:
 
     def hello(self) -> Hello:
         """What to send first."""
-        claim = self._claim
-        return Hello(PROTOCOL_VERSION, claim.identity, claim.incarnation, self._nonce)
+        claim, carriage = self._claim, self._carriage
+        return Hello(
+            PROTOCOL_VERSION,
+            claim.identity,
+            claim.incarnation,
+            self._nonce,
+            carriage.descriptors,
+            carriage.max_payload_bytes,
+        )
 
     def receive(self, value: Value) -> Proof | Welcome | Refusal:
         """What to send for a Challenge; a Welcome or a Refusal as it came: it is over then.

@@ -25,6 +25,18 @@ class Overflow(StrEnum):
     BLOCK = "block"
 
 
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """How large payloads travel on a connection: what one side offers, or both have agreed on."""
+
+    descriptors: bool = False
+    """Whether as descriptors of sealed memory; else in chunks."""
+    max_payload_bytes: int = 0
+    """The largest that is taken; 0: none."""
+    large_from_bytes: int = 0
+    """From which size a payload goes apart from its frame."""
+
+
 # ---- the handshake ------------------------------------------------------------------------------
 
 
@@ -40,6 +52,10 @@ class Hello:
     """Which life of that identity."""
     nonce: bytes
     """32 random bytes."""
+    descriptors: bool = False
+    """Whether it takes and sends large payloads as descriptors."""
+    max_payload_bytes: int = 0
+    """The largest payload it takes apart from its frame; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,8 @@ class Welcome:
     """After how many seconds without a word a connection is pinged; 0: never."""
     missed_heartbeats: int
     """After how many of those it is given up."""
+    carriage: Carriage = Carriage()
+    """How large payloads travel from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +151,14 @@ class Credit:
     """Counted as the frames' `count`."""
     bytes: int
     """Counted as the delivered frames with their 4-byte headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """client → broker: these descriptors are not used here any more."""
+
+    parcels: tuple[int, ...]
+    """The numbers they were delivered under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +289,20 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a large payload, ahead of the publish that owns it."""
+
+    parcel: int
+    """Which payload: the sender's number for it."""
+    size: int
+    """Of the whole payload; 0: the rest will not come."""
+    offset: int = 0
+    """Where this part belongs: behind the one before."""
+    content: bytes = b""
+    """The part."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Are you there?  Whoever gets it answers Pong."""
 
@@ -295,4 +335,6 @@ Value: TypeAlias = (
     | Confirm
     | Ping
     | Pong
+    | Release
+    | Chunk
 )

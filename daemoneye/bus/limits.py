@@ -58,6 +58,14 @@ class Limits:
     """How much may wait for all clients together."""
     urgent_bytes: int = 2 * MIB
     """How much of answers and notices may wait for a client; past it, it is cut off."""
+    payload_bytes: int = 64 * MIB
+    """The largest payload that is taken apart from its frame."""
+    large_from_bytes: int = 256 * KIB
+    """From which size clients send a payload apart from its frame."""
+    large_bytes: int = 256 * MIB
+    """How much of such payloads may be in flight in all, until every receiver is done with them."""
+    large_descriptors: int = 64
+    """How many descriptors those may have; 0: they go in chunks only."""
     routes: int = 1024
     """For how many topics a publisher's route is kept; past it the older half is forgotten."""
     listed_rows: int = 4096
@@ -108,13 +116,13 @@ class Limits:
     @staticmethod
     def unmet(name: str, value: object) -> str:
         """What a value of this limit would have to be; "" when it is."""
-        least, whole = _LEAST.get(name, 0.0), isinstance(_DEFAULTS[name], int)
+        least, whole = _LEAST.get(name), isinstance(_DEFAULTS[name], int)
         if isinstance(value, int if whole else (int, float)) and not isinstance(value, bool):
             assert isinstance(value, (int, float))
-            if 0 < value < inf and value >= least:
+            if (0 < value if least is None else least <= value) and value < inf:
                 return ""
         what = "a whole number" if whole else "a number of seconds"
-        return f"{what} of at least {least:g}" if least else f"{what} above zero"
+        return f"{what} above zero" if least is None else f"{what} of at least {least:g}"
 
     @staticmethod
     def names() -> tuple[str, ...]:
@@ -125,7 +133,8 @@ class Limits:
 _LEAST: dict[str, float] = {
     "heartbeat_interval": 0.05,  # it travels in milliseconds, and each costs a look at everybody
     "missed_heartbeats": 2,  # after the first a connection is asked, and has to have time to answer
+    "large_descriptors": 0,  # none: large payloads go in chunks
 }
-"""Where above zero is not enough."""
+"""Where above zero is not what is wanted."""
 
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Limits)}

@@ -10,7 +10,9 @@ from daemoneye.bus.codecs import CODEC_OF_KIND, CODECS
 from daemoneye.bus.frames import decode, encode
 from daemoneye.bus.kinds import (
     Answer,
+    Carriage,
     Challenge,
+    Chunk,
     ClientRow,
     Confirm,
     Credit,
@@ -23,6 +25,7 @@ from daemoneye.bus.kinds import (
     Proof,
     Query,
     Refusal,
+    Release,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -53,7 +56,23 @@ GOLDEN: list[tuple[Value, str]] = [
     (Confirm(1024), "08172203088008"),
     (Ping(), "081e"),
     (Pong(9), "081f7809"),
+    (Release((1, 300)), "081022050a0301ac02"),
+    (Chunk(2, 300, 5, b"xy"), "0820220278798001ac02880102900105"),
 ]  # fmt: skip
+
+
+GOLDEN_CARRIAGE: list[tuple[Value, str]] = [
+    (Hello(1, "a", 3, b"n", descriptors=True, max_payload_bytes=256),
+     "0801220f08011201611803" "22016e" "2801" "308002"),
+    (Welcome(b"m", "a", 256, 5.0, 3, Carriage(True, 256, 128)),
+     "080422160a016d120161" "188002" "208827" "2803" "4001" "488002" "508001"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "golden"), GOLDEN_CARRIAGE, ids=lambda x: type(x).__name__)
+def test_how_large_payloads_travel_is_said_in_the_handshake(value: Value, golden: str) -> None:
+    assert encode(value).hex() == golden
+    assert decode(bytes.fromhex(golden)) == value
 
 
 @pytest.mark.parametrize(("value", "golden"), GOLDEN, ids=lambda x: type(x).__name__)

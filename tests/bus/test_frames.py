@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from daemoneye.bus.frames import (
     BadBody,
+    Chunk,
     Correlation,
     Envelope,
     Guarantee,
@@ -17,13 +18,17 @@ from daemoneye.bus.frames import (
     Ping,
     Subscribe,
     arrival_stamp,
+    chunk_head,
     client_value,
     control_value,
     decode,
     encode,
+    encode_large,
     encode_publish,
     envelopes,
     identity_stamp,
+    large_envelopes,
+    parcel_stamp,
     parse,
 )
 from daemoneye.bus.limits import MAX_STAMP_BYTES
@@ -130,7 +135,65 @@ def test_the_stamp_replaces_every_claim_of_the_client(pid: int, incarnation: int
 
 def test_no_stamp_is_longer_than_the_allowance() -> None:
     stamp = identity_stamp("x" * 64, "y" * 64, 2**32 - 1, 2**64 - 1) + arrival_stamp(2**64 - 1)
-    assert len(stamp) <= MAX_STAMP_BYTES
+    assert len(stamp + parcel_stamp(2**64 - 1, 1)) <= MAX_STAMP_BYTES
+
+
+# ---- large payloads -----------------------------------------------------------------------------
+
+
+def test_a_large_publish_has_these_bytes() -> None:
+    raw = encode_large(Heading("a.b"), 300, 258, sequence=5) + parcel_stamp(7, descriptors=1)
+    assert raw.hex(" ") == (
+        "08 0a 12 03 61 2e 62 18 01 22 0c 0a 00 12 08 02 01 00 00 00 00 00 00 28 05 80 01 ac 02"
+        " 70 01 88 01 07"
+    )
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 70_000])
+def test_a_chunk_is_its_head_and_its_content(length: int) -> None:
+    content = bytes(length)
+    assert decode(chunk_head(7, 1 << 20, 3, length) + content) == Chunk(7, 1 << 20, 3, content)
+
+
+@pytest.mark.parametrize(("parcel", "descriptors"), [(0, 0), (5, 1)])
+def test_how_a_payload_came_replaces_what_the_client_said_of_it(
+    parcel: int, descriptors: int
+) -> None:
+    raw = encode_large(Heading("a.b"), 300, 1, 1) + parcel_stamp(99, 9)
+    frame = parse(raw + parcel_stamp(parcel, descriptors))
+    assert (frame.parcel, frame.descriptors, frame.large_bytes) == (parcel, descriptors, 300)
+
+
+def large(content: bytes | memoryview | None, **claims: object) -> list[Envelope] | BadBody:
+    stamp = identity_stamp("procmond", "collector", 1, 2)
+    said = pb.Frame(**claims).SerializeToString()  # type: ignore[arg-type]  # fields by name
+    return large_envelopes(parse(encode_large(Heading("a.b"), 3, 258, 5) + stamp + said), content)
+
+
+def test_a_large_publish_carries_what_came_ahead_of_it() -> None:
+    found = large(memoryview(b"abc"))
+    assert not isinstance(found, BadBody)
+    (event,) = found
+    assert (event.payload, event.sequence, event.time_ns) == (b"abc", 5, 258)
+    assert event.publisher.name == "procmond"
+
+
+@pytest.mark.parametrize(
+    ("content", "claims", "reason"),
+    [
+        (None, {}, "sealed memory"),
+        (b"abcd", {}, "of 3 bytes did not come"),
+        (b"abc", {"count": 2}, "2 messages claimed"),
+        (b"abc", {"body": b"\xff"}, "no batch"),
+    ],
+)
+def test_a_large_publish_that_is_not_what_it_claims_comes_as_a_value(
+    content: bytes | None, claims: dict[str, object], reason: str
+) -> None:
+    found = large(content, **claims)
+    assert isinstance(found, BadBody)
+    assert (found.topic, found.publisher.name) == ("a.b", "procmond")
+    assert reason in found.reason
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemoneye.bus.frames import Challenge, Goodbye, Hello, Proof, Refusal, Value, Welcome
+from daemoneye.bus.frames import Carriage, Challenge, Goodbye, Hello, Proof, Refusal, Value, Welcome
 from daemoneye.bus.handshake import (
     Claim,
     Introduction,
@@ -54,6 +54,28 @@ def test_who_has_the_key_is_welcome() -> None:
     assert broker.state is State.PROVEN
     assert broker.credential is PROCMOND
     assert broker.incarnation == 3
+
+
+@pytest.mark.parametrize(
+    ("broker_passes", "allowed", "client_passes", "passed"),
+    [
+        (True, 64, True, True),
+        (True, 64, False, False),
+        (True, 0, True, False),
+        (False, 64, True, False),
+    ],
+)
+def test_descriptors_travel_where_both_sides_pass_them(
+    broker_passes: bool, allowed: int, client_passes: bool, passed: bool
+) -> None:
+    limits = Limits(payload_bytes=9, large_from_bytes=5, large_descriptors=allowed)
+    broker = Reception(Terms(7, limits, broker_passes), b"B" * 32, PID)
+    client = Introduction(CLAIM, b"C" * 32, Carriage(client_passes, 3))
+    challenge = broker.receive(client.hello(), KEYRING)
+    welcome = client.receive(broker.receive(client.receive(challenge), KEYRING))
+    assert isinstance(welcome, Welcome)
+    assert welcome.carriage == broker.carriage == Carriage(passed, 9, 5)
+    assert broker.max_payload_bytes == 3
 
 
 def test_an_operator_comes_in_any_incarnation_and_process() -> None:

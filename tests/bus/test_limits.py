@@ -16,6 +16,8 @@ def test_the_defaults_are_the_promised_ones() -> None:
     assert (limits.subscription_messages, limits.subscription_bytes) == (1024, 8 << 20)
     assert (limits.client_bytes, limits.outbound_bytes) == (32 << 20, 256 << 20)
     assert (limits.connections, limits.unauthenticated_connections) == (1024, 256)
+    assert (limits.payload_bytes, limits.large_from_bytes) == (64 << 20, 256 << 10)
+    assert (limits.large_bytes, limits.large_descriptors) == (256 << 20, 64)
 
 
 def test_what_is_named_replaces_a_default() -> None:
@@ -48,7 +50,12 @@ def test_a_number_of_things_is_whole(number: float) -> None:
 
 @pytest.mark.parametrize(
     ("name", "least", "too_little"),
-    [("missed_heartbeats", 2, 1), ("heartbeat_interval", 0.05, 0.04), ("write_timeout", 1e-9, 0)],
+    [
+        ("missed_heartbeats", 2, 1),
+        ("heartbeat_interval", 0.05, 0.04),
+        ("write_timeout", 1e-9, 0),
+        ("large_descriptors", 0, -1),
+    ],
 )
 def test_a_limit_may_be_the_least_and_nothing_below(
     name: str, least: float, too_little: float

@@ -21,12 +21,14 @@ class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KIND_CREDIT: _ClassVar[Kind]
     KIND_QUERY: _ClassVar[Kind]
     KIND_GOODBYE: _ClassVar[Kind]
+    KIND_RELEASE: _ClassVar[Kind]
     KIND_ANSWER: _ClassVar[Kind]
     KIND_STREAM: _ClassVar[Kind]
     KIND_NOTICE: _ClassVar[Kind]
     KIND_CONFIRM: _ClassVar[Kind]
     KIND_PING: _ClassVar[Kind]
     KIND_PONG: _ClassVar[Kind]
+    KIND_CHUNK: _ClassVar[Kind]
 
 class Guarantee(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -54,12 +56,14 @@ KIND_UNSUBSCRIBE: Kind
 KIND_CREDIT: Kind
 KIND_QUERY: Kind
 KIND_GOODBYE: Kind
+KIND_RELEASE: Kind
 KIND_ANSWER: Kind
 KIND_STREAM: Kind
 KIND_NOTICE: Kind
 KIND_CONFIRM: Kind
 KIND_PING: Kind
 KIND_PONG: Kind
+KIND_CHUNK: Kind
 GUARANTEE_UNSPECIFIED: Guarantee
 GUARANTEE_BEST_EFFORT: Guarantee
 GUARANTEE_AT_LEAST_ONCE: Guarantee
@@ -71,7 +75,7 @@ OVERFLOW_DISCONNECT: Overflow
 OVERFLOW_BLOCK: Overflow
 
 class Frame(_message.Message):
-    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at")
+    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "large_bytes", "parcel", "offset", "publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +91,9 @@ class Frame(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    LARGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PARCEL_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_PID_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -107,12 +114,15 @@ class Frame(_message.Message):
     content_type: str
     descriptors: int
     request: int
+    large_bytes: int
+    parcel: int
+    offset: int
     publisher: str
     publisher_pid: int
     publisher_incarnation: int
     publisher_role: str
     received_at: int
-    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., publisher_role: _Optional[str] = ..., received_at: _Optional[int] = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., large_bytes: _Optional[int] = ..., parcel: _Optional[int] = ..., offset: _Optional[int] = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., publisher_role: _Optional[str] = ..., received_at: _Optional[int] = ...) -> None: ...
 
 class Stamp(_message.Message):
     __slots__ = ("publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at")
@@ -160,16 +170,20 @@ class Batch(_message.Message):
     def __init__(self, payload: _Optional[_Iterable[bytes]] = ..., time: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("version", "identity", "incarnation", "nonce")
+    __slots__ = ("version", "identity", "incarnation", "nonce", "descriptors", "max_payload_bytes")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     version: int
     identity: str
     incarnation: int
     nonce: bytes
-    def __init__(self, version: _Optional[int] = ..., identity: _Optional[str] = ..., incarnation: _Optional[int] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+    descriptors: bool
+    max_payload_bytes: int
+    def __init__(self, version: _Optional[int] = ..., identity: _Optional[str] = ..., incarnation: _Optional[int] = ..., nonce: _Optional[bytes] = ..., descriptors: bool = ..., max_payload_bytes: _Optional[int] = ...) -> None: ...
 
 class Challenge(_message.Message):
     __slots__ = ("nonce", "epoch")
@@ -186,18 +200,24 @@ class Proof(_message.Message):
     def __init__(self, mac: _Optional[bytes] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("mac", "role", "max_frame_bytes", "heartbeat_interval_ms", "missed_heartbeats")
+    __slots__ = ("mac", "role", "max_frame_bytes", "heartbeat_interval_ms", "missed_heartbeats", "descriptors", "max_payload_bytes", "large_from_bytes")
     MAC_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     MISSED_HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LARGE_FROM_BYTES_FIELD_NUMBER: _ClassVar[int]
     mac: bytes
     role: str
     max_frame_bytes: int
     heartbeat_interval_ms: int
     missed_heartbeats: int
-    def __init__(self, mac: _Optional[bytes] = ..., role: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ..., missed_heartbeats: _Optional[int] = ...) -> None: ...
+    descriptors: bool
+    max_payload_bytes: int
+    large_from_bytes: int
+    def __init__(self, mac: _Optional[bytes] = ..., role: _Optional[str] = ..., max_frame_bytes: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ..., missed_heartbeats: _Optional[int] = ..., descriptors: bool = ..., max_payload_bytes: _Optional[int] = ..., large_from_bytes: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "detail")
@@ -240,6 +260,12 @@ class Credit(_message.Message):
     messages: int
     bytes: int
     def __init__(self, subscription: _Optional[int] = ..., messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("parcel",)
+    PARCEL_FIELD_NUMBER: _ClassVar[int]
+    parcel: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, parcel: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Loss(_message.Message):
     __slots__ = ("reason", "count")
