@@ -23,6 +23,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     kinds          every kind of frame, as a value
     frames         frames ↔ protobuf bytes
     codecs         of every kind but publishes: encoding beside decoding
+    arrivals       what comes ahead of the frame that owns it: descriptors, chunks
     orders         what the supervisor orders the broker to do ↔ protobuf bytes
     handshake      both sides of proving who one is
     vigil          who has fallen silent, on either side
