@@ -13,7 +13,8 @@ from benchmarks.processes import running
 from daemoneye.bus.access import AccessList
 from daemoneye.bus.broker.broker import Broker
 from daemoneye.bus.broker.mailbox import Mailbox
-from daemoneye.bus.client.bus_client import OPERATOR, BusClient
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.destination import OPERATOR
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Credential
 from daemoneye.rundir import RunDir

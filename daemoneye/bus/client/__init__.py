@@ -20,6 +20,8 @@ Shells (!): they touch the world and decide nothing.
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
     turn           whose turn it is in there, and what a signal handler wants meanwhile
+    destination    where to connect, and as whom
+    gone           what stands where a connection was, after closing and after a fork
     dialler        from an address and a key to a connection both sides believe in
 
 This file imports nothing, so that who needs one name does not load the rest.

@@ -14,32 +14,24 @@ how publishes become frames, in `writer`.
 from __future__ import annotations
 
 import os
-import secrets
-import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, cast
+from typing import Self, cast
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
 from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.counters import Counters, counters
-from daemoneye.bus.client.dialler import Connected, introduce
+from daemoneye.bus.client.destination import Destination
+from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
+from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.client.wishes import batches, heading_of, options_of
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
-from daemoneye.bus.handshake import Claim
 from daemoneye.bus.topics import Topic
-from daemoneye.errors import BusClosed, BusError, LocalProtocolError
+from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
-from daemoneye.rundir import RunDir
-
-OPERATOR = "operator"
-CONNECT_TIMEOUT = 5.0
-
-_ATTEMPT_TIMEOUT = 3.0  # s; one second more than the broker gives the handshake
 
 
 class BusClient:
@@ -50,7 +42,7 @@ class BusClient:
     def __init__(self, connection: Connection) -> None:
         """Use `connect` or `for_child`."""
         self._connection = connection
-        _living.add(self)
+        remember(self, _leave)
 
     @classmethod
     def connect(
@@ -68,19 +60,7 @@ class BusClient:
         when the place cannot be trusted, Refused when the broker says no, BusBroken when it is not
         there.
         """
-        if (name is None) != (key is None):
-            raise LocalProtocolError("a name needs its key", hint="give both, or none of them")
-        place = RunDir.find(run_dir) if address is None else RunDir(Path(address).absolute().parent)
-        path = place.bus_path if address is None else Path(address)
-        if key is None:
-            place.check()
-        incarnation = secrets.randbits(63) | 1
-
-        def claim() -> Claim:
-            # Read anew for each attempt: a restarted instance has a new key.
-            return Claim(name or OPERATOR, incarnation, key or place.read_operator_key())
-
-        client = cls(Connection(lambda: _dial(path, claim())))
+        client = cls(_connection(Destination.find(address, name, key, run_dir)))
         client._connection.start(now=True)
         return client
 
@@ -95,9 +75,7 @@ class BusClient:
         Returns at once and connects in the background, so that a child lives although the broker
         does not.  Whoever waits for events does so inside of `waiting()`.
         """
-        path = Path(passport.bus_address)
-        claim = Claim(passport.name, passport.incarnation, passport.key)
-        client = cls(Connection(lambda: _dial(path, claim), waiting))
+        client = cls(_connection(Destination.of_child(passport), waiting))
         client._connection.start(now=False)
         return client
 
@@ -236,9 +214,7 @@ class BusClient:
         """Write what waits, say goodbye and end, within 2 s; harmless when done before."""
         connection = self._connection
         if isinstance(connection, Connection):
-            self._connection = _gone(
-                BusClosed("this client was closed", hint="make another with BusClient.connect()")
-            )
+            self._connection = cast("Connection", closed("BusClient.connect()"))
             connection.close()
 
     def __enter__(self) -> Self:
@@ -253,40 +229,18 @@ class BusClient:
         self.close()
 
 
-class _Gone:
-    """Stands where a connection was: whatever is wanted of it raises why it is gone."""
+def _connection(
+    destination: Destination,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Connection:
+    def dial() -> Connected:
+        return introduce(destination.path, destination.claim(), ATTEMPT_TIMEOUT)
 
-    def __init__(self, error: BusError) -> None:
-        self._error = error
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise self._error
-
-
-def _gone(error: BusError) -> Connection:
-    return cast("Connection", _Gone(error))
+    return Connection(dial, waiting)
 
 
-def _dial(path: Path, claim: Claim) -> Connected:
-    return introduce(path, claim, _ATTEMPT_TIMEOUT)
-
-
-_living: weakref.WeakSet[BusClient] = weakref.WeakSet()
-
-
-def _leave_behind() -> None:
-    """After a fork the socket is the parent's: two processes would mix their frames on it."""
-    error = BusClosed(
-        "this client belongs to the process that was forked",
-        hint="make a client in the new process; better still, start processes with spawn",
-    )
-    for client in list(_living):
-        connection = client._connection
-        if isinstance(connection, Connection):
-            client._connection = _gone(error)
-            connection.abandon(_gone(error))
-    _living.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_behind)
+def _leave(client: BusClient, gone: Gone) -> None:
+    connection = client._connection
+    if isinstance(connection, Connection):
+        client._connection = cast("Connection", gone)
+        connection.abandon(cast("Connection", gone))

@@ -29,6 +29,9 @@ from daemoneye.foreign import brief
 from daemoneye.framing import HEADER_BYTES, FrameCutter, pack
 from daemoneye.waiting import Watch
 
+ATTEMPT_TIMEOUT = 3.0
+"""For one attempt to connect, in seconds: one more than the broker gives the handshake."""
+
 _HINTS = {
     UNKNOWN_IDENTITY: "a child may come before the broker knows of it; others need a key it knows",
     BAD_PROOF: "the instance was probably restarted, which makes a new operator.key",
