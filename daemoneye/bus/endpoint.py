@@ -32,7 +32,8 @@ SOCKET_BUFFER_BYTES = 64 << 10
 """Larger ones buy no speed and hide a queue in the kernel, where a stop waits behind events."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_DIAL_PAUSE = 0.005  # s; a full backlog of AF_UNIX refuses at once instead of making us wait
+DIAL_PAUSE = 0.005
+"""Seconds between two attempts while the backlog is full: AF_UNIX does not make us wait for it."""
 
 
 class Exhausted(OSError):
@@ -125,15 +126,24 @@ def dial(path: Path, timeout: float) -> socket.socket:
     Raises BusBroken when nobody listens there or did not take us in within `timeout` seconds, and
     ConfigError when the place belongs to another user or this platform has no such places.
     """
-    _need_sockets()
     deadline = time.monotonic() + timeout
+    while (sock := dial_nowait(path)) is None:
+        if time.monotonic() >= deadline:
+            raise BusBroken(f"the broker at {path} did not take us in within {timeout:g} s")
+        time.sleep(DIAL_PAUSE)
+    return sock
+
+
+def dial_nowait(path: Path) -> socket.socket | None:
+    """The same at once; None when too many want in just now: try again after DIAL_PAUSE."""
+    _need_sockets()
     sock = system.local_socket()
     try:
         sock.setblocking(False)
-        while (problem := sock.connect_ex(str(path))) in (errno.EAGAIN, errno.EINTR):
-            if time.monotonic() >= deadline:
-                raise BusBroken(f"the broker at {path} did not take us in within {timeout:g} s")
-            time.sleep(_DIAL_PAUSE)
+        problem = sock.connect_ex(str(path))
+        if problem in (errno.EAGAIN, errno.EINTR):
+            sock.close()
+            return None
         if problem:
             raise BusBroken(
                 f"nobody listens at {path}: {os.strerror(problem)}",

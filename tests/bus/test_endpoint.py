@@ -15,7 +15,14 @@ from typing import IO
 
 import pytest
 
-from daemoneye.bus.endpoint import SOCKET_BUFFER_BYTES, Endpoint, Exhausted, Foreign, dial
+from daemoneye.bus.endpoint import (
+    SOCKET_BUFFER_BYTES,
+    Endpoint,
+    Exhausted,
+    Foreign,
+    dial,
+    dial_nowait,
+)
 from daemoneye.errors import AlreadyRunning, BusBroken, ConfigError, NotRunning
 from tests.support import wait_for
 
@@ -165,6 +172,11 @@ def test_a_path_of_103_bytes_is_the_longest(tidy: Path) -> None:
 def test_dialling_nobody_says_where(tidy: Path) -> None:
     with pytest.raises(BusBroken, match="nobody listens at"):
         dial(tidy / "bus", 1.0)
+
+
+def test_dialling_at_once_says_that_a_full_backlog_is_no_answer_yet(tidy: Path) -> None:
+    with listening(tidy / "bus", backlog=0), dial(tidy / "bus", 1.0):
+        assert dial_nowait(tidy / "bus") is None
 
 
 def test_dialling_a_full_backlog_ends_in_time(tidy: Path) -> None:

@@ -26,7 +26,7 @@ from daemoneye.bus.handshake import (
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, Refused
 from daemoneye.foreign import brief
-from daemoneye.framing import HEADER_BYTES, FrameCutter, pack
+from daemoneye.framing import FrameCutter, pack
 from daemoneye.waiting import Watch
 
 ATTEMPT_TIMEOUT = 3.0
@@ -71,21 +71,28 @@ def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
         introduction = Introduction(claim, os.urandom(NONCE_BYTES))
         answer: Value = introduction.hello()
         while isinstance(answer, Hello | Proof):
-            _write(sock, pack(encode(answer)))
+            say(sock, answer)
             answer = introduction.receive(_read(sock, deadline))
-        if isinstance(answer, Refusal):
-            raise Refused(
-                f"the broker at {path} refused {claim.identity!r}: {brief(answer.detail)}",
-                reason=answer.reason,
-                hint=_HINTS.get(answer.reason, ""),
-            )
-        assert isinstance(answer, Welcome)
+        return concluded(sock, path, claim, introduction.epoch, answer)
     except BaseException:  # whatever it is, the socket is ours to close
         sock.close()
         raise
+
+
+def concluded(
+    sock: socket.socket, path: Path, claim: Claim, epoch: int, answer: Value
+) -> Connected:
+    """What the last word of a handshake makes of it.  Raises Refused."""
+    if isinstance(answer, Refusal):
+        raise Refused(
+            f"the broker at {path} refused {claim.identity!r}: {brief(answer.detail)}",
+            reason=answer.reason,
+            hint=_HINTS.get(answer.reason, ""),
+        )
+    assert isinstance(answer, Welcome)
     return Connected(
         sock,
-        introduction.epoch,
+        epoch,
         answer.role,
         answer.max_frame_bytes,
         answer.heartbeat_interval,
@@ -93,36 +100,41 @@ def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
     )
 
 
-def _write(sock: socket.socket, data: bytes) -> None:
+def say(sock: socket.socket, value: Value) -> None:
+    """Say it: a few hundred bytes into an empty buffer, so nobody waits."""
     try:
-        sock.sendall(data)  # a few hundred bytes into an empty buffer
+        sock.sendall(pack(encode(value)))
     except OSError:
         pass  # it hung up; reading tells its last words, or that there are none
 
 
+def receive(sock: socket.socket, cutter: FrameCutter) -> Value | None:
+    """What the broker says, without reading a byte behind it; None when it is not whole yet.
+
+    Raises BusBroken and RemoteProtocolError.
+    """
+    try:
+        data = sock.recv(cutter.missing_bytes)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        raise BusBroken(f"the broker hung up during the handshake: {error.strerror}") from error
+    if not data:
+        raise BusBroken("the broker hung up during the handshake")
+    frames = cutter.feed(data)
+    return control_value(parse(frames[0])) if frames else None
+
+
+def too_late() -> BusBroken:
+    """Nothing came in time."""
+    return BusBroken("the broker did not answer in time", hint="it may be stopped or busy")
+
+
 def _read(sock: socket.socket, deadline: float) -> Value:
-    """The next frame, and not a byte more."""
-    header = _read_exactly(sock, HEADER_BYTES, deadline)
-    cutter = FrameCutter(Limits().early_frame_bytes)
-    frames = cutter.feed(header)
-    while not frames:
-        frames = cutter.feed(_read_exactly(sock, cutter.missing_bytes, deadline))
-    return control_value(parse(frames[0]))
-
-
-def _read_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
     something = Watch(sock.fileno())
-    data = b""
-    while len(data) < size:
+    cutter = FrameCutter(Limits().early_frame_bytes)
+    while True:
         if not something.wait(max(0.0, deadline - time.monotonic())):
-            raise BusBroken("the broker did not answer in time", hint="it may be stopped or busy")
-        try:
-            more = sock.recv(size - len(data))
-        except BlockingIOError:
-            continue
-        except OSError as error:
-            raise BusBroken(f"the broker hung up during the handshake: {error.strerror}") from error
-        if not more:
-            raise BusBroken("the broker hung up during the handshake")
-        data += more
-    return data
+            raise too_late()
+        if (value := receive(sock, cutter)) is not None:
+            return value
