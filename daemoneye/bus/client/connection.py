@@ -25,6 +25,7 @@ from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import WISH_STANDS, Dialogue
 from daemoneye.bus.client.link import Link, Options
+from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
 from daemoneye.bus.client.writer import Writer
@@ -183,7 +184,7 @@ class Connection:
         for value in outcome.say:
             self.writer.tell(value)
         for remark in outcome.remarks:
-            log.log(remark.weight.value, "%s", remark.text)
+            _remark(remark)
         return found
 
     # ---- for the keeper -------------------------------------------------------------------------
@@ -200,7 +201,7 @@ class Connection:
             self.reader.end_inbox(inbox, error)
         # A Ctrl-C that fell into a read is no news to whoever pressed it.
         if isinstance(cause, Exception) and not self._closing.is_set():
-            log.warning("the connection to the broker is lost (%s); connecting again", cause)
+            _remark(lost(cause))
         dropped_before = self.writer.dropped
         backoff = Backoff()
         while True:
@@ -211,13 +212,13 @@ class Connection:
                 break
             except LocalProtocolError as error:
                 # What cannot be said now cannot be said with any later connection either.
-                log.error("this client can never connect again: %s", error)
+                _remark(never_again(error))
                 raise
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             self._closing.wait(backoff.wait(random.random()))
         if dropped := self.writer.dropped - dropped_before:
-            log.warning("%d messages found no room while there was no connection", dropped)
+            _remark(found_no_room(dropped))
         return sock
 
     def _establish(self) -> socket.socket:
@@ -237,3 +238,7 @@ class Connection:
             sock.close()
             raise
         return sock
+
+
+def _remark(remark: Remark) -> None:
+    log.log(remark.weight.value, "%s", remark.text)

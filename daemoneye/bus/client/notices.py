@@ -1,6 +1,7 @@
-"""What the broker told unasked: all of it counted, and each topic and code logged once.  Pure.
+"""What a client puts into its log.  Pure.
 
-So is what could not be read of what it brought, by the publisher to blame.  Whoever answers at the
+What the broker told unasked is counted, all of it, and logged once for each topic and code.  So is
+what could not be read of what it brought, by the publisher to blame.  Whoever answers at the
 address has words here, so they are made harmless before they come into a log.
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from daemoneye.bus.frames import BadBody, Notice
+from daemoneye.errors import BusError
 from daemoneye.foreign import brief
 
 KNOWN = 256
@@ -24,6 +26,7 @@ class Weight(Enum):
 
     INFO = 20
     WARNING = 30
+    ERROR = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +79,18 @@ class Notices:
             return False
         self._logged.add((code, topic))
         return True
+
+
+def lost(cause: BaseException) -> Remark:
+    """The connection is gone."""
+    return Remark(f"the connection to the broker is lost ({brief(str(cause))}); connecting again")
+
+
+def found_no_room(messages: int) -> Remark:
+    """There is a connection again, and not all that was published meanwhile could be kept."""
+    return Remark(f"{messages} messages found no room while there was no connection")
+
+
+def never_again(error: BusError) -> Remark:
+    """What has to be said first on every connection cannot be said."""
+    return Remark(f"this client can never connect again: {error}", Weight.ERROR)

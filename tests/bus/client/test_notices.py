@@ -69,6 +69,7 @@ def test_the_weights_are_those_of_the_log() -> None:
     assert {each.name: each.value for each in Weight} == {
         "INFO": logging.INFO,
         "WARNING": logging.WARNING,
+        "ERROR": logging.ERROR,
     }
 
 
