@@ -23,7 +23,7 @@ HEARTBEAT = "control.health.heartbeat"
 STATUS = "control.health.status"
 DIAGNOSTICS = "control.health.diagnostics"
 DENIED = "$bus.denied"
-STATISTICS = "$bus.statistics"
+STATISTICS = "$bus.stats"
 
 ALL_EVENTS = "events.#"
 ALL_STATUS = "control.health.status.#"
@@ -129,7 +129,7 @@ TOPICS: tuple[DeclaredTopic, ...] = (
     _row("$bus.dead.<group>", "broker → agent", "DeadLetter",
          "a message that no member of the group could handle"),
     _row(STATISTICS, "broker → agent", "BusStatistics",
-         "the counters of the broker"),
+         "what the broker has counted; every 10 s, while somebody listens"),
 )
 # fmt: on
 

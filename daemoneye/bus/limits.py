@@ -76,6 +76,8 @@ class Limits:
     """After how long without a word a connection is pinged, by either side."""
     missed_heartbeats: int = 3
     """After how many such intervals on end it is given up."""
+    statistics_interval: float = 10.0
+    """How often `$bus.stats` is published, while somebody listens."""
     write_timeout: float = 10.0
     """How long a connection may have something to read and not read any of it."""
     drain_timeout: float = 2.0
@@ -132,6 +134,7 @@ class Limits:
 
 _LEAST: dict[str, float] = {
     "heartbeat_interval": 0.05,  # it travels in milliseconds, and each costs a look at everybody
+    "statistics_interval": 0.05,
     "missed_heartbeats": 2,  # after the first a connection is asked, and has to have time to answer
     "large_descriptors": 0,  # none: large payloads go in chunks
 }

@@ -13,6 +13,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     deliveries     runs on their way into outboxes
     wishes         for collectors that are not connected, on their way to the supervisor
     child_wish     such a wish in words of the lifeline
+    statistics     what was counted, and the words for it
     requests       what a client may say besides publishing
     agenda         how much of what clients ask is done in one turn
     answers        what the broker answers to questions

@@ -26,11 +26,13 @@ _COSTS: dict[type[Value] | type[None], int] = {
 class Agenda:
     """The frames that a turn had no time for."""
 
-    __slots__ = ("_answered", "_waiting")
+    __slots__ = ("_answered", "_waiting", "postponed")
 
     def __init__(self) -> None:
         self._waiting: dict[Session, list[bytes]] = {}
         self._answered: Session | None = None  # whose question was, in this turn
+        self.postponed = 0
+        """How often frames had to wait for another turn."""
 
     def __contains__(self, session: Session) -> bool:
         return session in self._waiting
@@ -45,11 +47,12 @@ class Agenda:
         """
         answered, self._answered = self._answered, None
         if answered in self._waiting:
-            self.keep(answered, self.take(answered))
+            self._waiting[answered] = self.take(answered)
         return list(self._waiting)
 
     def keep(self, session: Session, frames: list[bytes]) -> None:
         """These are for the next turn."""
+        self.postponed += 1
         self._waiting[session] = frames
 
     def take(self, session: Session) -> list[bytes]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from daemoneye.bus.access import AccessList, Identity
@@ -29,8 +30,11 @@ from daemoneye.bus.broker.door import Door
 from daemoneye.bus.broker.mailbox import Mailbox
 from daemoneye.bus.broker.router import Router
 from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.statistics import Statistics
+from daemoneye.bus.broker.streams import OVERSIZE
 from daemoneye.bus.frames import Notice, Ping
 from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
+from daemoneye.bus.hierarchy import STATISTICS
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say
 from daemoneye.bus.vigil import Vigil, Watched
@@ -61,6 +65,7 @@ class Broker:
         self._clients = Clients(self._poller, self._left)
         self._now = time.monotonic()  # when the last turn began
         self._vigil = Vigil(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
+        self._statistics_at = self._now  # when to tell what was counted
         self._drain_deadline: float | None = None  # once it has begun to end
         self._next_deadline = self._now  # when there is something to do by itself
         self._due_at = self._now  # when the next turn has to begin, whatever happens
@@ -87,13 +92,12 @@ class Broker:
 
         Not at all while the last turn left something unfinished.
         """
-        next_ones = (
-            self._vigil.next_at,
-            self.door.next_deadline(),
-            self._clients.next_deadline(),
-            self._drain_deadline,
-        )
-        self._next_deadline = min(at for at in next_ones if at is not None)
+        next_at = min(self._vigil.next_at, self._statistics_at)
+        maybe = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
+        for at in maybe:
+            if at is not None and at < next_at:
+                next_at = at
+        self._next_deadline = next_at
         # Measured from the last turn: one look at the clock in a turn has to do.
         left = max(0.0, self._next_deadline - self._now)
         timeout = left if timeout is None else min(left, timeout)
@@ -209,7 +213,8 @@ class Broker:
         if session is None:
             self.door.turn_away(client, self._clients, OUT_OF_ORDER, str(error))
             return
-        self._note_ending(session, OUT_OF_ORDER, f"broke the protocol: {error}")
+        reason = OVERSIZE if isinstance(error, TooLarge) else OUT_OF_ORDER
+        self._note_ending(session, reason, f"broke the protocol: {error}")
         session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
         self.router.close(session)
         self._write(client, session)
@@ -235,6 +240,8 @@ class Broker:
     def _keep_time(self, now: float) -> None:
         if now >= self._vigil.next_at:
             self._look_for_silent(now)
+        if now >= self._statistics_at:
+            self._tell_statistics(now)
         self.door.keep_time(self._clients, now)
         for client in self._clients.overdue(now):
             if client.session is not None:
@@ -257,6 +264,13 @@ class Broker:
             limits = self.router.limits
             detail = f"{limits.missed_heartbeats} times nothing in {limits.heartbeat_interval:g} s"
             self.router.cut_off(session, Ending("heartbeat", detail))
+
+    def _tell_statistics(self, now: float) -> None:
+        interval = self.router.limits.statistics_interval
+        self._statistics_at = (now // interval + 1) * interval
+        if self.router.is_heard(STATISTICS):
+            message = self.statistics().message(time.time())
+            self.router.announce(STATISTICS, message, time.time_ns())
 
     def _begin_to_stop(self, now: float) -> None:
         limits = self.router.limits
@@ -292,6 +306,7 @@ class Broker:
                         target=order.target,
                     )
                 except BusError as error:
+                    self.router.count_refusal(error)
                     log.error(
                         "the supervisor's word on %s is not published: %s", order.topic, error
                     )
@@ -307,21 +322,10 @@ class Broker:
         self._vigil.keep(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
         self.router.set_rules(limits, access)
 
-    def counters(self) -> dict[str, int]:
-        """What `status` shows of this broker."""
-        seen = self.router.statistics()
-        return {
-            "clients": seen.clients,
-            "subscriptions": seen.subscriptions,
-            "published_total": seen.published,
-            "delivered_total": seen.delivered,
-            "lost_total": sum(seen.lost.values()),
-            "denied_total": seen.denied,
-            "refused_total": seen.refused,
-            "turned_away_total": self.door.counted.total(),
-            "cut_off_total": self.cut_off.total(),
-            "queued": seen.queued,
-        }
+    def statistics(self) -> Statistics:
+        """Everything that was counted; as dear as the router's."""
+        turned_away, cut_off = dict(self.door.counted), dict(self.cut_off)
+        return replace(self.router.statistics(), turned_away=turned_away, cut_off=cut_off)
 
     def _handed_up(self) -> list[ChildWish]:
         wishes = []
@@ -329,5 +333,6 @@ class Broker:
             try:
                 wishes.append(child_wish(self.router.handed_up.popleft()))
             except RemoteProtocolError as error:
+                self.router.count_refusal(error)
                 self._clients.mishaps.note("bad-wish", str(error), logging.WARNING)
         return wishes

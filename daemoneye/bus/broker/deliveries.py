@@ -9,8 +9,10 @@ from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.runs import make_run
 from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.statistics import reason_of
 from daemoneye.bus.broker.streams import OVERFLOW, Tally
 from daemoneye.bus.frames import Confirm, Notice, Value
+from daemoneye.errors import BusError
 from daemoneye.framing import pack_length
 
 
@@ -38,10 +40,8 @@ UNREAD = "unread"
 CONFIRM_EVERY = 1024
 """A publisher is told after so many messages how many were taken; a ping tells it too."""
 
-DENIED = "denied"
-"""Refused by a rule."""
 REFUSED = "refused"
-"""Refused for another reason."""
+"""The notice of a publish that was refused for another reason than a rule."""
 
 
 class Deliveries:
@@ -75,7 +75,7 @@ class Deliveries:
         self.published = 0
         """How many messages those had published."""
         self.refusals: Counter[str] = Counter()
-        """How many frames were DENIED or REFUSED."""
+        """How many frames were, by reason."""
 
     def deliver(
         self,
@@ -111,6 +111,10 @@ class Deliveries:
         if publishing.messages > publishing.confirmed:
             publishing.confirmed = publishing.messages
             self.tell(session, Confirm(publishing.messages))
+
+    def count_refusal(self, error: BusError) -> None:
+        """One frame more is refused for this."""
+        self.refusals[reason_of(error)] += 1
 
     def condemn(self, session: Session, ending: Ending) -> None:
         """The session has to go at the end of this turn."""

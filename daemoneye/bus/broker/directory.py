@@ -217,6 +217,10 @@ class Directory:
         route.recipients = self._shared.setdefault(found, found)
         route.generation = self.generation
 
+    def listeners(self, topic: str) -> Recipients:
+        """Who wants what is said there and may have it, whoever says it.  Raises InvalidTopic."""
+        return self._recipients(topic, check_topic(topic))
+
     def _recipients(self, topic: str, levels: tuple[str, ...]) -> Recipients:
         wanting: dict[Session, list[Subscription]] = {}
         for session, subscription in self._tree.match(levels):

@@ -134,6 +134,7 @@ class Door:
                 self.turn_away(client, clients, reply.reason, reply.detail)
                 return None
             if not client.say_once(reply):
+                self.counted.note("gone", f"process {client.peer.pid} hung up in the handshake")
                 clients.close(client)
                 return None
             if reception.state is State.PROVEN and credential is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from daemoneye.bus.broker.answers import answer, refusal
-from daemoneye.bus.broker.deliveries import DENIED, GOODBYE, Deliveries
+from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
@@ -20,7 +20,7 @@ from daemoneye.bus.frames import (
     Unsubscribe,
     Value,
 )
-from daemoneye.errors import AccessDenied, BusError
+from daemoneye.errors import BusError
 
 
 class Requests:
@@ -40,8 +40,7 @@ class Requests:
         try:
             subscription = self._directory.subscribe(session, wish)
         except BusError as error:
-            self._deliveries.refusals[DENIED] += isinstance(error, AccessDenied)
-            self._deliveries.tell(session, refusal(wish.request, error))
+            self._refuse(session, wish.request, error)
             return
         decision = subscription.decision
         narrowed = tuple(each.text for each in decision.cut)
@@ -51,7 +50,7 @@ class Requests:
         try:
             self._directory.unsubscribe(session, wish.subscription)
         except BusError as error:
-            self._deliveries.tell(session, refusal(wish.request, error))
+            self._refuse(session, wish.request, error)
         else:
             self._deliveries.tell(session, Answer(wish.request))
 
@@ -66,8 +65,13 @@ class Requests:
         try:
             said = answer(self._directory, session, query)
         except BusError as error:
-            said = refusal(query.request, error)
-        self._deliveries.tell(session, said)
+            self._refuse(session, query.request, error)
+        else:
+            self._deliveries.tell(session, said)
+
+    def _refuse(self, session: Session, request: int, error: BusError) -> None:
+        self._deliveries.count_refusal(error)
+        self._deliveries.tell(session, refusal(request, error))
 
     def _ping(self, session: Session, ping: Ping) -> None:
         self._deliveries.confirm(session)

@@ -14,16 +14,14 @@ bytes that break the protocol do.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable
 
 from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
 from daemoneye.bus.broker.answers import refusal
 from daemoneye.bus.broker.deliveries import (
     CONFIRM_EVERY,
-    DENIED,
     REFUSED,
     Deliveries,
     Ending,
@@ -33,6 +31,7 @@ from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.requests import Requests
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.statistics import DENIED, Statistics
 from daemoneye.bus.broker.streams import Tally
 from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
 from daemoneye.bus.frames import (
@@ -49,6 +48,7 @@ from daemoneye.bus.frames import (
     client_value,
     encode_payload,
     encode_publish,
+    identity_stamp,
     read_outer,
 )
 from daemoneye.bus.limits import Limits
@@ -58,36 +58,22 @@ from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
 from daemoneye.framing import pack_length
 
 SUPERVISOR = "supervisor"
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What this life of the broker has seen; messages, unless it says bytes."""
-
-    clients: int
-    """Sessions now."""
-    subscriptions: int
-    """Theirs, now."""
-    published: int
-    """Taken from publishers, refused ones included."""
-    delivered: int
-    """Written to subscribers."""
-    lost: Mapping[str, int]
-    """Missed by subscribers, by reason."""
-    denied: int
-    """Publishes and subscribes that a rule refused, in frames."""
-    refused: int
-    """Publishes refused for another reason, in frames."""
-    queued: int
-    """Waiting for subscribers now."""
-    queued_bytes: int
-    """The memory for that in bytes, the broker's own frames included."""
+BROKER = "broker"
 
 
 class Router:
     """All that the broker knows and decides."""
 
-    __slots__ = ("_agenda", "_deliveries", "_requests", "_supervisor", "directory", "handed_up")
+    __slots__ = (
+        "_agenda",
+        "_announced",
+        "_announcer",
+        "_deliveries",
+        "_requests",
+        "_supervisor",
+        "directory",
+        "handed_up",
+    )
 
     def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
         self.directory = Directory(limits, access)
@@ -98,6 +84,8 @@ class Router:
         self._requests = Requests(self.directory, self._deliveries)
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
+        self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
+        self._announced: Counter[str] = Counter()  # by topic, which is their sequence
 
     # ---- sessions -----------------------------------------------------------------------------
 
@@ -164,7 +152,8 @@ class Router:
         """Everything counted; walks all sessions, so ask once a second, not more."""
         total = Tally.empty()
         total.add(self._deliveries.past)
-        published = self._deliveries.published + self._supervisor.publishing.messages
+        published = self._deliveries.published
+        published += self._supervisor.publishing.messages + self._announced.total()
         for session in self.directory:
             total.add(session.outbox.tally())
             published += session.publishing.messages
@@ -174,10 +163,10 @@ class Router:
             published=published,
             delivered=total.delivered,
             lost=dict(total.lost),
-            denied=self._deliveries.refusals[DENIED],
-            refused=self._deliveries.refusals[REFUSED],
+            refused=dict(self._deliveries.refusals),
             queued=total.queued,
             queued_bytes=self.directory.backlog.bytes,
+            postponed=self._agenda.postponed,
         )
 
     # ---- frames in ----------------------------------------------------------------------------
@@ -281,6 +270,28 @@ class Router:
         self._deliveries.settle()
         return subscribers
 
+    def is_heard(self, topic: str) -> bool:
+        """Whether anybody would get what is published there."""
+        return bool(self.directory.listeners(topic))
+
+    def announce(self, topic: str, payload: Payload, now_ns: int) -> None:
+        """Publish as `broker`, where nobody else may: below `$bus`."""
+        recipients = self.directory.listeners(topic)
+        if not recipients:
+            return
+        content, content_type = encode_payload(payload)
+        self._announced[topic] += 1
+        heading = Heading(topic, content_type=content_type)
+        raw = encode_publish(heading, [content], [now_ns], self._announced[topic])
+        stamp = self._announcer + arrival_stamp(now_ns)
+        data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
+        self._deliveries.deliver(recipients, data, 1, (BROKER, topic))
+        self._deliveries.settle()
+
+    def count_refusal(self, error: BusError) -> None:
+        """The shell could not do what somebody wanted."""
+        self._deliveries.count_refusal(error)
+
     # ---- one publish at a time ----------------------------------------------------------------
 
     def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
@@ -333,7 +344,7 @@ class Router:
 
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
-        self._deliveries.refusals[DENIED if isinstance(error, AccessDenied) else REFUSED] += 1
+        self._deliveries.count_refusal(error)
         if frame.request:
             self._deliveries.tell(session, refusal(frame.request, error))
             return

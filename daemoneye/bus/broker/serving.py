@@ -20,7 +20,7 @@ from daemoneye.waiting import READABLE, Poller
 TOLD_AS = "broker"
 """The name that the supervisor's words for a broker carry on the lifeline."""
 
-STATISTICS_INTERVAL = 1.0
+COUNTING_INTERVAL = 1.0
 
 
 class Child(Protocol):
@@ -106,13 +106,13 @@ def _run(broker: Broker, child: Child) -> None:
     counted_at = 0.0
     counted = False
     while not broker.finished:
-        events = broker.wait(None if counted else STATISTICS_INTERVAL)
+        events = broker.wait(None if counted else COUNTING_INTERVAL)
         with child.working("serving clients"):
             for wish in broker.turn(events):
                 child.wish(wish.verb, wish.child, wish.settings, wish.asked_by, timeout=0)
             now = time.monotonic()
             counted = counted and not events
-            if not counted and now - counted_at >= STATISTICS_INTERVAL:
+            if not counted and now - counted_at >= COUNTING_INTERVAL:
                 counted, counted_at = True, now
-                for name, value in broker.counters().items():
+                for name, value in broker.statistics().counters().items():
                     child.count(name, value)

@@ -54,7 +54,9 @@ def default_overflow(topic: str) -> Overflow:
     Signs of life and status replace each other.  Other control, questions and answers among it,
     may not be missed in part: better to be cut off and to come back.
     """
-    if topic == hierarchy.HEARTBEAT or f"{topic}.".startswith(f"{hierarchy.STATUS}."):
+    if topic in (hierarchy.HEARTBEAT, hierarchy.STATISTICS):
+        return Overflow.LATEST
+    if f"{topic}.".startswith(f"{hierarchy.STATUS}."):
         return Overflow.LATEST
     if topic.startswith("control."):
         return Overflow.DISCONNECT

@@ -788,7 +788,35 @@ class DeadLetter(_message.Message):
     def __init__(self, group: _Optional[str] = ..., topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., content_type: _Optional[str] = ..., publisher: _Optional[str] = ..., delivery_count: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class BusStatistics(_message.Message):
-    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at")
+    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total")
+    class LostEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class RefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class TurnedAwayEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class CutOffEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_TOTAL_FIELD_NUMBER: _ClassVar[int]
@@ -798,6 +826,11 @@ class BusStatistics(_message.Message):
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     QUEUED_BYTES_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_AT_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TURNED_AWAY_FIELD_NUMBER: _ClassVar[int]
+    CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    POSTPONED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     clients: int
     subscriptions: int
     published_total: int
@@ -807,4 +840,9 @@ class BusStatistics(_message.Message):
     queued: int
     queued_bytes: int
     observed_at: float
-    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ...) -> None: ...
+    lost: _containers.ScalarMap[str, int]
+    refused: _containers.ScalarMap[str, int]
+    turned_away: _containers.ScalarMap[str, int]
+    cut_off: _containers.ScalarMap[str, int]
+    postponed_total: int
+    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ...) -> None: ...

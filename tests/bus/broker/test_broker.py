@@ -24,6 +24,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.handshake import Claim, Introduction
 from daemoneye.bus.orders import Ended, Rules, Say
+from daemoneye.bus.proto.events_pb2 import BusStatistics
 from daemoneye.framing import pack
 from daemoneye.lifeline import Passport
 from tests.bus.brokers import (
@@ -155,3 +156,25 @@ def test_rules_of_the_plan_hold(tidy: Path) -> None:
         bus.publish(TICK, b"")
         bus.publish_confirmed("control.health.status", b"")
         assert bus.counters().denied == 1
+
+
+# ---- statistics ---------------------------------------------------------------------------------
+
+
+def test_statistics_are_told_again_and_again_while_somebody_listens(tidy: Path) -> None:
+    with (
+        broker_in_thread(tidy, statistics_interval=scaled(0.1)) as broker,
+        broker.client() as bus,
+    ):
+        with bus.subscribe("$bus.stats") as stats:
+            bus.publish_many(TICK, [b""] * 5)
+            first, second = (stats.get(scaled(5)) for _ in range(2))
+            assert first is not None
+            assert second is not None
+            assert second.sequence == first.sequence + 1
+            assert second.unpack(BusStatistics).clients == 1
+            assert second.unpack(BusStatistics).published_total >= 5
+        wait_for(lambda: not bus.subscriptions(), "it to be over")
+        told = broker.broker.statistics().published
+        time.sleep(scaled(0.3))
+        assert broker.broker.statistics().published == told

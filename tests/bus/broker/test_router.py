@@ -161,7 +161,7 @@ def test_denials_without_a_request_are_noticed_but_never_in_a_flood() -> None:
     notices = procmond.notices()
     assert [each.code for each in notices] == ["denied"] * 7
     assert notices[0].topic == "events.network.lifecycle"
-    assert bus.router.statistics().denied == 100
+    assert bus.router.statistics().refused == {"denied": 100}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_publish_on_no_topic_is_refused_and_told_once_in_a_while() -> None:
     for number in range(5):
         operator.publish(f"Events.{number}", b"x")
     assert [each.topic for each in operator.notices()] == ["Events.0", "Events.1", "Events.3"]
-    assert bus.router.statistics().refused == 5
+    assert bus.router.statistics().refused == {"invalid-topic": 5}
 
 
 def test_publishing_on_very_many_topics_does_not_grow_the_table_of_routes() -> None:
