@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 300
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -18,12 +19,13 @@ PROTOS := $(shell find daemoneye -name '*.proto')
 
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help run test check bench coverage proto clean
+.PHONY: help run test check fuzz bench coverage proto clean
 
 help:
 	@echo 'make run       install what is needed into .venv, then daemoneye run'
 	@echo 'make test      the whole test suite'
 	@echo 'make check     formatting, lint, types'
+	@echo 'make fuzz      hostile bytes for five minutes a target; SECONDS= and SEED= pick others'
 	@echo 'make bench     the benchmarks, beside every peer that is installed'
 	@echo 'make coverage  the test suite again, with what it did not reach'
 	@echo 'make proto     generate the protobuf code anew'
@@ -41,6 +43,9 @@ check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(ARGS)
+
+fuzz: $(DEV)
+	@exec $(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(DEV)
 	@exec $(BIN)/python -m benchmarks $(ARGS)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,23 +88,6 @@ def test_a_handshake_cut_at_every_byte_leaves_the_broker_well(broker: Running) -
         with dial(broker.path, 1.0) as sock:
             sock.send(hello[:end])
     assert_well(broker)
-
-
-def test_random_bytes_touch_nobody_else(broker: Running) -> None:
-    dice = random.Random(7)
-    until = time.monotonic() + float(os.environ.get("DAEMONEYE_FUZZ_SECONDS", "0.5"))
-    with broker.client() as bus, bus.subscribe("events.#") as events:
-        while time.monotonic() < until:
-            mutated = bytearray(recorded_session(broker) * 2)
-            for _ in range(dice.randrange(1, 6)):
-                mutated[dice.randrange(len(mutated))] = dice.randrange(256)
-            with raw_session(broker) as sock, contextlib.suppress(OSError):
-                sock.send(bytes(mutated))
-                sock.send(pack(dice.randbytes(dice.randrange(100))))
-        bus.publish(TICK, b"unharmed")
-        event = events.get(scaled(5))
-        assert event is not None
-        assert event.payload == b"unharmed"
 
 
 # ---- orders -------------------------------------------------------------------------------------
