@@ -13,26 +13,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.measure import Figure, percentile
+from benchmarks.measure import Figure, Pace, percentile
+from benchmarks.processes import Failed
 from daemoneye import ChildSpec, DaemoneyeError, Supervisor
 from daemoneye.cli.control import ControlClient
 from daemoneye.rundir import RunDir
 
-STARTS = 7
-DEATHS = 15
+TABLE = "lives"
 BUDGET = 30.0  # s for one of them, before the benchmark gives up
 
 
-def starting() -> list[Figure]:
+def starting(pace: Pace) -> list[Figure]:
     """`daemoneye run` with its built-in collectors: exec until every child is RUNNING."""
     took = []
-    for _ in range(STARTS):
+    for _ in range(pace.starts):
         with tempfile.TemporaryDirectory(prefix="de-bench-") as directory:
             start = time.monotonic()
             took.append(until_all_run(Path(directory) / "run") - start)
     return [
-        Figure("run: exec to all RUNNING p50", percentile(took, 0.5), "s"),
-        Figure("run: exec to all RUNNING worst", max(took), "s"),
+        Figure("run: exec to all RUNNING p50", percentile(took, 0.5), "s", "less", TABLE),
+        Figure("run: exec to all RUNNING worst", max(took), "s", "less", TABLE),
     ]
 
 
@@ -59,24 +59,24 @@ def all_run(client: ControlClient) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Look every 2 ms, and give up after the budget."""
+    """Look every 2 ms, and give up after the budget.  Raises Failed."""
     deadline = time.monotonic() + BUDGET
     while not condition():
         if time.monotonic() > deadline:
-            sys.exit(f"benchmark: waited {BUDGET:g} s for {what}")
+            raise Failed(f"waited {BUDGET:g} s for {what}")
         time.sleep(0.002)
 
 
-def recovering() -> list[Figure]:
+def recovering(pace: Pace) -> list[Figure]:
     """A small worker is killed: SIGKILL until its next incarnation is RUNNING."""
     with tempfile.TemporaryDirectory(prefix="de-bench-") as directory:
         spec = ChildSpec("victim", "benchmarks.life:victim", restart="permanent")
         with Supervisor([spec], run_dir=directory) as supervisor:
             supervisor.wait_ready(timeout=BUDGET)
-            took = [1000 * until_it_runs_again(supervisor) for _ in range(DEATHS)]
+            took = [1000 * until_it_runs_again(supervisor) for _ in range(pace.deaths)]
     return [
-        Figure("kill -9 to RUNNING p50", percentile(took, 0.5), "ms"),
-        Figure("kill -9 to RUNNING worst", max(took), "ms"),
+        Figure("kill -9 to RUNNING p50", percentile(took, 0.5), "ms", "less", TABLE),
+        Figure("kill -9 to RUNNING worst", max(took), "ms", "less", TABLE),
     ]
 
 

@@ -2,48 +2,85 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 ROOT = Path(__file__).parents[1]
-PATIENCE = 2.0  # s for a worker to leave by itself; our broker's supervisor ends its tree in order
+BUDGET = 20.0  # s for all that one process has to say in a contest
+SERVER_BUDGET = 10.0  # s for a server until it can be used
+PATIENCE = 2.0  # s for a server to end when asked to
+
+
+class Failed(Exception):
+    """A process ended or said nothing in time: its contest has no figures."""
+
+
+class Cannot(Exception):
+    """A process says that what it was asked for is not possible with this peer."""
 
 
 class Worker:
     """A process that says `ready`, is told to go, and answers in lines of text."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = " ".join(command)
+    def __init__(self, command: Sequence[str], budget: float = BUDGET) -> None:
+        self._command = " ".join(command)
+        self._deadline = time.monotonic() + budget
+        self._unread = b""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        # A group of its own: Ctrl-C is for the benchmark, which ends its processes in order.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=ROOT,
+            bufsize=0,
+            process_group=0,
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it: some leave when their stdin is closed, the others are killed."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.close()
-            self.process.wait(timeout=PATIENCE)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+        """End it; nothing here has anything to save."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            assert stream is not None
+            stream.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self.process.pid
 
     def line(self) -> str:
-        """The next line it prints; fails when it has ended instead."""
+        """The next line it prints.  Raises Failed, Cannot."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        if not line:
-            sys.exit(f"benchmark: {self.command} ended without an answer")
-        return line
+        fd = self.process.stdout.fileno()
+        while b"\n" not in self._unread:
+            left = max(0.0, self._deadline - time.monotonic())
+            if not select.select([fd], [], [], left)[0]:
+                raise Failed(f"{self._command}: no answer in time")
+            chunk = os.read(fd, 1 << 16)
+            if not chunk:
+                raise Failed(f"{self._command}: {self._last_words()}")
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        text = line.decode()
+        if text.startswith("cannot "):
+            raise Cannot(text.removeprefix("cannot "))
+        return text
 
     def numbers(self) -> list[int]:
         """The next line, as numbers."""
@@ -55,15 +92,60 @@ class Worker:
             continue
 
     def go(self) -> None:
-        """Tell it to begin."""
+        """Tell it to begin, or to go on."""
         assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(b"go\n")
+        except BrokenPipeError:
+            raise Failed(f"{self._command}: {self._last_words()}") from None
+
+    def _last_words(self) -> str:
+        self.process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"ended with {self.process.returncode}"
 
 
 @contextmanager
-def running(command: Sequence[str]) -> Iterator[Worker]:
+def running(command: Sequence[str], budget: float = BUDGET) -> Iterator[Worker]:
     """A worker that is ready."""
-    with Worker(command) as worker:
+    with Worker(command, budget) as worker:
         worker.wait_ready()
         yield worker
+
+
+@contextmanager
+def server(
+    command: Sequence[str], log: Path, is_up: Callable[[], bool]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A peer's server, once it can be used; asked to end, and ended."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, process_group=0
+        )
+    try:
+        deadline = time.monotonic() + SERVER_BUDGET
+        while not is_up():
+            if process.poll() is not None or time.monotonic() > deadline:
+                words = log.read_text(errors="replace").strip().splitlines()
+                raise Failed(f"{command[0]} does not come up: {words[-1] if words else 'silent'}")
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process up to now."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def python(*arguments: str) -> list[str]:
+    """The command line of a module of ours."""
+    return [sys.executable, "-m", *arguments]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 
-from benchmarks.measure import Figure, percentile
+from benchmarks.measure import Figure, Pace, percentile
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
 from daemoneye.bus.broker.router import Router
 from daemoneye.bus.broker.session import Session
@@ -12,25 +12,27 @@ from daemoneye.bus.frames import Heading, encode, encode_publish
 from daemoneye.bus.kinds import Subscribe
 from daemoneye.bus.limits import Limits
 
+TABLE = "rules and router, no sockets"
 TOPIC = "bench.flood"
 PAYLOAD = b"x" * 256
 PLENTY = 1 << 40  # credit that nobody uses up
-TURNS = 2000
+TURNS = 0.4  # turns for each call that the pace allows a rule
 SHAPES = ((1, 16), (190, 1))  # messages in a frame, frames in a turn
 
 
-def routing() -> list[Figure]:
+def routing(pace: Pace) -> list[Figure]:
     """Turns of single messages and of full frames, to one and to eight subscribers."""
-    return [turn(*shape, subscribers) for shape in SHAPES for subscribers in (1, 8)]
+    turns = int(pace.calls * TURNS)
+    return [turn(*shape, subscribers, turns) for shape in SHAPES for subscribers in (1, 8)]
 
 
-def turn(messages: int, frames: int, subscribers: int) -> Figure:
+def turn(messages: int, frames: int, subscribers: int, turns: int) -> Figure:
     """One turn of a publisher: what a message costs until its bytes are ready to be written."""
     router, publisher = a_router(), Identity("publisher", "agent")
     source = router.open(publisher, Declared(), 0)
     sinks = [subscribed(router, number) for number in range(subscribers)]
     took = []
-    for number in range(TURNS):
+    for number in range(turns):
         batch = [frame(messages, number * frames + each) for each in range(frames)]
         start = perf_counter_ns()
         router.receive(source, batch, start)
@@ -38,7 +40,7 @@ def turn(messages: int, frames: int, subscribers: int) -> Figure:
             drain(sink, start)
         took.append((perf_counter_ns() - start) / 1000 / (messages * frames))
     name = f"route a message, {messages} in a frame, 1→{subscribers}"
-    return Figure(name, percentile(took, 0.5), "µs")
+    return Figure(name, percentile(took, 0.5), "µs", "less", TABLE)
 
 
 def a_router() -> Router:

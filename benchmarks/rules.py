@@ -1,6 +1,9 @@
-"""What decisions of the bus cost: finding who wants a topic, subscribing, asking for a right.
+"""What decisions of the bus cost among many subscriptions: finding who wants a topic, subscribing,
+asking for a right.
 
-No process and no socket: the rules run as they are, without the caches the router puts before them.
+No process and no socket.  Matching and rights are the rules as they are, without the caches the
+router puts before them; subscribing is the whole way through the router, from the frame that came
+in to the answer that may be written.
 """
 
 from __future__ import annotations
@@ -10,13 +13,19 @@ from collections.abc import Callable
 from itertools import cycle
 from time import perf_counter_ns
 
-from benchmarks.measure import Figure, percentile
+from benchmarks.measure import Figure, Pace, percentile
+from benchmarks.routing import TABLE, drain
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.broker.router import Router
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.frames import encode
+from daemoneye.bus.kinds import Subscribe, Unsubscribe, Value
+from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
 from daemoneye.bus.topics import TopicFilter, check_topic
 
 SIZES = (100, 1_000, 10_000, 100_000)
-LOOKUPS = 5_000
+EACH_SESSION = 250  # subscriptions; 256 are allowed
 SEED = 7
 
 
@@ -53,53 +62,94 @@ def topics(count: int) -> list[str]:
     return [f"events.unit{dice.randrange(groups)}.lifecycle" for _ in range(1000)]
 
 
-def matching() -> list[Figure]:
+def at(what: str, size: int, took: list[float]) -> list[Figure]:
+    """Median and 99th percentile of what took so long."""
+    return [
+        Figure(f"{what} {size:,} p50", percentile(took, 0.5), "µs", "less", TABLE),
+        Figure(f"{what} {size:,} p99", percentile(took, 0.99), "µs", "less", TABLE),
+    ]
+
+
+def matching(pace: Pace) -> list[Figure]:
     """Find all that want a topic, at four sizes."""
-    return [figure for size in SIZES for figure in matching_among(size)]
+    return [figure for size in SIZES for figure in matching_among(size, pace.calls)]
 
 
-def matching_among(size: int) -> list[Figure]:
+def matching_among(size: int, calls: int) -> list[Figure]:
     """Find all that want a topic among so many filters."""
     tree: SubscriptionTree[int] = SubscriptionTree()
     for number, text in enumerate(filters(size)):
         tree.add(TopicFilter(text), number)
     levels = cycle([check_topic(topic) for topic in topics(size)])
-    return at("match among", size, times_us(lambda: tree.match(next(levels)), LOOKUPS))
+    return at("match among", size, times_us(lambda: tree.match(next(levels)), calls))
 
 
-def at(what: str, size: int, took: list[float]) -> list[Figure]:
-    """Median and 99th percentile of what took so long."""
-    return [
-        Figure(f"{what} {size:,} p50", percentile(took, 0.5), "µs"),
-        Figure(f"{what} {size:,} p99", percentile(took, 0.99), "µs"),
-    ]
+def subscribing(pace: Pace) -> list[Figure]:
+    """Begin and end a subscription at the router, at four sizes."""
+    return [figure for size in SIZES for figure in subscribing_among(size, pace.calls)]
 
 
-def subscribing() -> list[Figure]:
-    """Add and remove one filter in a tree of 100 000."""
-    tree: SubscriptionTree[int] = SubscriptionTree()
-    for number, text in enumerate(filters(SIZES[-1])):
-        tree.add(TopicFilter(text), number)
-    texts = [f"events.guest{number}.+" for number in range(LOOKUPS)]
-    come, go = iter(texts), iter(texts)
-    added = times_us(lambda: tree.add(TopicFilter(next(come)), 0), LOOKUPS)
-    removed = times_us(lambda: tree.remove(TopicFilter(next(go)), 0), LOOKUPS)
-    return at("subscribe among", SIZES[-1], added) + at("unsubscribe among", SIZES[-1], removed)
+def subscribing_among(size: int, calls: int) -> list[Figure]:
+    """One client comes and goes where so many subscriptions are; each answer is drained untimed."""
+    router = crowded(size)
+    guest = router.open(Identity("guest", "agent"), Declared(), 0)
+    added, removed = [], []
+    for number in range(1, calls + 1):
+        subscribe = Subscribe(number, f"events.guest{number}.+", request=number)
+        added.append(asked_us(router, guest, subscribe))
+        removed.append(asked_us(router, guest, Unsubscribe(number, request=number)))
+    return at("subscribe among", size, added) + at("unsubscribe among", size, removed)
 
 
-def access() -> list[Figure]:
-    """Ask for a right, with a hundred rules beside the built-in ones."""
+def asked_us(router: Router, session: Session, wish: Value) -> float:
+    """How long the router takes for it, in µs."""
+    frames = [encode(wish)]
+    start = perf_counter_ns()
+    router.receive(session, frames, start)
+    took = (perf_counter_ns() - start) / 1000
+    drain(session, start)
+    router.dirty.clear()
+    return took
+
+
+def crowded(size: int) -> Router:
+    """A router with so many subscriptions."""
+    router = Router(Limits(), AccessList(), epoch=1)
+    texts = filters(size)
+    for first in range(0, size, EACH_SESSION):
+        session = router.open(Identity(f"crowd{first}", "agent"), Declared(), 0)
+        for number, text in enumerate(texts[first : first + EACH_SESSION], 1):
+            router.receive(session, [encode(Subscribe(number, text))], 0)
+    assert router.directory.subscriptions == size
+    return router
+
+
+def access(pace: Pace) -> list[Figure]:
+    """Ask for rights about so many topics and filters, a hundred rules beside the built-in ones."""
     rules = [AccessRule(f"guest{i}", "read-only", f"events.unit{i}.#") for i in range(50)]
     rules += [AccessRule("*", "read-only", f"events.secret{i}.#", deny=True) for i in range(50)]
     rights = AccessList(rules)
+    reader = Identity("watcher", "observer")
+    cut = TopicFilter("events.+.lifecycle")
+    narrowed = times_us(lambda: rights.may_subscribe(reader, Declared(), cut), pace.calls)
+    figures = [figure for size in SIZES for figure in access_among(rights, size, pace.calls)]
+    return [*figures, *at("may subscribe, rules that cut it", 50, narrowed)]
+
+
+def access_among(rights: AccessList, size: int, calls: int) -> list[Figure]:
+    """The three questions, each time about another one of so many topics or filters."""
     identity, declared = Identity("procmond", "collector", "process"), Declared()
-    topics_asked = cycle(["events.process.batch", "events.network.batch"])
-    filter_asked = TopicFilter("control.collector.+")
-    publish = times_us(lambda: rights.may_publish(identity, declared, next(topics_asked)), LOOKUPS)
-    subscribe = times_us(lambda: rights.may_subscribe(identity, declared, filter_asked), LOOKUPS)
-    return at("may publish, rules", len(rules), publish) + at(
-        "may subscribe, rules", len(rules), subscribe
-    )
+    reader = Identity("watcher", "observer")
+    asked = cycle(topics(size))
+    wanted = cycle([TopicFilter(text) for text in filters(size) if "events.unit" in text])
+    publish = times_us(lambda: rights.may_publish(identity, declared, next(asked)), calls)
+    receive = times_us(lambda: rights.may_receive(reader, declared, next(asked)), calls)
+    subscribe = times_us(lambda: rights.may_subscribe(reader, declared, next(wanted)), calls)
+    return [
+        *at("may publish, among", size, publish),
+        *at("may receive, among", size, receive),
+        *at("may subscribe, among", size, subscribe),
+    ]
 
 
 BENCHMARKS = (matching, subscribing, access)

@@ -1,43 +1,48 @@
 """A client of a contest, in a process of its own.
 
-python -m benchmarks.worker PEER ADDRESS ROLE …
+    python -m benchmarks.worker PEER ADDRESS ROLE …
+
+    echo
+        sends back what comes
+    ping COUNT SECONDS BYTES
+        round trips; prints their times in ns, on one line
+    publish|publish_many SECONDS BYTES MOST NUMBER
+        floods; prints when it began and how many it published
+    subscribe PUBLISHERS BYTES
+        counts; prints when all publishers had ended and how many messages came
+    tick SECONDS
+        control messages, evenly; prints how many
+    hear_control MILLISECONDS
+        prints how long each took to come, in ns; takes the flood beside it, and as many
+        milliseconds with each event (0: not at all)
+
+Each prints `ready`, waits for a line on stdin, prints its figures and stays until it is ended.
 """
 
 from __future__ import annotations
 
 import select
+import struct
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol
+from threading import Thread
 
-PAYLOAD = b"x" * 256
-END = b"end"
-PING, PONG, FLOOD = "bench.ping", "bench.pong", "bench.flood"
-BATCH = [PAYLOAD] * 256
-CHECK_EVERY = 64  # publishes between two looks at the clock
+from benchmarks.client import (
+    CONTROL,
+    END_BYTES,
+    FLOOD,
+    PING,
+    PONG,
+    CannotCarry,
+    Client,
+    end_of,
+)
 
-
-class Client(Protocol):
-    """What each peer's client library is asked to do, in its own best way."""
-
-    def listen(self, topic: str) -> None:
-        """Subscribe; when this returns the subscription is in force."""
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Send one message."""
-
-    def publish_many(self, topic: str, payloads: list[bytes]) -> None:
-        """Send several in one call."""
-
-    def flush(self) -> None:
-        """Hand everything to the kernel."""
-
-    def receive(self) -> bytes:
-        """The next message."""
-
-    def count_until(self, end: bytes) -> int:
-        """How many messages come before the first that equals `end`."""
+END_EVERY = 0.005  # s between two words of the end; best effort may lose one
+TICK = 0.005  # s between two control messages
+STAMP = struct.Struct("<q")
 
 
 def wait_for_go() -> None:
@@ -47,86 +52,111 @@ def wait_for_go() -> None:
         sys.exit(0)
 
 
+def stay() -> None:
+    """Keep the connection until we are ended."""
+    sys.stdin.read()
+
+
 def echo(client: Client) -> None:
-    """Send back what comes, until the word that ends it."""
+    """Send back what comes."""
     client.listen(PING)
     print("ready", flush=True)
-    while (payload := client.receive()) != END:
-        client.publish(PONG, payload)
+    client.echo()
 
 
-def ping(client: Client, count: int) -> None:
-    """Measure round trips; prints the times in ns, one a line."""
+def ping(client: Client, count: str, seconds: str, size: str) -> None:
+    """Measure round trips."""
     client.listen(PONG)
     wait_for_go()
-    took = []
-    for _ in range(count):
-        sent = time.monotonic_ns()
-        client.publish(PING, PAYLOAD)
-        client.receive()
-        took.append(time.monotonic_ns() - sent)
-    print("\n".join(map(str, took)), flush=True)
-    client.publish(PING, END)
-    client.flush()
+    took = client.round_trips(bytes(int(size)), int(count), float(seconds))
+    print(*took, flush=True)
+    stay()
 
 
-def publish(client: Client, seconds: float) -> None:
-    """Publish one by one for so long; prints when it began and how many it sent."""
+def publish(
+    client: Client, seconds: str, size: str, most: str, number: str, many: bool = False
+) -> None:
+    """Publish, then tell the subscribers that it is over until stdin is closed."""
+    client.only_publish()
     wait_for_go()
-    sent, start = 0, time.monotonic_ns()
-    end = start + int(seconds * 1e9)
-    while time.monotonic_ns() < end:
-        for _ in range(CHECK_EVERY):
-            client.publish(FLOOD, PAYLOAD)
-        sent += CHECK_EVERY
-    finish(client, start, sent)
-
-
-def publish_many(client: Client, seconds: float) -> None:
-    """The same, many with each call."""
-    wait_for_go()
-    sent, start = 0, time.monotonic_ns()
-    end = start + int(seconds * 1e9)
-    while time.monotonic_ns() < end:
-        client.publish_many(FLOOD, BATCH)
-        sent += len(BATCH)
-    finish(client, start, sent)
-
-
-def finish(client: Client, start: int, sent: int) -> None:
-    """Tell the subscribers that it is over until stdin is closed; best effort may lose a word."""
-    client.flush()
+    start = time.monotonic_ns()
+    sent = client.publish_for(float(seconds), b"x" * int(size), int(most), many)
     print(start, sent, flush=True)
-    over = False
-    while not over:
-        client.publish(FLOOD, END)
-        client.flush()
-        over = bool(select.select([sys.stdin], [], [], 0.05)[0])
+    end = end_of(int(number))
+    while not select.select([sys.stdin], [], [], END_EVERY)[0]:
+        client.say(FLOOD, end)
 
 
-def subscribe(client: Client) -> None:
-    """Count what comes; prints when the end came and how many came before it."""
+def publish_many(client: Client, seconds: str, size: str, most: str, number: str) -> None:
+    """The same, many with each call."""
+    publish(client, seconds, size, most, number, many=True)
+
+
+def subscribe(client: Client, publishers: str, _size: str) -> None:
+    """Count what comes until each publisher has said that it is over."""
     client.listen(FLOOD)
     wait_for_go()
-    received = client.count_until(END)
+    received, ended = 0, set[bytes]()
+    while len(ended) < int(publishers):
+        count, end = client.count_to_end()
+        received += count
+        ended.add(end)
     print(time.monotonic_ns(), received, flush=True)
-    sys.stdin.read()
+    stay()
+
+
+def tick(client: Client, seconds: str) -> None:
+    """Send the time as a control message, again and again; the last one is no time."""
+    client.only_publish()
+    wait_for_go()
+    sent, due = 0, time.monotonic()
+    end = due + float(seconds)
+    while due < end:
+        time.sleep(max(0.0, due - time.monotonic()))
+        client.say(CONTROL, STAMP.pack(time.monotonic_ns()))
+        sent, due = sent + 1, due + TICK
+    print(sent, flush=True)
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        client.say(CONTROL, end_of(0))
+
+
+def hear_control(client: Client, slow_ms: str) -> None:
+    """Hear control messages, perhaps beside a flood that is more than this process can do."""
+    if float(slow_ms):
+        flood = client.beside()
+        flood.listen(FLOOD)
+        Thread(target=dawdle, args=[flood, float(slow_ms) / 1000], daemon=True).start()
+    client.listen(CONTROL)
+    wait_for_go()
+    took = []
+    while len(payload := client.receive()) != END_BYTES:
+        took.append(time.monotonic_ns() - STAMP.unpack(payload)[0])
+    print(*took, flush=True)
+    stay()
+
+
+def dawdle(client: Client, seconds: float) -> None:
+    """Take events, slowly."""
+    while True:
+        client.receive()
+        time.sleep(seconds)
+
+
+ROLES: dict[str, Callable[..., None]] = {
+    each.__name__: each
+    for each in (echo, ping, publish, publish_many, subscribe, tick, hear_control)
+}
 
 
 def main() -> None:
     """Connect and play the role."""
-    peer, address, role, *argument = sys.argv[1:]
+    peer, address, role, *arguments = sys.argv[1:]
     client: Client = import_module(f"benchmarks.peers.{peer}").connect(address)
-    if role == "echo":
-        echo(client)
-    elif role == "ping":
-        ping(client, int(argument[0]))
-    elif role == "publish":
-        publish(client, float(argument[0]))
-    elif role == "publish_many":
-        publish_many(client, float(argument[0]))
-    else:
-        subscribe(client)
+    try:
+        ROLES[role](client, *arguments)
+    except CannotCarry as reason:
+        print(f"cannot {reason}", flush=True)
+        stay()
 
 
 if __name__ == "__main__":

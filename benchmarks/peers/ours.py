@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Thread
 
-from benchmarks.peers import Peer
-from benchmarks.processes import running
+from benchmarks.client import END_BYTES, CannotCarry, Client
+from benchmarks.peers import Peer, Relay, version_of, worker_of
+from benchmarks.processes import Worker, python, running
 from daemoneye.bus.access import AccessList
 from daemoneye.bus.broker.broker import Broker
 from daemoneye.bus.broker.mailbox import Mailbox
@@ -17,14 +21,22 @@ from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.destination import OPERATOR
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Credential
+from daemoneye.errors import TooLarge
 from daemoneye.rundir import RunDir
 
+BROKER_BUDGET = 24 * 3600.0  # s; a sustained run may be long, its broker says little
 
-class OurClient:
+
+class OurClient(Client):
     """A BusClient in its best-effort defaults: credit, bounds, counting, access rules."""
 
-    def __init__(self, address: str) -> None:
-        self.bus = BusClient.connect(run_dir=address)
+    def __init__(self, address: str, bus: BusClient | None = None) -> None:
+        super().__init__(address)
+        self.bus = bus or BusClient.connect(run_dir=address)
+
+    def beside(self) -> OurClient:
+        """One more subscription of the same connection: the harder way."""
+        return OurClient(self.address, self.bus)
 
     def listen(self, topic: str) -> None:
         """Subscribe; the broker has answered when this returns."""
@@ -38,6 +50,13 @@ class OurClient:
         """Many events of one topic."""
         self.bus.publish_many(topic, payloads)
 
+    def publish_for(self, seconds: float, payload: bytes, most: int, many: bool) -> int:
+        """As everybody; but some payloads are too large."""
+        try:
+            return super().publish_for(seconds, payload, most, many)
+        except TooLarge as error:
+            raise CannotCarry(str(error)) from error
+
     def flush(self) -> None:
         """Everything is in the kernel."""
         self.bus.flush()
@@ -48,53 +67,70 @@ class OurClient:
         assert event is not None  # it waited for ever
         return bytes(event.payload)
 
-    def count_until(self, end: bytes) -> int:
+    def count_to_end(self) -> tuple[int, bytes]:
         """Count event by event."""
-        count = 0
-        for event in self.subscription:
-            if event.payload == end:
-                break
-            count += 1
-        return count
+        for count, event in enumerate(self.subscription):
+            if len(event.payload) == END_BYTES:
+                return count, bytes(event.payload)
+        raise AssertionError("it is iterated over for ever")
 
 
 connect = OurClient
 
 
 def serve(directory: str) -> None:
-    """The broker that children get, without a supervisor beside it, until stdin is closed."""
+    """The broker that children get, without a supervisor beside it, until it is ended.
+
+    A line on stdin asks for its statistics.
+    """
     run_dir = RunDir.find(directory)
     run_dir.make()
     mailbox = Mailbox()
     mailbox.put(Admit(Credential(OPERATOR, "agent", run_dir.make_operator_key())))
     broker = Broker(run_dir.bus_path, Limits(), AccessList(), mailbox)
-    Thread(target=stop_at_the_end_of_stdin, args=[mailbox], daemon=True).start()
+    asked: SimpleQueue[str] = SimpleQueue()
+    Thread(target=hear, args=[asked, mailbox], daemon=True).start()
     broker.turn(broker.wait())
     print("ready", flush=True)
     while not broker.finished:
         broker.turn(broker.wait())
+        try:
+            asked.get_nowait()
+        except Empty:
+            continue
+        seen = broker.router.statistics()
+        print(json.dumps(asdict(seen) | {"lost": dict(seen.lost)}), flush=True)
     broker.close()
 
 
-def stop_at_the_end_of_stdin(mailbox: Mailbox) -> None:
-    """Begin to end when whoever started us closes our stdin."""
-    sys.stdin.read()
+def hear(asked: SimpleQueue[str], mailbox: Mailbox) -> None:
+    """Hand on what comes on stdin; at its end, whoever started us is gone."""
+    for line in sys.stdin:
+        asked.put(line)
+        mailbox.wake()
     mailbox.ask_to_stop()
 
 
 @contextmanager
-def relay(directory: Path) -> Iterator[str]:
+def broker_in(directory: Path) -> Iterator[Worker]:
     """The broker in a run directory of its own."""
-    with running([sys.executable, "-m", "benchmarks.peers.ours", str(directory)]):
-        yield str(directory)
+    with running(python("benchmarks.peers.ours", str(directory)), BROKER_BUDGET) as worker:
+        yield worker
 
 
-def client(role: str, address: str) -> list[str]:
-    """A client's command line."""
-    return [sys.executable, "-m", "benchmarks.worker", "ours", address, *role.split()]
+@contextmanager
+def relay(directory: Path) -> Iterator[Relay]:
+    """The broker."""
+    with broker_in(directory) as worker:
+        yield Relay(str(directory), worker.pid)
 
 
-PEER = Peer("daemoneye", "", relay, client)
+def version() -> str:
+    """Ours."""
+    return f"{version_of('daemoneye')}, {version_of('protobuf')}"
+
+
+PEER = Peer("ours", "daemoneye", "", version, relay, worker_of("ours"))
 
 if __name__ == "__main__":
     serve(sys.argv[1])

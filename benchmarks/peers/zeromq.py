@@ -1,4 +1,8 @@
-"""ZeroMQ: an XSUB/XPUB proxy in a process of its own, clients by pyzmq, default marks."""
+"""ZeroMQ: an XSUB/XPUB proxy in a process of its own, clients by pyzmq, default marks.
+
+Twice: as it is, where a publisher drops what finds no room, and with XPUB_NODROP, where it waits
+instead.  The second is faster, but one slow subscriber then slows down everybody.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +10,44 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from benchmarks.peers import Peer
-from benchmarks.processes import running
+from benchmarks.client import END_BYTES, Client
+from benchmarks.peers import Peer, Relay, not_here, version_of, worker_of
+from benchmarks.processes import python, running
 
 if find_spec("zmq"):
     import zmq
 
-SLOW_JOINER = (
-    0.3  # s until a subscription has travelled through the proxy; there is no answer to it
-)
+SLOW_JOINER = 0.3
+"""s until a subscription has travelled through the proxy; there is no answer to it."""
+
+DROP, WAIT = "drop", "wait"
 
 
-class ZeroMqClient:
-    """A PUB and a SUB socket at the proxy's two ends."""
+class ZeroMqClient(Client):
+    """A PUB and a SUB socket at the proxy's two ends; the address says what a full one does."""
 
     def __init__(self, address: str) -> None:
-        context = zmq.Context()
+        super().__init__(address)
+        context: Any = zmq.Context.instance()
+        full, path = address.split(":")
         self.subscriber = context.socket(zmq.SUB)
-        self.subscriber.connect(f"ipc://{address}.out")
+        self.subscriber.connect(f"ipc://{path}.out")
         self.publisher = context.socket(zmq.PUB)
-        self.publisher.connect(f"ipc://{address}.in")
-        time.sleep(SLOW_JOINER)
+        self.publisher.setsockopt(zmq.XPUB_NODROP, full == WAIT)
+        self.publisher.connect(f"ipc://{path}.in")
 
     def listen(self, topic: str) -> None:
         """Subscribe by prefix."""
         self.subscriber.setsockopt(zmq.SUBSCRIBE, topic.encode())
+        time.sleep(SLOW_JOINER)
+
+    def only_publish(self) -> None:
+        """Be connected before anything is published."""
         time.sleep(SLOW_JOINER)
 
     def publish(self, topic: str, payload: bytes) -> None:
@@ -53,21 +67,22 @@ class ZeroMqClient:
         """The next payload."""
         return bytes(self.subscriber.recv_multipart()[1])
 
-    def count_until(self, end: bytes) -> int:
+    def count_to_end(self) -> tuple[int, bytes]:
         """Count message by message."""
         count = 0
-        while self.subscriber.recv_multipart()[1] != end:
+        while len(payload := self.subscriber.recv_multipart()[1]) != END_BYTES:
             count += 1
-        return count
+        return count, bytes(payload)
 
 
 connect = ZeroMqClient
 
 
-def serve(path: str) -> None:
+def serve(full: str, path: str) -> None:
     """Forward from publishers to subscribers, in C."""
     context = zmq.Context()
     incoming, outgoing = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+    outgoing.setsockopt(zmq.XPUB_NODROP, full == WAIT)
     incoming.bind(f"ipc://{path}.in")
     outgoing.bind(f"ipc://{path}.out")
     print("ready", flush=True)
@@ -75,19 +90,27 @@ def serve(path: str) -> None:
 
 
 @contextmanager
-def relay(directory: Path) -> Iterator[str]:
+def relay(full: str, directory: Path) -> Iterator[Relay]:
     """The proxy on two sockets in `directory`."""
     path = str(directory / "zmq")
-    with running([sys.executable, "-m", "benchmarks.peers.zeromq", path]):
-        yield path
+    with running(python("benchmarks.peers.zeromq", full, path)) as worker:
+        yield Relay(f"{full}:{path}", worker.pid)
 
 
-def client(role: str, address: str) -> list[str]:
-    """A client's command line."""
-    return [sys.executable, "-m", "benchmarks.worker", "zeromq", address, *role.split()]
+def version() -> str:
+    """Of the binding and of the library."""
+    return f"{version_of('pyzmq')}, libzmq {zmq.zmq_version()}"
 
 
-PEER = Peer("ZeroMQ proxy", "" if find_spec("zmq") else "pyzmq is not installed", relay, client)
+MISSING = not_here("zmq", "pyzmq")
+
+PEERS = tuple(
+    Peer(key, name, MISSING, version, partial(relay, full), worker_of("zeromq"))
+    for key, name, full in (
+        ("zeromq", "ZeroMQ proxy", DROP),
+        ("zeromq-wait", "ZeroMQ, waiting", WAIT),
+    )
+)
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
