@@ -124,7 +124,7 @@ def dial(path: Path, timeout: float) -> socket.socket:
     """A connection to whoever listens at `path`, without blocking mode, peer checked.
 
     Raises BusBroken when nobody listens there or did not take us in within `timeout` seconds, and
-    ConfigError when the place belongs to another user or this platform has no such places.
+    ConfigError when the place belongs to another user or cannot be one on this platform.
     """
     deadline = time.monotonic() + timeout
     while (sock := dial_nowait(path)) is None:
@@ -137,6 +137,7 @@ def dial(path: Path, timeout: float) -> socket.socket:
 def dial_nowait(path: Path) -> socket.socket | None:
     """The same at once; None when too many want in just now: try again after DIAL_PAUSE."""
     _need_sockets()
+    _check_length(path)
     sock = system.local_socket()
     try:
         sock.setblocking(False)
@@ -144,6 +145,11 @@ def dial_nowait(path: Path) -> socket.socket | None:
         if problem in (errno.EAGAIN, errno.EINTR):
             sock.close()
             return None
+        if problem in (errno.EACCES, errno.EPERM):
+            raise ConfigError(
+                f"user {system.user_id()} may not connect to {path}: {os.strerror(problem)}",
+                hint="it is another user's: use another run directory",
+            )
         if problem:
             raise BusBroken(
                 f"nobody listens at {path}: {os.strerror(problem)}",
@@ -178,12 +184,7 @@ def _prepare(sock: socket.socket) -> None:
 
 def _clear(path: Path) -> None:
     """Make the place free to bind, or say why it is not."""
-    length = len(os.fsencode(path))
-    if length > SOCKET_PATH_LIMIT_BYTES:
-        raise ConfigError(
-            f"{path} has {length} bytes; a socket's path may have {SOCKET_PATH_LIMIT_BYTES}",
-            hint="use a shorter run directory",
-        )
+    _check_length(path)
     check_private(path.parent)
     try:
         found = path.lstat()
@@ -194,9 +195,23 @@ def _clear(path: Path) -> None:
             f"{path} is no socket, so it is left alone",
             hint="move it away, or use another run directory",
         )
+    if found.st_uid != system.user_id():
+        raise ConfigError(
+            f"{path} is a socket of user {found.st_uid}, so it is left alone",
+            hint="remove it, or use another run directory",
+        )
     if _somebody_listens(path):
         raise AlreadyRunning(f"somebody listens at {path} already", pid=0)
     path.unlink()
+
+
+def _check_length(path: Path) -> None:
+    length = len(os.fsencode(path))
+    if length > SOCKET_PATH_LIMIT_BYTES:
+        raise ConfigError(
+            f"{path} has {length} bytes; a socket's path may have {SOCKET_PATH_LIMIT_BYTES}",
+            hint="use a shorter run directory",
+        )
 
 
 def _somebody_listens(path: Path) -> bool:

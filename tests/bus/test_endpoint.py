@@ -91,20 +91,20 @@ def test_closing_leaves_what_another_has_put_there(tidy: Path) -> None:
 # ---- what may be at the path --------------------------------------------------------------------
 
 
-def test_a_live_endpoint_is_left_alone(tidy: Path) -> None:
+def test_b26_a_live_endpoint_is_left_alone(tidy: Path) -> None:
     with listening(tidy / "bus"):
         with pytest.raises(AlreadyRunning, match="somebody listens"):
             Endpoint(tidy / "bus", 8)
         dial(tidy / "bus", 1.0).close()
 
 
-def test_a_live_endpoint_whose_backlog_is_full_is_left_alone(tidy: Path) -> None:
+def test_b26_a_live_endpoint_whose_backlog_is_full_is_left_alone(tidy: Path) -> None:
     with listening(tidy / "bus", backlog=0), dial(tidy / "bus", 1.0):
         with pytest.raises(AlreadyRunning):
             Endpoint(tidy / "bus", 8)
 
 
-def test_a_stale_socket_of_ours_is_replaced(tidy: Path) -> None:
+def test_b26_a_stale_socket_of_ours_is_replaced(tidy: Path) -> None:
     leave_stale(tidy / "bus")
     with listening(tidy / "bus"):
         dial(tidy / "bus", 1.0).close()
@@ -118,6 +118,15 @@ def make_directory(path: Path) -> None:
     path.mkdir()
 
 
+def make_link_to_a_file(path: Path) -> None:
+    path.with_name("elsewhere").write_text("precious")
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def make_dangling_link(path: Path) -> None:
+    path.symlink_to(path.with_name("nowhere"))
+
+
 def make_link(path: Path) -> None:
     leave_stale(path.with_name("elsewhere"))
     path.symlink_to(path.with_name("elsewhere"))
@@ -127,29 +136,48 @@ def make_fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("make", [make_file, make_directory, make_link, make_fifo])
-def test_what_is_no_socket_is_left_alone(short_dir: Path, make: object) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_file,
+        make_directory,
+        make_link,
+        make_link_to_a_file,
+        make_dangling_link,
+        make_fifo,
+    ],
+)
+def test_b26_what_is_no_socket_is_left_alone(short_dir: Path, make: object) -> None:
     assert callable(make)
     make(short_dir / "bus")
-    before = (short_dir / "bus").lstat()
+    before = {path: path.lstat() for path in short_dir.iterdir()}
     with pytest.raises(ConfigError, match="is no socket"):
         Endpoint(short_dir / "bus", 8)
-    assert os.path.samestat((short_dir / "bus").lstat(), before)
+    assert {path: path.lstat() for path in short_dir.iterdir()} == before
 
 
-def test_a_directory_open_to_others_is_refused(short_dir: Path) -> None:
+@pytest.mark.skipif(not AS_ROOT, reason="only root can give a socket away")
+def test_b26_a_stale_socket_of_another_user_is_left_alone(short_dir: Path) -> None:
+    leave_stale(short_dir / "bus")
+    os.chown(short_dir / "bus", 12345, -1)
+    with pytest.raises(ConfigError, match="a socket of user 12345"):
+        Endpoint(short_dir / "bus", 8)
+    assert (short_dir / "bus").exists()
+
+
+def test_b26_a_directory_open_to_others_is_refused(short_dir: Path) -> None:
     short_dir.chmod(0o755)
     with pytest.raises(ConfigError, match="mode 0755"):
         Endpoint(short_dir / "bus", 8)
 
 
-def test_a_directory_that_is_not_there_is_refused(short_dir: Path) -> None:
+def test_b26_a_directory_that_is_not_there_is_refused(short_dir: Path) -> None:
     with pytest.raises(NotRunning):
         Endpoint(short_dir / "none" / "bus", 8)
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can give a directory away")
-def test_a_directory_of_another_user_is_refused(short_dir: Path) -> None:
+def test_b26_a_directory_of_another_user_is_refused(short_dir: Path) -> None:
     leave_stale(short_dir / "bus")
     os.chown(short_dir, 12345, -1)
     with pytest.raises(ConfigError, match="belongs to user 12345"):
@@ -157,13 +185,22 @@ def test_a_directory_of_another_user_is_refused(short_dir: Path) -> None:
     assert (short_dir / "bus").exists()
 
 
-def test_a_path_of_103_bytes_is_the_longest(tidy: Path) -> None:
+def test_b26_a_path_of_103_bytes_is_the_longest(tidy: Path) -> None:
     path = tidy / ("b" * (103 - len(os.fsencode(tidy)) - 1))
     assert len(os.fsencode(path)) == 103
     with listening(path):
         dial(path, 1.0).close()
-    with pytest.raises(ConfigError, match="104 bytes"):
-        Endpoint(path.with_name(path.name + "b"), 8)
+    longer = path.with_name(path.name + "b")
+    for attempt in (lambda: Endpoint(longer, 8), lambda: dial(longer, 1.0)):
+        with pytest.raises(ConfigError, match="104 bytes"):
+            attempt()
+    assert not longer.exists()
+
+
+@pytest.mark.parametrize("length", [108, 4096])
+def test_b26_a_path_that_the_system_cannot_take_is_no_traceback(length: int) -> None:
+    with pytest.raises(ConfigError, match=f"{length} bytes"):
+        dial(Path("/" + "b" * (length - 1)), 1.0)
 
 
 # ---- dialling -----------------------------------------------------------------------------------
@@ -215,7 +252,7 @@ def another_user(code: str, directory: Path) -> Iterator[IO[str]]:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
-def test_a_listener_of_another_user_gets_no_byte(short_dir: Path) -> None:
+def test_b27_a_listener_of_another_user_gets_no_byte(short_dir: Path) -> None:
     with another_user(LISTEN_AS_ANOTHER, short_dir) as said:
         assert said.readline() == "ready\n"
         with pytest.raises(ConfigError, match="of user 12345"):
@@ -224,7 +261,7 @@ def test_a_listener_of_another_user_gets_no_byte(short_dir: Path) -> None:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
-def test_a_client_of_another_user_gets_no_byte(short_dir: Path) -> None:
+def test_b27_a_client_of_another_user_gets_no_byte(short_dir: Path) -> None:
     with listening(short_dir / "bus") as endpoint:
         (short_dir / "bus").chmod(0o777)
         with another_user(CONNECT_AS_ANOTHER, short_dir) as said:
