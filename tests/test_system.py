@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -10,13 +11,26 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from daemoneye import system
-from tests.support import scaled, without
+from tests.support import scaled, tells_of_peers, without
+
+Pair = tuple[socket.socket, socket.socket]
+
+needs_peer_pidfd = pytest.mark.skipif(not tells_of_peers(), reason="peers have no descriptors here")
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
 
 # ---- the table ----------------------------------------------------------------------------------
 
@@ -115,17 +129,75 @@ def test_a_peer_of_whom_nothing_is_told_is_nobody_and_no_foreigner() -> None:
         assert not system.is_foreign(system.peer_of(ours))
 
 
+@needs_peer_pidfd
+def test_a_peer_that_lives_is_alive(pair: Pair) -> None:
+    assert system.is_peer_alive(pair[0]) is True
+
+
+HAND_ON = """
+import os, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect(sys.argv[1])
+if os.fork():
+    os._exit(0)
+sock.recv(1)
+"""
+
+
+@needs_peer_pidfd
+@pytest.mark.parametrize(("lacking", "alive"), [((), False), (("peer_pidfd",), None)])
+def test_who_connected_and_handed_its_connection_on_is_gone(
+    short_dir: Path, lacking: tuple[str, ...], alive: bool | None
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(short_dir / "sock"))
+        listener.listen()
+        command = [sys.executable, "-c", HAND_ON, str(short_dir / "sock")]
+        gone = subprocess.run(command, check=True, timeout=scaled(10))
+        assert gone.returncode == 0
+        connection, _ = listener.accept()
+    with connection, without(*lacking):
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):  # it is open: somebody has it
+            connection.recv(1)
+        assert system.is_peer_alive(connection) is alive
+
+
+@dataclass
+class Kernel:
+    """A socket of a kernel that answers the question for a peer's descriptor with an error."""
+
+    error: int
+
+    def getsockopt(self, level: int, option: int) -> int:
+        raise OSError(self.error, os.strerror(self.error))
+
+
+@pytest.mark.parametrize(
+    ("error", "alive"),
+    [
+        (errno.ENOPROTOOPT, None),
+        (errno.ENODATA, None),
+        (errno.EMFILE, None),
+        (errno.ESRCH, False),
+        (errno.EINVAL, False),
+    ],
+)
+def test_an_old_kernel_does_not_know_and_an_older_answer_is_understood(
+    error: int, alive: bool | None
+) -> None:
+    answer = system.is_peer_alive(cast("socket.socket", Kernel(error)))
+    assert answer is (alive if system.FEATURES.peer_pidfd else None)
+
+
+def test_asking_for_a_peer_leaves_no_descriptor(pair: Pair) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        system.is_peer_alive(pair[0])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 # ---- sockets ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ours, theirs
-
-
-Pair = tuple[socket.socket, socket.socket]
 
 
 def test_without_local_sockets_there_is_no_such_socket() -> None:

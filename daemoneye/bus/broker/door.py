@@ -22,6 +22,7 @@ from daemoneye.bus.handshake import (
     BUSY,
     NONCE_BYTES,
     TOO_LATE,
+    WRONG_PROCESS,
     Keyring,
     Lobby,
     Reception,
@@ -29,7 +30,8 @@ from daemoneye.bus.handshake import (
     Terms,
 )
 from daemoneye.bus.limits import Limits
-from daemoneye.system import Peer
+from daemoneye.bus.orders import Credential
+from daemoneye.system import Peer, is_peer_alive
 from daemoneye.waiting import READABLE, Poller
 
 ACCEPTED_IN_A_TURN = 32
@@ -128,8 +130,7 @@ class Door:
             reply = reception.receive(control_value(parse(raw)), self.keyring)
             credential = reception.credential
             if reception.state is State.PROVEN and credential is not None:
-                why_not = self.places.refusal(credential)
-                reply = Refusal(BUSY, why_not) if why_not else reply
+                reply = self._objection(client, credential) or reply
             if isinstance(reply, Refusal):
                 self.turn_away(client, clients, reply.reason, reply.detail)
                 return None
@@ -142,6 +143,15 @@ class Door:
                 self.places.take(client, credential)
                 return reception, frames[position + 1 :]
         return None
+
+    def _objection(self, client: Client, credential: Credential) -> Refusal | None:
+        """Why one that has the key does not get in after all."""
+        # Asked now and not when it came: from here on its pid is believed, and told to others.
+        if is_peer_alive(client.sock) is False:
+            detail = f"process {client.peer.pid}, which connected, has ended"
+            return Refusal(WRONG_PROCESS, detail)
+        why_not = self.places.refusal(credential)
+        return Refusal(BUSY, why_not) if why_not else None
 
     def forget(self, client: Client) -> None:
         """Its connection is closed, wherever it stood."""
