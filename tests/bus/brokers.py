@@ -26,6 +26,7 @@ from daemoneye.bus.handshake import Claim
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Credential, Order
 from daemoneye.bus.topics import TopicFilter
+from daemoneye.errors import DaemoneyeError
 from daemoneye.framing import FrameCutter
 from daemoneye.rundir import RunDir
 from tests.support import scaled, wait_for
@@ -72,7 +73,11 @@ def broker_in_thread(directory: Path, *rules: AccessRule, **limits: float) -> It
     """A broker at `directory`/bus; it ends in order, and has ended when this does."""
     mailbox = Mailbox()
     path = RunDir(directory).bus_path
-    broker = Broker(path, Limits.of(limits), AccessList(rules), mailbox)
+    try:
+        broker = Broker(path, Limits.of(limits), AccessList(rules), mailbox)
+    except DaemoneyeError:
+        mailbox.close()
+        raise
 
     def run() -> None:
         while not broker.finished:
