@@ -222,10 +222,9 @@ def encode_publish(
 
     With a `request` number an Answer will say what became of it.
     """
-    if len(payloads) == 1:
-        body = _batch_of_one(payloads[0], times[0])
-    else:
-        body = pb.Batch(payload=payloads, time=times).SerializeToString()
+    if len(payloads) == 1 and not request:
+        return _publish_of_one(heading.prefix, payloads[0], times[0], sequence)
+    body = pb.Batch(payload=payloads, time=times).SerializeToString()
     rest = pb.Frame(count=len(payloads), body=body, sequence=sequence, request=request)
     return heading.prefix + rest.SerializeToString()
 
@@ -237,7 +236,7 @@ def encode_large(heading: Heading, size: int, time: int, sequence: int, request:
     """
     rest = pb.Frame(
         count=1,
-        body=_batch_of_one(b"", time),
+        body=pb.Batch(payload=[b""], time=[time]).SerializeToString(),
         sequence=sequence,
         request=request,
         large_bytes=size,
@@ -265,13 +264,27 @@ def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
 _BODY_TAG = b"\x22"  # field 4, length-delimited
 
 
-def _batch_of_one(payload: bytes, time: int) -> bytes:
-    """The bytes of `pb.Batch(payload=[payload], time=[time])`, at half the price."""
-    return b"".join((b"\x0a", _varint(len(payload)), payload, b"\x12\x08", _fixed64(time)))
+def _publish_of_one(prefix: bytes, payload: bytes, time: int, sequence: int) -> bytes:
+    """The bytes of such a frame with one message, at a third of the price of asking protobuf."""
+    length = _varint(len(payload))
+    return b"".join(
+        (
+            prefix,
+            b"\x18\x01\x22",  # a count of one; the body
+            _varint(len(payload) + len(length) + 11),
+            b"\x0a",  # of the body: the payload, the time
+            length,
+            payload,
+            b"\x12\x08",
+            _fixed64(time),
+            b"\x28",
+            _varint(sequence),
+        )
+    )
 
 
 def _read_batch_of_one(body: bytes) -> tuple[bytes, int] | None:
-    """Payload and time of what `_batch_of_one` wrote, at a third of the price of parsing it.
+    """Payload and time of what `_publish_of_one` wrote, at a third of the price of parsing it.
 
     None when it is written in another way: then the parser has to say what it is.
     """
@@ -286,6 +299,7 @@ def _read_batch_of_one(body: bytes) -> tuple[bytes, int] | None:
     return (body[start:end], _fixed64_at(body, end + 2)[0]) if start + length == end else None
 
 
+_BYTES = [bytes((value,)) for value in range(0x80)]
 _fixed64 = Struct("<Q").pack
 _fixed64_at = Struct("<Q").unpack_from
 
@@ -387,6 +401,10 @@ def _number_field(field_number: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return _BYTES[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -60,10 +60,12 @@ def test_a_stamp_has_these_bytes() -> None:
 
 
 @pytest.mark.parametrize("payloads", [[b""], [b"x"], [b"x" * 127], [b"x" * 128], [b"x" * 70_000]])
-def test_one_message_is_encoded_as_many_are(payloads: list[bytes]) -> None:
-    raw = encode_publish(Heading("a.b"), payloads, [2**63], sequence=1)
-    expected = pb.Batch(payload=payloads, time=[2**63]).SerializeToString()
-    assert parse(raw).body == expected
+@pytest.mark.parametrize("sequence", [1, 127, 128, 16_383, 16_384, 2**64 - 1])
+def test_one_message_is_encoded_as_many_are(payloads: list[bytes], sequence: int) -> None:
+    body = pb.Batch(payload=payloads, time=[2**63]).SerializeToString()
+    rest = pb.Frame(count=1, body=body, sequence=sequence).SerializeToString()
+    heading = Heading("a.b")
+    assert encode_publish(heading, payloads, [2**63], sequence) == heading.prefix + rest
 
 
 @given(

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self, cast
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
-from daemoneye.bus.client.connection import Connection
+from daemoneye.bus.client.connection import Connection, at_leisure
 from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
@@ -68,7 +68,7 @@ class BusClient:
     def for_child(
         cls,
         passport: Passport,
-        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
     ) -> BusClient:
         """The client of a supervised child.
 

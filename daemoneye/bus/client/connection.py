@@ -42,13 +42,21 @@ CLOSE_TIMEOUT = 2.0
 _READ_BYTES = 64 << 10
 
 
+_NOTHING = nullcontext()
+
+
+def at_leisure() -> AbstractContextManager[None]:
+    """How somebody waits whose waiting nobody watches."""
+    return _NOTHING
+
+
 class Connection:
     """What a client and its subscriptions stand on."""
 
     def __init__(
         self,
         dial: Callable[[], Connected],
-        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
     ) -> None:
         """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError.
 

@@ -181,8 +181,12 @@ class Delivery(Generic[Owner]):
 
     def consumed(self) -> list[Credit]:
         """The owner is done with it; the grants to send, when it is time for some."""
-        grants = (each.taken(self.messages, self.bytes) for each in self.interests)
-        return [each for each in grants if each is not None]
+        grants = []
+        for each in self.interests:
+            grant = each.taken(self.messages, self.bytes)
+            if grant is not None:
+                grants.append(grant)
+        return grants
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from daemoneye.bus.frames import Heading, encode_publish
 from daemoneye.bus.topics import check_topic
@@ -90,8 +90,7 @@ class Courses:
         self._found.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A frame ready to be written."""
 
     data: bytes

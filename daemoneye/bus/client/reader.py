@@ -95,10 +95,11 @@ class Reader:
 
         Raises TimeoutError after `timeout` seconds, and what ended the inbox or this reader.
         """
-        try:
-            return inbox.items.popleft()
-        except IndexError:
-            pass
+        if inbox.items:
+            try:
+                return inbox.items.popleft()
+            except IndexError:
+                pass  # another thread was quicker
         deadline = None if timeout is None else time.monotonic() + timeout
         state = self._state
         self._mutex.acquire()

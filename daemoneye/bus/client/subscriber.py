@@ -128,17 +128,18 @@ class Subscription:
 
         One thread does so, for all that iterate.
         """
-        if timeout is not None:  # a lock takes no less and no more; of what is no number, 0 is left
+        if timeout is None:
+            self._advancing.acquire()
+        else:  # a lock takes no less and no more; of what is no number, 0 is left
             timeout = max(0.0, min(timeout, threading.TIMEOUT_MAX))
-        if not self._advancing.acquire(timeout=-1 if timeout is None else timeout):
-            return False
+            if not self._advancing.acquire(timeout=timeout):
+                return False
         try:
             if self._current is done:
                 self._pay()
-                reader = self.source.reader
                 with self.source.waiting():
-                    self._run = reader.get(self.inbox, timeout)
-                self._current = iter(self._run.events)
+                    run = self._run = self.source.reader.get(self.inbox, timeout)
+                self._current = iter(run.events)
         except TimeoutError:
             return False
         finally:
