@@ -42,7 +42,7 @@ class Client:
         """Say this in one turn, and have the router take as many more as it needs."""
         self.router.next_turn()
         self.router.receive(self.session, [encode(value) for value in values], NOW)
-        while self.router.is_unfinished(self.session):
+        while self.session in self.router.unfinished:
             self.router.next_turn()
             self.router.resume(self.session, NOW)
 

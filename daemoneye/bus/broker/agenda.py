@@ -23,22 +23,19 @@ _COSTS: dict[type[Value] | type[None], int] = {
 """What a frame costs, of `WORK_IN_A_TURN`; 1 for all others."""
 
 
-class Agenda:
-    """The frames that a turn had no time for."""
+class Agenda(dict[Session, list[bytes]]):
+    """The frames that a turn had no time for, of each session that has some.
 
-    __slots__ = ("_answered", "_waiting", "postponed")
+    A dict, because each turn and each read of it asks whether there is anything.
+    """
+
+    __slots__ = ("_answered", "postponed")
 
     def __init__(self) -> None:
-        self._waiting: dict[Session, list[bytes]] = {}
+        super().__init__()
         self._answered: Session | None = None  # whose question was, in this turn
         self.postponed = 0
         """How often frames had to wait for another turn."""
-
-    def __contains__(self, session: Session) -> bool:
-        return session in self._waiting
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def next_turn(self) -> list[Session]:
         """A turn begins; whose frames wait, in the order to go on: who was answered comes last.
@@ -46,18 +43,18 @@ class Agenda:
         All are taken and kept again in that order, so everybody's question has its turn.
         """
         answered, self._answered = self._answered, None
-        if answered in self._waiting:
-            self._waiting[answered] = self.take(answered)
-        return list(self._waiting)
+        if answered is not None and answered in self:
+            self[answered] = self.take(answered)
+        return list(self)
 
     def keep(self, session: Session, frames: list[bytes]) -> None:
         """These are for the next turn."""
         self.postponed += 1
-        self._waiting[session] = frames
+        self[session] = frames
 
     def take(self, session: Session) -> list[bytes]:
         """What waits of a session; it does not wait any more."""
-        return self._waiting.pop(session, [])
+        return self.pop(session, [])
 
     def spend(self, left: int, session: Session, value: Value | None) -> int:
         """What is left for the session after one frame more; below 0: the frame has to wait.

@@ -56,6 +56,7 @@ class Broker:
 
     def __init__(self, path: Path, limits: Limits, access: AccessList, mailbox: Mailbox) -> None:
         """Listen at `path`.  Raises what `Endpoint` does."""
+        self._limits = limits
         self._poller = Poller()
         self.door = Door(path, limits, self._poller)
         self.router = Router(limits, access, self.door.terms.epoch)
@@ -92,16 +93,10 @@ class Broker:
 
         Not at all while the last turn left something unfinished.
         """
-        next_at = min(self._vigil.next_at, self._statistics_at)
-        maybe = self.door.next_deadline(), self._clients.next_deadline(), self._drain_deadline
-        for at in maybe:
-            if at is not None and at < next_at:
-                next_at = at
-        self._next_deadline = next_at
         # Measured from the last turn: one look at the clock in a turn has to do.
         left = max(0.0, self._next_deadline - self._now)
         timeout = left if timeout is None else min(left, timeout)
-        if self.router.has_unfinished:
+        if self.router.unfinished:
             timeout = 0.0
         self._due_at = self._now + timeout
         return self._poller.poll(timeout)
@@ -112,6 +107,7 @@ class Broker:
         if now - self._due_at > GAP_SECONDS:
             self._stood_still(now - self._now)
         self._now = now
+        deadlines_differ = False
         for session in self.router.next_turn():
             self._resume(session, now_ns)
         for fd, what in events:
@@ -123,11 +119,16 @@ class Broker:
                     self._read(client, now_ns)
             elif fd == self._mailbox.fileno():
                 self._look_into_mailbox(now_ns)
+                deadlines_differ = True
             else:
                 self.door.accept(self._clients)
+                deadlines_differ = True
         if now >= self._next_deadline or self._mailbox.stop_asked:
             self._keep_time(now)
+            deadlines_differ = True
         self._write_dirty()
+        if deadlines_differ or self._clients.stuck:
+            self._next_deadline = self._earliest_deadline()
         return self._handed_up()
 
     # ---- coming in ------------------------------------------------------------------------------
@@ -142,10 +143,10 @@ class Broker:
                 self._throw_out(client, error)
 
     def _read(self, client: Client, now_ns: int) -> None:
-        if client.session is not None and self.router.is_unfinished(client.session):
+        if client.session in self.router.unfinished:
             return  # its bytes wait in the kernel until it has its next turn
         try:
-            data = client.sock.recv(self.router.limits.turn_bytes)
+            data = client.sock.recv(self._limits.turn_bytes)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -202,7 +203,7 @@ class Broker:
                 clients.close(client)
 
     def _write(self, client: Client, session: Session) -> None:
-        limits = self.router.limits
+        limits = self._limits
         self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
 
     # ---- endings --------------------------------------------------------------------------------
@@ -237,6 +238,21 @@ class Broker:
         self.door.lobby.shift(seconds)
         self._clients.shift(seconds)
 
+    def _earliest_deadline(self) -> float:
+        """When there is something to do although nobody sends anything.
+
+        Looked for after whatever can bring a deadline nearer: a newcomer, an order, somebody who
+        takes nothing, a deadline that has passed.  All else only moves them away.
+        """
+        deadlines = (
+            self._vigil.next_at,
+            self._statistics_at,
+            self.door.next_deadline(),
+            self._clients.next_deadline(),
+            self._drain_deadline,
+        )
+        return min(at for at in deadlines if at is not None)
+
     def _keep_time(self, now: float) -> None:
         if now >= self._vigil.next_at:
             self._look_for_silent(now)
@@ -255,7 +271,7 @@ class Broker:
         for client in self._clients:
             if client.session is not None:
                 # What it has sent may still be in the kernel because we had no time for it.
-                client.watched.heard |= self.router.is_unfinished(client.session)
+                client.watched.heard |= client.session in self.router.unfinished
                 watched.append((client.session, client.watched))
         silence = self._vigil.look(watched, now)
         for session in silence.asked:
@@ -318,6 +334,7 @@ class Broker:
         except ConfigError as error:
             log.error("the new rules cannot be used, the old ones stay: %s", error)
             return
+        self._limits = limits
         self.door.set_limits(limits)
         self._vigil.keep(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
         self.router.set_rules(limits, access)
@@ -328,7 +345,7 @@ class Broker:
         return replace(self.router.statistics(), turned_away=turned_away, cut_off=cut_off)
 
     def _handed_up(self) -> list[ChildWish]:
-        wishes = []
+        wishes: list[ChildWish] = []
         while self.router.handed_up:
             try:
                 wishes.append(child_wish(self.router.handed_up.popleft()))

@@ -45,7 +45,7 @@ class Client:
 class Clients:
     """All connections, by descriptor and by session."""
 
-    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "_stuck", "mishaps")
+    __slots__ = ("_by_fd", "_by_session", "_left", "_poller", "mishaps", "stuck")
 
     def __init__(self, poller: Poller, left: Callable[[Client], None]) -> None:
         """`left` is called with each connection that is closed, whoever closed it."""
@@ -53,7 +53,8 @@ class Clients:
         self._left = left
         self._by_fd: dict[int, Client] = {}
         self._by_session: dict[Session, Client] = {}
-        self._stuck: dict[Client, None] = {}
+        self.stuck: dict[Client, None] = {}
+        """Those that do not take what we write; each has a deadline."""
         self.mishaps = Mishaps()
         """What went wrong with proven ones, by reason and identity."""
 
@@ -95,7 +96,7 @@ class Clients:
         del self._by_fd[fd]
         self._poller.forget(fd)
         client.sock.close()
-        self._stuck.pop(client, None)
+        self.stuck.pop(client, None)
         if client.session is not None:
             del self._by_session[client.session]
         self._left(client)
@@ -126,24 +127,24 @@ class Clients:
                 break
         if client.stuck_deadline is not None:
             client.stuck_deadline = None
-            del self._stuck[client]
+            del self.stuck[client]
             self._poller.watch(sock.fileno(), READABLE)
 
     def shift(self, seconds: float) -> None:
         """Nobody could take anything for so long: we wrote nothing."""
-        for each in self._stuck:
+        for each in self.stuck:
             each.stuck_deadline = (each.stuck_deadline or 0.0) + seconds
 
     def next_deadline(self) -> float | None:
         """When the first of those that take nothing is overdue."""
-        if not self._stuck:
+        if not self.stuck:
             return None
-        return min(each.stuck_deadline or 0.0 for each in self._stuck)
+        return min(each.stuck_deadline or 0.0 for each in self.stuck)
 
     def overdue(self, now: float) -> list[Client]:
         """Those that have taken nothing for too long."""
-        return [each for each in self._stuck if (each.stuck_deadline or now) <= now]
+        return [each for each in self.stuck if (each.stuck_deadline or now) <= now]
 
     def _stick(self, client: Client, patience: float) -> None:
         client.stuck_deadline = time.monotonic() + patience
-        self._stuck[client] = None
+        self.stuck[client] = None

@@ -65,7 +65,6 @@ class Router:
     """All that the broker knows and decides."""
 
     __slots__ = (
-        "_agenda",
         "_announced",
         "_announcer",
         "_deliveries",
@@ -73,13 +72,15 @@ class Router:
         "_supervisor",
         "directory",
         "handed_up",
+        "unfinished",
     )
 
     def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
         self.directory = Directory(limits, access)
         self.handed_up: deque[HandedUp] = deque()
         """Wishes for the supervisor: the shell empties this."""
-        self._agenda = Agenda()
+        self.unfinished = Agenda()
+        """Sessions whose frames wait for the next turn: read no more of them until then."""
         self._deliveries = Deliveries(self.directory)
         self._requests = Requests(self.directory, self._deliveries)
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
@@ -166,31 +167,24 @@ class Router:
             refused=dict(self._deliveries.refusals),
             queued=total.queued,
             queued_bytes=self.directory.backlog.bytes,
-            postponed=self._agenda.postponed,
+            postponed=self.unfinished.postponed,
         )
 
     # ---- frames in ----------------------------------------------------------------------------
 
     def next_turn(self) -> list[Session]:
         """A turn of the shell begins; the sessions to `resume`, in this order."""
-        waiting = self._agenda.next_turn()
+        waiting = self.unfinished.next_turn()
+        if not waiting:
+            return waiting
         for session in waiting:
             if session not in self.directory:
-                self._agenda.take(session)
-        return [session for session in waiting if session in self._agenda]
-
-    def is_unfinished(self, session: Session) -> bool:
-        """Whether frames of this session wait for the next turn: read no more of it until then."""
-        return session in self._agenda
-
-    @property
-    def has_unfinished(self) -> bool:
-        """Whether there is a next turn to begin although nobody has sent anything."""
-        return len(self._agenda) > 0
+                self.unfinished.take(session)
+        return [session for session in waiting if session in self.unfinished]
 
     def resume(self, session: Session, now_ns: int) -> None:
         """Take the frames that waited for this turn.  Raises what `receive` does."""
-        self.receive(session, self._agenda.take(session), now_ns)
+        self.receive(session, self.unfinished.take(session), now_ns)
 
     def receive(self, session: Session, frames: Iterable[bytes], now_ns: int) -> None:
         """Take the frames of one turn; what is too much work for it waits, in order.
@@ -227,9 +221,9 @@ class Router:
                         add(route, raw, count, topic)
                         continue
                 value = None if frame.kind == PUBLISH else client_value(frame)
-                left = self._agenda.spend(left, session, value)
+                left = self.unfinished.spend(left, session, value)
                 if left < 0:
-                    self._agenda.keep(session, [raw, *following])
+                    self.unfinished.keep(session, [raw, *following])
                     break
                 joining.flush()
                 if value is None:

@@ -277,7 +277,29 @@ class Stream:
             self._forget(run)
             self.tally.offered -= run.messages
 
-    def begin(self) -> Run:
+    def admits(self, run: Run) -> bool:
+        """Whether a run that has just come may be sent at once."""
+        return (
+            not (self.queue or self.untold or run.expires_at)
+            and len(run.data) <= self.max_bytes
+            and self.has_credit
+        )
+
+    def begin(self, run: Run) -> Run:
+        """Hand a run that has just come to the connection; it counts as waiting till `delivered`.
+
+        Only when the stream `admits` it.
+        """
+        messages, size = run.messages, len(run.data)
+        self.tally.offered += messages
+        self.messages += messages
+        self.bytes += size
+        self.backlog.change(size + RUN_OVERHEAD_BYTES)
+        for each in self.subscriptions:
+            each.balance.charge(messages, size)
+        return run
+
+    def begin_oldest(self) -> Run:
         """Hand the oldest run to the connection; it counts as waiting until `delivered`."""
         run = self.queue.popleft()
         for each in self.subscriptions:

@@ -231,7 +231,7 @@ class BusClient:
 
 def _connection(
     destination: Destination,
-    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
 ) -> Connection:
     def dial() -> Connected:
         return introduce(destination.path, destination.claim(), ATTEMPT_TIMEOUT)

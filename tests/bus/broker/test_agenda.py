@@ -44,7 +44,7 @@ def test_the_subscriptions_of_one_read_hold_before_the_next_client_has_its_turn(
     reader, publisher = bus.client("reader"), bus.client("publisher")
     one_turn(reader, *(Subscribe(n, f"events.n{n}", request=n) for n in range(1, 257)))
     publisher.publish("events.n256", b"x")
-    assert not bus.router.has_unfinished
+    assert not bus.router.unfinished
     assert reader.events() == [b"x"]
 
 
@@ -55,7 +55,7 @@ def test_a_turn_is_full_at_its_bound_and_one_frame_more_waits(frames: int, left:
     one_turn(client, *[Ping(n) for n in range(1, frames + 1)])
     assert next_turn(bus) == left
     assert client.read() == [Pong(n) for n in range(1, frames + 1)]
-    assert not bus.router.has_unfinished
+    assert not bus.router.unfinished
 
 
 def test_ending_a_subscription_is_more_work_than_beginning_one() -> None:
@@ -94,7 +94,7 @@ def test_a_session_that_reads_no_answers_is_not_obeyed_any_more_once_it_is_too_l
     one_turn(client, *[Ping(n) for n in range(1, 500)])
     assert "not read" in bus.router.doomed[client.session].detail
     assert client.session.outbox.urgent_bytes < 300
-    assert not bus.router.has_unfinished
+    assert not bus.router.unfinished
 
 
 def test_what_stands_behind_goodbye_is_not_obeyed() -> None:
@@ -113,7 +113,7 @@ def test_what_waits_of_a_session_that_is_gone_is_forgotten() -> None:
     one_turn(client, MY_SUBSCRIPTIONS, MY_SUBSCRIPTIONS)
     bus.router.close(client.session)
     assert next_turn(bus) == []
-    assert not bus.router.has_unfinished
+    assert not bus.router.unfinished
 
 
 def test_what_breaks_the_protocol_does_so_in_its_turn() -> None:

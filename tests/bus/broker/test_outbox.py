@@ -67,6 +67,44 @@ def test_nothing_waits_in_a_new_outbox() -> None:
     assert box.outbox.take(1000, NOW) == []
 
 
+def announced(stream: Stream, box: Box) -> Stream:
+    """The stream that was written last, with nothing left to write."""
+    box.offer(stream, b"0")
+    assert box.runs_written() == b"0"
+    return stream
+
+
+def test_a_run_that_meets_an_idle_outbox_waits_in_no_queue() -> None:
+    box = Box()
+    stream = announced(box.stream(1), box)
+    box.offer(stream, b"a")
+    assert (len(stream.queue), stream.messages) == (0, 1)
+    box.offer(stream, b"b")
+    assert (len(stream.queue), stream.messages) == (1, 2)
+    assert box.runs_written() == b"ab"
+    assert (stream.tally.offered, stream.tally.delivered, box.whole.bytes) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("why", ["expires", "no credit", "another stream", "something waits"])
+def test_a_run_that_may_have_to_wait_is_queued(why: str) -> None:
+    box = Box()
+    stream = announced(box.stream(1, credit=1 if why == "no credit" else ENOUGH), box)
+    if why == "another stream":
+        announced(box.stream(2), box)
+    elif why == "something waits":
+        box.offer(box.stream(2), b"b")
+    box.offer(stream, b"a", expires_at=NOW + 1 if why == "expires" else 0)
+    assert (len(stream.queue), stream.messages) == (1, 1)
+
+
+def test_a_run_too_large_for_its_outbox_is_lost_though_nothing_waits() -> None:
+    box = Box()
+    stream = announced(box.stream(1), box)
+    stream.max_bytes = 4
+    box.offer(stream, b"a")
+    assert (stream.tally.lost, stream.messages) == ({"oversize": 1}, 0)
+
+
 def test_control_goes_before_events_and_the_broker_before_both() -> None:
     box = Box()
     events, control = box.stream(1), box.stream(2, lane=Lane.CONTROL)

@@ -106,7 +106,7 @@ def test_bytes_are_bounded_as_well_at_the_limit_and_past_it(size: int, left: lis
 def test_the_newest_stays_even_when_all_room_is_taken_by_what_is_being_written() -> None:
     queue = stream()
     queue.offer(run(1, messages=3))
-    begun = queue.begin()
+    begun = queue.begin_oldest()
     queue.offer(run(2, messages=2))
     assert waiting(queue) == [2]
     queue.delivered(begun)
@@ -124,7 +124,7 @@ def test_a_delivery_takes_credit_of_every_subscription() -> None:
     one, other = subscription(1), subscription(2)
     queue = stream(one, other)
     queue.offer(run(1, messages=2))
-    queue.begin()
+    queue.begin_oldest()
     assert (one.balance.sent_messages, other.balance.sent_bytes) == (2, 10)
     other.balance.charge(10, 0)
     assert not queue.has_credit
