@@ -246,7 +246,7 @@ def _attack(dice: random.Random, router: Router, mallory: Session) -> Session | 
     ]  # fmt: skip
     try:
         router.receive(mallory, frames, NOW)
-        while router.is_unfinished(mallory):
+        while mallory in router.unfinished:
             router.next_turn()
             router.resume(mallory, NOW)
     except RemoteProtocolError as error:  # as the shell does
