@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -153,6 +153,11 @@ def without(*features: str) -> Iterator[None]:
         yield
     finally:
         system.FEATURES = whole
+
+
+def lacking() -> list[str]:
+    """The features this process does not have, by nature or by `without`."""
+    return [name for name, here in asdict(system.FEATURES).items() if not here]
 
 
 def tells_of_peers() -> bool:

@@ -29,7 +29,7 @@ from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import DaemoneyeError
 from daemoneye.framing import FrameCutter
 from daemoneye.rundir import RunDir
-from tests.support import scaled, wait_for
+from tests.support import lacking, scaled, wait_for, without
 
 TICK = "events.demo.tick"
 
@@ -125,11 +125,15 @@ def assert_well(broker: Running) -> None:
 
 @dataclass
 class BrokerProcess:
-    """A broker in a process of its own, with one credential: the operator's."""
+    """A broker in a process of its own, with one credential: the operator's.
+
+    It lacks the features that this process lacks when it is started.
+    """
 
     run_dir: RunDir
     limits: dict[str, float] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    lacking: list[str] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -139,11 +143,12 @@ class BrokerProcess:
     def start(self) -> None:
         """Start it (again) and wait until it listens."""
         command = [sys.executable, "-m", "tests.bus.brokers", str(self.run_dir.path)]
-        command.append(json.dumps(self.limits))
+        self.lacking = lacking()
+        command += [json.dumps(self.limits), json.dumps(self.lacking)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe)
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n"
+        assert json.loads(self.process.stdout.readline()) == self.lacking
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -198,7 +203,7 @@ def main() -> None:
     mailbox.put(Admit(Credential("operator", "agent", run_dir.read_operator_key())))
     limits = Limits.of(json.loads(sys.argv[2]))
     broker = Broker(run_dir.bus_path, limits, AccessList(()), mailbox)
-    sys.stdout.write("ready\n")
+    sys.stdout.write(json.dumps(lacking()) + "\n")  # it listens, and lives in this world
     sys.stdout.flush()
 
     def until_the_end() -> None:
@@ -212,4 +217,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with without(*json.loads(sys.argv[3])):
+        main()
