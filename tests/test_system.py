@@ -18,7 +18,7 @@ from typing import cast
 import pytest
 
 from daemoneye import system
-from tests.support import scaled, tells_of_peers, without
+from tests.support import document, scaled, table_in, tells_of_peers, without
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -81,6 +81,15 @@ def test_a_name_that_this_python_lacks_is_not_there() -> None:
     assert system._is_there("socket.socket.send")
     assert not system._is_there("socket.socket.teleport")
     assert not system._is_there("tachyon.open")
+
+
+def test_the_documented_table_is_this_one() -> None:
+    documented = table_in(document("docs/design.md"), "feature")
+    columns = "linux", "darwin", "freebsd", "win32"
+    assert [row[:-1] for row in documented] == [
+        [f"`{name}`", *("yes" if column in platforms else "–" for column in columns)]
+        for name, (platforms, _) in system._TABLE.items()
+    ]
 
 
 # ---- who is at the other end --------------------------------------------------------------------
