@@ -3,6 +3,7 @@
 import csv
 import itertools
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from daemoneye.bus.topics import CACHED_TOPICS, Topic, TopicFilter, check_topic, escaped
 from daemoneye.errors import InvalidTopic
+from tests.hostile.names import BAD_NAMES, BAD_TOPICS, GOOD_NAMES
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -186,6 +188,37 @@ def test_a_bad_filter_is_refused_with_the_level_and_the_likely_meaning(text, say
         TopicFilter(text)
     assert says in refused.value.args[0]
     assert hints in refused.value.hint
+
+
+@pytest.mark.parametrize("text", BAD_TOPICS.values(), ids=BAD_TOPICS)
+def test_b2_a_bad_topic_is_refused_and_never_matched(text):
+    with pytest.raises(InvalidTopic) as refused:
+        check_topic(text)
+    assert_says_why(refused.value)
+    for filter_ in ("#", "+.#", "events.#", "events.+"):
+        with pytest.raises(InvalidTopic):
+            TopicFilter(filter_).matches(text)
+
+
+@pytest.mark.parametrize("text", BAD_NAMES.values(), ids=BAD_NAMES)
+def test_b2_a_bad_filter_is_refused(text):
+    with pytest.raises(InvalidTopic) as refused:
+        TopicFilter(text)
+    assert_says_why(refused.value)
+
+
+def assert_says_why(refused):
+    """Which level, or how many; what is meant; and nothing that a log would choke on."""
+    assert re.search(r"level \d+|characters|levels|empty text", refused.args[0])
+    assert refused.hint
+    assert str(refused).isascii()
+    assert str(refused).isprintable()
+    assert len(str(refused)) < 300
+
+
+@pytest.mark.parametrize("text", GOOD_NAMES.values(), ids=GOOD_NAMES)
+def test_b2_the_longest_names_are_topics_and_filters(text):
+    assert TopicFilter(text).matches(text)
 
 
 @pytest.mark.parametrize(
