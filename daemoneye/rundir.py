@@ -4,6 +4,7 @@
         lock                    held by the live supervisor; its pid is inside
         bus, control            the sockets
         operator.key            what proves an operator on the bus (0600, hex)
+        keys/NAME.key           the same for each named client of the configuration
         crashes/                one report for each failure
 
 Finding it touches nothing; `make` is for the supervisor, `check` for everybody else.  A directory
@@ -18,7 +19,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,6 +29,9 @@ from daemoneye.errors import AlreadyRunning, ConfigError, NotRunning
 from daemoneye.system import SOCKET_PATH_LIMIT_BYTES, lock_nowait, user_id
 
 KEY_BYTES = 32
+OPERATOR = "operator"
+"""The identity of whoever can read the operator's key."""
+
 _INSTANCE = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _LONGEST_SOCKET_NAME = "control"
 
@@ -91,9 +96,20 @@ class RunDir:
         return self.path / "lock"
 
     @property
-    def operator_key_path(self) -> Path:
-        """The key that makes whoever can read it the identity `operator`."""
-        return self.path / "operator.key"
+    def keys_dir(self) -> Path:
+        """Where the keys of named clients are."""
+        return self.path / "keys"
+
+    def key_path(self, name: str) -> Path:
+        """The key that makes whoever can read it this identity.
+
+        Raises ConfigError for what can be nobody's name.
+        """
+        if not _INSTANCE.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} cannot name a client", hint="use 1 to 64 of a-z, 0-9, _ and -"
+            )
+        return self.path / "operator.key" if name == OPERATOR else self.keys_dir / f"{name}.key"
 
     @property
     def crash_dir(self) -> Path:
@@ -123,54 +139,92 @@ class RunDir:
         for directory in {self.path: None, self.socket_dir: None}:
             check_private(directory)
 
-    def make_operator_key(self) -> bytes:
-        """A fresh key for the operator in its file, replacing the one of an earlier run.
+    def make_keys(self, clients: Sequence[str] = ()) -> dict[str, bytes]:
+        """A fresh key for the operator and each of these, in their files; by name.
 
-        Raises ConfigError when something else is in its place.
+        Keys of an earlier run are gone afterwards.  Raises ConfigError when something else is in
+        the place of one.
         """
-        key = os.urandom(KEY_BYTES)
-        draft = self.operator_key_path.with_suffix(".new")
-        try:
-            draft.unlink(missing_ok=True)
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(fd, "w", encoding="ascii") as file:
-                file.write(key.hex() + "\n")
-            os.replace(draft, self.operator_key_path)
-        except OSError as error:
-            raise _cannot(
-                "write", Path(error.filename2 or error.filename or draft), error
-            ) from error
-        return key
+        self.remove_keys()
+        names = (OPERATOR, *clients)
+        if clients:
+            try:
+                self.keys_dir.mkdir(0o700, exist_ok=True)
+            except OSError as error:
+                raise _cannot("make", self.keys_dir, error) from error
+            check_private(self.keys_dir)
+        return {name: _make_key(self.key_path(name)) for name in names}
 
-    def read_operator_key(self) -> bytes:
-        """The operator's key.
+    def remove_keys(self) -> None:
+        """Nobody can prove anything any more; harmless when there are none."""
+        left = [self.key_path(OPERATOR)]
+        if not self.keys_dir.is_symlink():
+            left += (*self.keys_dir.glob("*.key"), *self.keys_dir.glob("*.new"))
+        for path in left:
+            with suppress(OSError):  # a directory in its place is found when a key is made
+                path.unlink()
+        with suppress(OSError):
+            self.keys_dir.rmdir()
 
-        Raises NotRunning when there is none, ConfigError when the file is not private or no key.
+    def read_key(self, name: str = OPERATOR) -> bytes:
+        """The key of the operator, or of a named client.
+
+        Raises NotRunning when there is no instance, ConfigError when it has no such client, or the
+        file is not private or no key.
         """
-        path = self.operator_key_path
+        path = self.key_path(name)
         try:
-            fd = _open_regular(path, os.O_RDONLY)
-        except FileNotFoundError:
+            if name != OPERATOR:
+                check_private(self.keys_dir)
+            return _read_key(path)
+        except (FileNotFoundError, NotRunning):
+            if name != OPERATOR and self.key_path(OPERATOR).exists():
+                raise ConfigError(
+                    f"there is no client {name!r} at {self.path}{self._known_clients()}",
+                    hint=f"add [bus.clients.{name}] to the configuration and restart the instance",
+                ) from None
             raise NotRunning(
-                f"no key of an operator in {self.path}", hint="start it with `daemoneye run`"
+                f"no key of an {OPERATOR} in {self.path}", hint="start it with `daemoneye run`"
             ) from None
         except OSError as error:
             raise _cannot("read", path, error) from error
-        with open(fd, encoding="ascii", errors="replace") as file:
-            found = os.fstat(file.fileno())
-            if found.st_uid != user_id() or found.st_mode & 0o077:
-                raise ConfigError(
-                    f"{path} can be read by others, so it proves nothing",
-                    hint=f"chmod 600 {path}, then restart the instance",
-                )
-            text = file.read(4 * KEY_BYTES).strip()
-        try:
-            key = bytes.fromhex(text)
-        except ValueError:
-            key = b""
-        if len(key) != KEY_BYTES:
-            raise ConfigError(f"{path} holds no key of {KEY_BYTES} bytes in hex")
-        return key
+
+    def _known_clients(self) -> str:
+        names = sorted(each.stem for each in self.keys_dir.glob("*.key"))
+        return f", only {', '.join(names)}" if names else ""
+
+
+def _make_key(path: Path) -> bytes:
+    key = os.urandom(KEY_BYTES)
+    draft = path.with_suffix(".new")
+    try:
+        draft.unlink(missing_ok=True)
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(key.hex() + "\n")
+        os.replace(draft, path)
+    except OSError as error:
+        raise _cannot("write", Path(error.filename2 or error.filename or draft), error) from error
+    return key
+
+
+def _read_key(path: Path) -> bytes:
+    """Raises OSError when it cannot be read, ConfigError when it is not private or no key."""
+    with open(_open_regular(path, os.O_RDONLY), encoding="ascii", errors="replace") as file:
+        found = os.fstat(file.fileno())
+        if found.st_uid != user_id() or found.st_mode & 0o077:
+            raise ConfigError(
+                f"{path} can be read by others, so it proves nothing",
+                hint=f"chmod 600 {path}, then restart the instance",
+            )
+        text = file.read(4 * KEY_BYTES).strip()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"{path} holds no key of {KEY_BYTES} bytes in hex")
+    return key
 
 
 class RunLock:

@@ -132,31 +132,31 @@ def test_sockets_of_a_long_path_have_a_short_place(tmp_path: Path, length: int) 
 
 
 def test_the_operators_key_is_read_back(run_dir: RunDir) -> None:
-    first = run_dir.make_operator_key()
-    key = run_dir.make_operator_key()
-    assert key != first
-    assert run_dir.read_operator_key() == key
-    assert run_dir.operator_key_path.stat().st_mode & 0o777 == 0o600
+    first = run_dir.make_keys()
+    keys = run_dir.make_keys()
+    assert keys["operator"] != first["operator"]
+    assert {"operator": run_dir.read_key()} == keys
+    assert run_dir.key_path("operator").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_that_others_can_read_is_refused(run_dir: RunDir) -> None:
-    run_dir.make_operator_key()
-    run_dir.operator_key_path.chmod(0o644)
+    run_dir.make_keys()
+    run_dir.key_path("operator").chmod(0o644)
     with pytest.raises(ConfigError, match="can be read by others"):
-        run_dir.read_operator_key()
+        run_dir.read_key()
 
 
 @pytest.mark.parametrize("text", ["", "zz" * 32, "00" * 31, "00" * 33, "\udcff"])
 def test_a_file_without_a_key_is_refused(run_dir: RunDir, text: str) -> None:
-    run_dir.operator_key_path.write_bytes(os.fsencode(text))
-    run_dir.operator_key_path.chmod(0o600)
+    run_dir.key_path("operator").write_bytes(os.fsencode(text))
+    run_dir.key_path("operator").chmod(0o600)
     with pytest.raises(ConfigError, match="holds no key"):
-        run_dir.read_operator_key()
+        run_dir.read_key()
 
 
 def test_a_missing_key_means_not_running(run_dir: RunDir) -> None:
     with pytest.raises(NotRunning):
-        run_dir.read_operator_key()
+        run_dir.read_key()
 
 
 def test_the_lock_has_one_holder_and_names_it(run_dir: RunDir) -> None:
@@ -213,9 +213,9 @@ obstructions = pytest.mark.parametrize("kind", ["fifo", "directory", "link"])
 
 @obstructions
 def test_a_key_that_is_no_file_is_refused_at_once(run_dir: RunDir, kind: str) -> None:
-    obstruct(run_dir.operator_key_path, kind)
+    obstruct(run_dir.key_path("operator"), kind)
     with pytest.raises(ConfigError, match=r"cannot read .*operator\.key: it is ") as caught:
-        run_dir.read_operator_key()
+        run_dir.read_key()
     assert caught.value.hint
 
 
@@ -231,5 +231,110 @@ def test_a_lock_that_is_no_file_is_refused_at_once(run_dir: RunDir, kind: str) -
 def test_a_key_that_cannot_be_written_is_a_problem_with_a_hint(run_dir: RunDir, name: str) -> None:
     obstruct(run_dir.path / name, "directory")
     with pytest.raises(ConfigError, match=rf"cannot write .*{name}: ") as caught:
-        run_dir.make_operator_key()
+        run_dir.make_keys()
     assert caught.value.hint
+
+
+# ---- keys of named clients ----------------------------------------------------------------------
+
+
+def test_each_client_has_a_key_of_its_own_for_our_user_only(run_dir: RunDir) -> None:
+    keys = run_dir.make_keys(["dashboard", "probe"])
+    assert sorted(keys) == ["dashboard", "operator", "probe"]
+    assert len(set(keys.values())) == 3
+    for name, key in keys.items():
+        assert len(key) == 32
+        assert run_dir.read_key(name) == key
+        assert run_dir.key_path(name).stat().st_mode & 0o777 == 0o600
+    assert run_dir.keys_dir.stat().st_mode & 0o777 == 0o700
+    assert run_dir.key_path("probe") == run_dir.path / "keys" / "probe.key"
+
+
+def test_keys_of_an_earlier_run_are_replaced_or_gone(run_dir: RunDir) -> None:
+    before = run_dir.make_keys(["dashboard", "probe"])
+    after = run_dir.make_keys(["probe"])
+    assert after["probe"] != before["probe"]
+    assert not run_dir.key_path("dashboard").exists()
+    run_dir.make_keys()
+    assert not run_dir.keys_dir.exists()
+
+
+def test_at_the_end_no_key_is_left(run_dir: RunDir) -> None:
+    run_dir.make_keys(["dashboard"])
+    run_dir.key_path("dashboard").with_suffix(".new").touch()  # a run that was killed in between
+    run_dir.remove_keys()
+    run_dir.remove_keys()
+    assert list(run_dir.path.iterdir()) == []
+
+
+def test_what_is_not_ours_in_there_is_left_alone(run_dir: RunDir) -> None:
+    run_dir.make_keys(["dashboard"])
+    (run_dir.keys_dir / "notes").touch()
+    run_dir.remove_keys()
+    assert [each.name for each in run_dir.keys_dir.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("name", ["", "A", "a.b", "../operator", "a/b", "a" * 65, "a\n", "é"])
+def test_a_name_that_is_no_identity_has_no_key(run_dir: RunDir, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a client"):
+        run_dir.make_keys([name])
+    with pytest.raises(ConfigError, match="cannot name a client"):
+        run_dir.read_key(name)
+
+
+def test_a_client_that_is_not_configured_is_told_who_is(run_dir: RunDir) -> None:
+    run_dir.make_keys(["dashboard"])
+    with pytest.raises(ConfigError, match=r"no client 'dashbord' .*only dashboard") as caught:
+        run_dir.read_key("dashbord")
+    assert "[bus.clients.dashbord]" in caught.value.hint
+    run_dir.make_keys()
+    with pytest.raises(ConfigError, match="no client 'dashboard'"):
+        run_dir.read_key("dashboard")
+
+
+def test_without_an_instance_no_client_has_a_key(run_dir: RunDir) -> None:
+    with pytest.raises(NotRunning):
+        run_dir.read_key("dashboard")
+
+
+def test_a_client_s_key_that_others_can_read_is_refused(run_dir: RunDir) -> None:
+    run_dir.make_keys(["dashboard"])
+    run_dir.key_path("dashboard").chmod(0o640)
+    with pytest.raises(ConfigError, match="can be read by others"):
+        run_dir.read_key("dashboard")
+
+
+def test_keys_in_a_place_that_others_may_use_are_refused(run_dir: RunDir) -> None:
+    run_dir.make_keys(["dashboard"])
+    run_dir.keys_dir.chmod(0o755)
+    with pytest.raises(ConfigError, match="others may use it"):
+        run_dir.read_key("dashboard")
+
+
+def test_a_link_in_place_of_a_client_s_key_is_refused(run_dir: RunDir, tmp_path: Path) -> None:
+    run_dir.make_keys(["dashboard"])
+    path = run_dir.key_path("dashboard")
+    path.rename(tmp_path / "elsewhere.key")
+    path.symlink_to(tmp_path / "elsewhere.key")
+    with pytest.raises(ConfigError, match="it is a symbolic link"):
+        run_dir.read_key("dashboard")
+
+
+def test_a_link_in_place_of_the_keys_is_refused_and_not_followed(
+    run_dir: RunDir, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(0o700)
+    (elsewhere / "precious.key").touch()
+    run_dir.keys_dir.symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="it is a symbolic link"):
+        run_dir.make_keys(["dashboard"])
+    assert [each.name for each in elsewhere.iterdir()] == ["precious.key"]
+
+
+@pytest.mark.parametrize("name", ["dashboard.new", "dashboard.key"])
+def test_a_client_s_key_that_cannot_be_written_is_a_problem(run_dir: RunDir, name: str) -> None:
+    run_dir.keys_dir.mkdir(0o700)
+    obstruct(run_dir.keys_dir / name, "directory")
+    with pytest.raises(ConfigError, match=rf"cannot write .*{name}: "):
+        run_dir.make_keys(["dashboard"])

@@ -18,11 +18,10 @@ from daemoneye.bus.access import AccessList
 from daemoneye.bus.broker.broker import Broker
 from daemoneye.bus.broker.mailbox import Mailbox
 from daemoneye.bus.client.bus_client import BusClient
-from daemoneye.bus.client.destination import OPERATOR
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Credential
 from daemoneye.errors import TooLarge
-from daemoneye.rundir import RunDir
+from daemoneye.rundir import OPERATOR, RunDir
 
 BROKER_BUDGET = 24 * 3600.0  # s; a sustained run may be long, its broker says little
 
@@ -86,7 +85,7 @@ def serve(directory: str) -> None:
     run_dir = RunDir.find(directory)
     run_dir.make()
     mailbox = Mailbox()
-    mailbox.put(Admit(Credential(OPERATOR, "agent", run_dir.make_operator_key())))
+    mailbox.put(Admit(Credential(OPERATOR, "agent", run_dir.make_keys()[OPERATOR])))
     broker = Broker(run_dir.bus_path, Limits(), AccessList(), mailbox)
     asked: SimpleQueue[str] = SimpleQueue()
     Thread(target=hear, args=[asked, mailbox], daemon=True).start()

@@ -103,9 +103,10 @@ class Transcript:
 class Keyring:
     """The credentials of everybody who may come in just now."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_clients", "_held")
 
     def __init__(self, credentials: Iterable[Credential] = ()) -> None:
+        self._clients: tuple[Credential, ...] = ()
         self._held: dict[tuple[str, int], Credential] = {}
         for each in credentials:
             self.admit(each)
@@ -117,6 +118,15 @@ class Keyring:
     def withdraw(self, identity: str, incarnation: int) -> None:
         """That incarnation is over; harmless when it was not known."""
         self._held.pop((identity, incarnation), None)
+
+    def replace_clients(self, clients: tuple[Credential, ...]) -> tuple[str, ...]:
+        """From now on these are the named clients; whose right to be here ended with that."""
+        before, self._clients = self._clients, clients
+        for each in before:
+            self.withdraw(each.identity, each.incarnation)
+        for each in clients:
+            self.admit(each)
+        return tuple(each.identity for each in before if each not in clients)
 
     def find(self, identity: str, incarnation: int) -> Credential | None:
         """The credential for exactly this incarnation, else the one good for any."""

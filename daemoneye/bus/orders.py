@@ -24,12 +24,14 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Replaces access list and limits as a whole."""
+    """Replaces access list, limits and named clients as a whole."""
 
     rules: tuple[AccessRule, ...] = ()
     """The plan's; the built-in ones are the broker's own."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """What differs from the defaults, by the names of `Limits`."""
+    clients: tuple[Credential, ...] = ()
+    """Who may come besides children and the operator, in any incarnation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,41 +130,48 @@ def _rules_message(order: Rules) -> pb.BrokerOrder:
         pb.AccessRule(who=each.who, access=str(each.access), filter=each.filter, deny=each.deny)
         for each in order.rules
     ]
-    return pb.BrokerOrder(rules=pb.BrokerRules(rules=rules, limits=dict(order.limits)))
+    clients = [_credential_message(each) for each in order.clients]
+    return pb.BrokerOrder(
+        rules=pb.BrokerRules(rules=rules, limits=dict(order.limits), clients=clients)
+    )
 
 
 def _rules_of(message: pb.BrokerOrder) -> Rules:
     said = message.rules
     rules = tuple(AccessRule(r.who, r.access, r.filter, r.deny) for r in said.rules)
-    return Rules(rules, dict(said.limits))
+    return Rules(rules, dict(said.limits), tuple(map(_credential_of, said.clients)))
 
 
 def _admit_message(order: Admit) -> pb.BrokerOrder:
-    credential = order.credential
-    declared = credential.declared
-    return pb.BrokerOrder(
-        admit=pb.Credential(
-            identity=credential.identity,
-            role=credential.role,
-            kind=credential.kind,
-            incarnation=credential.incarnation,
-            key=credential.key,
-            pid=credential.pid,
-            publishes=_texts(declared.publishes),
-            subscribes=_texts(declared.subscribes),
-            declares_publishes=declared.publishes is not None,
-            declares_subscribes=declared.subscribes is not None,
-        )
-    )
+    return pb.BrokerOrder(admit=_credential_message(order.credential))
 
 
 def _admit_of(message: pb.BrokerOrder) -> Admit:
-    said = message.admit
+    return Admit(_credential_of(message.admit))
+
+
+def _credential_message(credential: Credential) -> pb.Credential:
+    declared = credential.declared
+    return pb.Credential(
+        identity=credential.identity,
+        role=credential.role,
+        kind=credential.kind,
+        incarnation=credential.incarnation,
+        key=credential.key,
+        pid=credential.pid,
+        publishes=_texts(declared.publishes),
+        subscribes=_texts(declared.subscribes),
+        declares_publishes=declared.publishes is not None,
+        declares_subscribes=declared.subscribes is not None,
+    )
+
+
+def _credential_of(said: pb.Credential) -> Credential:
     declared = Declared(
         publishes=_filters(said.publishes) if said.declares_publishes else None,
         subscribes=_filters(said.subscribes) if said.declares_subscribes else None,
     )
-    credential = Credential(
+    return Credential(
         identity=said.identity,
         role=said.role,
         key=said.key,
@@ -171,7 +180,6 @@ def _admit_of(message: pb.BrokerOrder) -> Admit:
         pid=said.pid,
         declared=declared,
     )
-    return Admit(credential)
 
 
 def _texts(filters: Iterable[TopicFilter] | None) -> list[str]:

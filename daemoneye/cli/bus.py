@@ -33,6 +33,9 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
         made = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         shared.add_everywhere(made, below=True)
         shared.add_json(made)
+        made.add_argument(
+            "--as", metavar="NAME", dest="as_", help="as this client of [bus.clients]"
+        )
         return made
 
     sub = command_parser("sub", "print what arrives, until Ctrl-C")

@@ -25,8 +25,9 @@ _NARROW = 70
 
 
 def connected(options: Namespace) -> BusClient:
-    """A client of the instance that is meant, as its operator."""
-    return BusClient.connect(run_dir=shared.run_dir_of(options).path)
+    """A client of the instance that is meant: its operator, or who `--as` names."""
+    name = getattr(options, "as_", None)
+    return BusClient.connect(name=name, run_dir=shared.run_dir_of(options).path)
 
 
 def print_events(options: Namespace, filters: Sequence[str], seconds: float | None) -> int:

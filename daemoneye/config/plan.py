@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from daemoneye.bus.access import EVERYBODY, AccessRule
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import ROLES
+from daemoneye.bus.topics import is_level
 from daemoneye.config import schema
 from daemoneye.config.collectors import BUILT_IN, RUNNER, BuiltIn
 from daemoneye.config.probe import Found, Question, look_at
@@ -20,10 +21,9 @@ from daemoneye.config.problems import Problem, in_reading_order, nearest, refusa
 from daemoneye.config.sources import config_files, instance_of, read_sources
 from daemoneye.config.tree import KeyPath, Sources, dotted
 from daemoneye.errors import ConfigError
+from daemoneye.supervisor.bus_plan import RESERVED_NAMES, AccessLine, BusPlan, NamedClient
 from daemoneye.supervisor.spec import (
     BROKER,
-    AccessLine,
-    BusPlan,
     ChildSpec,
     Plan,
     RestartPolicy,
@@ -33,9 +33,6 @@ from daemoneye.supervisor.spec import Problem as PlanProblem
 
 Values: TypeAlias = dict[str, Any]
 """A table of values that the schema has typed; it does not leave this package."""
-
-RESERVED_NAMES = frozenset({BROKER, "supervisor", "guardian", "operator"})
-"""Names that already mean somebody on the bus."""
 
 _SETTING_PROBLEM = re.compile(r"settings\.([\w-]+): ")
 _TIMEOUTS = {each.name for each in fields(Timeouts)}
@@ -224,13 +221,26 @@ class _Draft:
         )
 
     def _bus(self, values: Values) -> BusPlan:
-        rules = values.pop("access", [])
+        rules, clients = values.pop("access", []), values.pop("clients", {})
         for name in Limits.names():
             if name in values and (expected := Limits.unmet(name, values[name])):
                 self._complain(("bus", name), f"found {values[name]:g}", expected)
-        return BusPlan(limits=values, access=tuple(self._access(rules)))
+        named = tuple(self._clients(clients))
+        access = tuple(self._access(rules, {each.name for each in named}))
+        return BusPlan(limits=values, access=access, clients=named)
 
-    def _access(self, rules: Iterable[Values]) -> Iterator[AccessLine]:
+    def _clients(self, tables: Values) -> Iterator[NamedClient]:
+        for name, values in tables.items():
+            client = NamedClient(name, **values)
+            path: KeyPath = ("bus", "clients", name)
+            for key, text in client.problems(self.origins):
+                if key != "name":
+                    self._complain((*path, key), text)
+                elif is_level(name):  # else that was said where it was read
+                    self._complain(path, text)
+            yield client
+
+    def _access(self, rules: Iterable[Values], clients: set[str]) -> Iterator[AccessLine]:
         for position, rule in enumerate(rules):
             if not {"who", "access", "filter"} <= rule.keys():
                 continue  # what is missing or wrong was said where it stands
@@ -238,20 +248,20 @@ class _Draft:
                 AccessRule(**rule)
             except ConfigError as error:
                 self._complain(("bus", "access", position), error.args[0], error.hint)
-            self._check_who(position, rule["who"])
+            self._check_who(position, rule["who"], RESERVED_NAMES | self.origins.keys() | clients)
             yield AccessLine(**rule)
 
-    def _check_who(self, position: int, who: str) -> None:
+    def _check_who(self, position: int, who: str, known: Set[str]) -> None:
         """A rule about nobody that grants is noticed soon; one that denies is not."""
         path: KeyPath = ("bus", "access", position, "who")
         prefix, _, name = who.rpartition(":")
         if prefix == "role":
             if name not in ROLES:
                 near = nearest(name, ROLES)
-                known = f"one of {', '.join(f'role:{each}' for each in ROLES)}"
-                self._complain(path, f"there is no role {name!r}", known, near and f"role:{near}")
-        elif who != EVERYBODY and name not in RESERVED_NAMES | self.origins.keys():
-            near = nearest(name, RESERVED_NAMES | self.origins.keys())
+                roles = f"one of {', '.join(f'role:{each}' for each in ROLES)}"
+                self._complain(path, f"there is no role {name!r}", roles, near and f"role:{near}")
+        elif who != EVERYBODY and name not in known:
+            near = nearest(name, known)
             text = f"nothing here has the name {name!r}, so the rule is about nobody"
             self.warnings.append(
                 Problem(self.sources.place_of(path), dotted(path), text, suggestion=near)
@@ -260,8 +270,8 @@ class _Draft:
     def _translated(self, problems: Iterable[PlanProblem]) -> Iterator[Problem]:
         """Complaints of the plan, moved to the place in a file that caused them."""
         for problem in problems:
-            # Names were checked where they are written, with better words.
-            if problem.key != "name":
+            # Names and clients were checked where they are written, with better words.
+            if problem.key != "name" and not problem.key.startswith("bus."):
                 path = self._path_of(problem)
                 yield Problem(self.sources.place_of(path), dotted(path), problem.text)
 

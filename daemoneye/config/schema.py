@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from daemoneye.bus.access import Access
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.roles import OBSERVER
 from daemoneye.config.kinds import (
     BOOLEAN,
     FILTERS,
@@ -31,6 +32,7 @@ from daemoneye.config.kinds import (
 from daemoneye.config.problems import Problem, nearest
 from daemoneye.config.tree import KeyPath, Sources, dotted
 from daemoneye.errors import ConfigError, InvalidTopic
+from daemoneye.supervisor.bus_plan import CLIENT_ROLES
 from daemoneye.supervisor.spec import Plan, RestartPolicy, RestartType, Timeouts
 
 WORKER_ROLES = ("worker", "observer", "agent")
@@ -122,11 +124,25 @@ ACCESS = Table(
         "deny": Key(BOOLEAN, False),
     }
 )
+CLIENT = Table(
+    {
+        "role": Key(one_of(CLIENT_ROLES), OBSERVER),
+        "kind": Key(NAME),
+        "publishes": Key(FILTERS),
+        "subscribes": Key(FILTERS),
+    }
+)
 DOCUMENT = Table(
     {
         "instance": Key(NAME, "default"),
         "supervisor": Table(_keys_of(Plan, leave_out=("instance", "bus"))),
-        "bus": Table({**_keys_of(Limits), "access": TableArray(ACCESS)}),
+        "bus": Table(
+            {
+                **_keys_of(Limits),
+                "access": TableArray(ACCESS),
+                "clients": NamedTables(CLIENT),
+            }
+        ),
         "collectors": NamedTables(COLLECTOR),
         "workers": NamedTables(WORKER),
     }

@@ -3,6 +3,7 @@
 Rules, which are told what happened and answer what to do (no I/O, no clock):
 
     spec          what is asked: ChildSpec, RestartPolicy, Timeouts, Plan
+    bus_plan      the part of it that is about the bus
     settings      the part of a spec that may change while the child runs
     words         how much is kept of what a child says of itself
     contract      observations and instructions

@@ -134,7 +134,7 @@ class Loop:
         has_bus = any(spec.name == BROKER for spec in plan.children)
         with ExitStack() as undone:
             undone.callback(self._selector.close)
-            tenure = Tenure(run_dir, whole)
+            tenure = Tenure(run_dir, whole, tuple(each.name for each in plan.bus.clients))
             undone.callback(tenure.end, nothing_left=True)
             self._tools = self._made_tools(plan, tenure, on_happening)
             undone.callback(self._tools.starter.close)
@@ -154,7 +154,7 @@ class Loop:
         view = View(self._rules, plan.instance, time.monotonic)
         desk = Desk(view, self._observe)
         lives = Lives(self._selector, desk.wished)
-        voice = Voice(plan.bus, tenure.operator_key, lives.say)
+        voice = Voice(plan.bus, tenure.keys, lives.say)
         starter = Starter(self._wake.wake)
         return Tools(tenure, lives, starter, voice, desk, view, on_happening)
 

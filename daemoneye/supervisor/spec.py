@@ -15,6 +15,7 @@ from math import isfinite
 
 from daemoneye.bus.roles import COLLECTOR, ROLES
 from daemoneye.errors import ConfigError, UnknownChild
+from daemoneye.supervisor.bus_plan import BusPlan
 from daemoneye.supervisor.dependencies import Dependencies, cycles
 from daemoneye.supervisor.settings import Settings, settings_fault
 
@@ -253,30 +254,6 @@ class ChildSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessLine:
-    """One rule of the bus's access list, as a person wrote it; the broker compiles it."""
-
-    who: str
-    """An identity, or `role:NAME`."""
-    access: str
-    """`read-only`, `write-only`, `read-write` or `restricted`."""
-    filter: str
-    """The topics it is about."""
-    deny: bool = False
-    """It takes away instead of granting."""
-
-
-@dataclass(frozen=True, slots=True)
-class BusPlan:
-    """What the plan says about the bus; the supervisor hands it to the broker."""
-
-    limits: Mapping[str, int | float] = field(default_factory=dict)
-    """Limits that differ from the broker's defaults, by their names."""
-    access: tuple[AccessLine, ...] = ()
-    """Rules added to those of the built-in roles."""
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What one supervisor is asked to run."""
 
@@ -287,8 +264,8 @@ class Plan:
     """The name of this supervisor on its machine."""
     strategy: Strategy | str = Strategy.ONE_FOR_ONE
     """Who else is restarted when one child fails."""
-    bus: BusPlan = BusPlan()
-    """Limits and access rules of the bus."""
+    bus: BusPlan = field(default_factory=BusPlan)
+    """Limits, access rules and named clients of the bus."""
     shutdown_timeout: float = 30.0
     """Seconds an orderly end may take in all."""
     first_success_timeout: float = 60.0
@@ -327,6 +304,8 @@ class Plan:
                 yield Problem(
                     spec.name, "depends_on", f"no child is named {missing!r}{_meant(missing, seen)}"
                 )
+        for key, text in self.bus.problems(seen):
+            yield Problem("", f"bus.{key}", text)
         for cycle in cycles(self.dependencies):
             yield Problem(cycle[0], "depends_on", "waits for itself: " + " → ".join(cycle))
 

@@ -266,7 +266,8 @@ def _result(answer: Future[T], timeout: float, what: str) -> T:
 def _with_broker(plan: Plan) -> Plan:
     """The plan with a broker in front, unless it has one or nobody would use it."""
     names = {spec.name for spec in plan.children}
-    if BROKER in names or (plan.children and not any(s.uses_bus for s in plan.children)):
+    wanted = not plan.children or plan.bus.clients or any(s.uses_bus for s in plan.children)
+    if BROKER in names or not wanted:
         return plan
     broker = ChildSpec(BROKER, "daemoneye.bus.broker.serving:serve", essential=True, uses_bus=False)
     return replace(plan, children=(broker, *plan.children))

@@ -1,4 +1,4 @@
-"""What a supervisor holds while a run directory is its own: lock, scope, switch, guardian, key."""
+"""What a supervisor holds while a run directory is its own: lock, scope, switch, guardian, keys."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ _ENDED, _STOPPED = "ended unasked", "was stopped, and is killed"
 class Tenure:
     """The right to be the supervisor of a run directory, and all that hangs on it."""
 
-    def __init__(self, run_dir: RunDir, whole: bool) -> None:
+    def __init__(self, run_dir: RunDir, whole: bool, clients: tuple[str, ...] = ()) -> None:
         """Take the directory over; `whole`: all that descends from this process is ours.
+
+        Named `clients` get a key each.
 
         Raises AlreadyRunning when another supervisor lives there, ConfigError when the directory
         cannot be trusted.  What an earlier supervisor left is ended first.
@@ -49,9 +51,10 @@ class Tenure:
             self.switch = Switch()
             """What kills our children when we and the guardian are gone."""
             undone.callback(self.switch.close)
-            self.operator_key = run_dir.make_operator_key()
-            """What proves an operator on the bus."""
-            files = [run_dir.control_path, run_dir.bus_path, run_dir.operator_key_path]
+            self.keys = run_dir.make_keys(clients)
+            """What proves the operator and the named clients on the bus, by name."""
+            undone.callback(run_dir.remove_keys)
+            files = [run_dir.control_path, run_dir.bus_path, *map(run_dir.key_path, self.keys)]
             report = run_dir.path / "guardian.json"
             self._guard = _Guard(
                 Duty(self.scope, whole, report, run_dir.lock_path, files), self.switch.key
@@ -80,7 +83,7 @@ class Tenure:
         """
         if nothing_left:
             end_escaped(self.scope, self._strays())
-        self.run_dir.operator_key_path.unlink(missing_ok=True)
+        self.run_dir.remove_keys()
         self._lock.release()
         if self.guardian is not None:
             if nothing_left:

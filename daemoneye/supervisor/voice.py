@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from daemoneye import lifeline as line
 from daemoneye.bus.access import AccessRule, Declared
@@ -19,7 +19,8 @@ from daemoneye.bus.hierarchy import STATUS
 from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say, encode_order
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.bus.topics import TopicFilter
-from daemoneye.rundir import KEY_BYTES
+from daemoneye.rundir import KEY_BYTES, OPERATOR
+from daemoneye.supervisor.bus_plan import BusPlan, NamedClient
 from daemoneye.supervisor.documents import About, WallClock, crash_document
 from daemoneye.supervisor.health import (
     ChildHealth,
@@ -28,10 +29,7 @@ from daemoneye.supervisor.health import (
     Overall,
     overall_of,
 )
-from daemoneye.supervisor.spec import BROKER, BusPlan, ChildSpec
-
-OPERATOR = "operator"
-"""The identity of whoever can read the operator's key."""
+from daemoneye.supervisor.spec import BROKER, ChildSpec
 
 CRASH_LIMIT_CHARACTERS = 512 << 10
 """Of a crash report on the bus; a longer one (stacks in no Latin script) is on disk alone."""
@@ -57,6 +55,11 @@ def credential_of(spec: ChildSpec, number: int, key: bytes, pid: int = 0) -> Cre
     return Credential(spec.name, spec.role, key, spec.kind, number, pid, declared)
 
 
+def _credential_of_client(client: NamedClient, key: bytes) -> Credential:
+    declared = Declared(_filters(client.publishes), _filters(client.subscribes))
+    return Credential(client.name, client.role, key, client.kind, declared=declared)
+
+
 def _filters(texts: tuple[str, ...] | None) -> tuple[TopicFilter, ...] | None:
     return None if texts is None else tuple(map(TopicFilter, texts))
 
@@ -64,13 +67,17 @@ def _filters(texts: tuple[str, ...] | None) -> tuple[TopicFilter, ...] | None:
 class Voice:
     """The supervisor's line to the broker."""
 
-    def __init__(self, bus: BusPlan, operator_key: bytes, say: SayToChild) -> None:
-        """Raises ConfigError when an access rule makes no sense."""
+    def __init__(self, bus: BusPlan, keys: Mapping[str, bytes], say: SayToChild) -> None:
+        """`keys` are the operator's and those of the named clients.
+
+        Raises ConfigError when an access rule makes no sense.
+        """
         rules = tuple(AccessRule(r.who, r.access, r.filter, r.deny) for r in bus.access)
-        self._rules = Rules(rules, dict(bus.limits))
+        clients = tuple(_credential_of_client(each, keys[each.name]) for each in bus.clients)
+        self._rules = Rules(rules, dict(bus.limits), clients)
         self._say = say
         self._broker: int | None = None
-        self._admitted = {(OPERATOR, 0): Credential(OPERATOR, "agent", operator_key)}
+        self._admitted = {(OPERATOR, 0): Credential(OPERATOR, "agent", keys[OPERATOR])}
 
     def broker_born(self, number: int) -> None:
         """A broker lives: tell it the rules and who may come."""

@@ -186,7 +186,7 @@ class BrokerProcess:
 def broker_process(directory: Path, **limits: float) -> Iterator[BrokerProcess]:
     """A running broker whose operator.key is in `directory`; it is gone afterwards."""
     run_dir = RunDir(directory)
-    run_dir.make_operator_key()
+    run_dir.make_keys()
     running = BrokerProcess(run_dir, limits)
     running.start()
     try:
@@ -200,7 +200,7 @@ def main() -> None:
     """A broker until standard input ends."""
     run_dir = RunDir(Path(sys.argv[1]))
     mailbox = Mailbox()
-    mailbox.put(Admit(Credential("operator", "agent", run_dir.read_operator_key())))
+    mailbox.put(Admit(Credential("operator", "agent", run_dir.read_key())))
     limits = Limits.of(json.loads(sys.argv[2]))
     broker = Broker(run_dir.bus_path, limits, AccessList(()), mailbox)
     sys.stdout.write(json.dumps(lacking()) + "\n")  # it listens, and lives in this world

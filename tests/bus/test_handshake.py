@@ -232,6 +232,20 @@ def test_an_incarnation_that_has_ended_is_unknown() -> None:
     assert len(keyring) == 0
 
 
+def test_named_clients_are_replaced_as_a_whole() -> None:
+    stays, goes = Credential("stays", "observer", KEY), Credential("goes", "observer", KEY)
+    changes = Credential("changes", "observer", KEY)
+    keyring = Keyring([PROCMOND])
+    assert keyring.replace_clients((stays, goes, changes)) == ()
+    assert keyring.find("goes", 77) == goes
+    changed = Credential("changes", "agent", KEY)
+    assert keyring.replace_clients((stays, changed)) == ("goes", "changes")
+    assert keyring.find("goes", 77) is None
+    assert keyring.find("stays", 78) == stays
+    assert keyring.find("changes", 79) == changed
+    assert keyring.find("procmond", 3) == PROCMOND
+
+
 # ---- the lobby ----------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ WORKER = Credential(
     [
         Rules(),
         Rules((AccessRule("role:worker", "read-only", "a.#", deny=True),), {"connections": 5.0}),
+        Rules(clients=(WORKER, Credential("dashboard", "observer", KEY))),
         Admit(WORKER),
         Admit(Credential("procmond", "collector", KEY, kind="process")),
         Ended("procmond", 3, "signal:9"),
@@ -50,6 +51,7 @@ def test_nothing_declared_is_not_the_same_as_not_declaring() -> None:
 
 def test_a_key_is_not_shown() -> None:
     assert repr(KEY)[2:-1] not in repr(WORKER)
+    assert repr(KEY)[2:-1] not in repr(Rules(clients=(WORKER,)))
 
 
 def test_a_number_out_of_range_is_a_local_error() -> None:
@@ -64,6 +66,7 @@ def test_a_number_out_of_range_is_a_local_error() -> None:
         pb.BrokerOrder(rules=pb.BrokerRules(rules=[pb.AccessRule(who="?", access="x")])),
         pb.BrokerOrder(admit=pb.Credential(publishes=["a.*"], declares_publishes=True)),
         pb.BrokerOrder(admit=pb.Credential(identity="", role="agent", key=KEY)),
+        pb.BrokerOrder(rules=pb.BrokerRules(clients=[pb.Credential(identity="../x", role="x")])),
         pb.BrokerOrder(admit=pb.Credential(identity="a.b", role="agent", key=KEY)),
         pb.BrokerOrder(admit=pb.Credential(identity="a\x1b[2J", role="agent", key=KEY)),
         pb.BrokerOrder(admit=pb.Credential(identity="a" * 65, role="agent", key=KEY)),

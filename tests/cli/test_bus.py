@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from daemoneye.cli.bus import columns_of
 from daemoneye.cli.screen import table
-from tests.cli.instance import DAEMONEYE, Instance, environment
+from tests.cli.instance import DAEMONEYE, Instance, environment, running
 from tests.support import scaled, wait_for
 
 
@@ -125,3 +127,44 @@ def test_a_narrow_table_leaves_out_the_last_columns() -> None:
         ["identity", "pid", "lost"], [{"identity": "procmond", "pid": 5, "lost": 0}]
     )
     assert table(columns, 14) == ["IDENTITY  PID", "procmond    5"]
+
+
+# ---- as a named client --------------------------------------------------------------------------
+
+NAMED = """\
+[collectors.perfmond]
+enabled = false
+[bus.clients.dashboard]
+role = "observer"
+"""
+
+
+@pytest.fixture
+def named(tidy: Path) -> Iterator[Instance]:
+    """An instance with a client `dashboard`."""
+    (tidy / "daemoneye.toml").write_text(NAMED, encoding="utf-8")
+    with running(tidy) as started:
+        yield started
+
+
+def test_a_named_client_has_its_own_rights_and_its_key_goes_with_the_instance(
+    named: Instance,
+) -> None:
+    key = named.directory / "run" / "keys" / "dashboard.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    (row,) = named.document("bus", "clients", "--as", "dashboard")["clients"]
+    assert (row["identity"], row["role"]) == ("dashboard", "observer")
+    heard = named.command(
+        "bus", "sub", "control.health.status.#", "--as", "dashboard", "--count", "1", "--for", "20s"
+    )
+    assert (heard.returncode, heard.stderr) == (0, "")
+    assert "supervisor" in heard.stdout
+    denied = named.command("bus", "pub", "events.demo.a", "x", "--as", "dashboard")
+    assert (denied.returncode, denied.stdout) == (77, "")
+    assert "dashboard may not publish on events.demo.a" in denied.stderr
+    unknown = named.command("bus", "clients", "--as", "dashbord")
+    assert unknown.returncode == 78
+    assert "only dashboard" in unknown.stderr
+    assert "[bus.clients.dashbord]" in unknown.stderr
+    named.process.kill()  # without a word: the guardian tidies up
+    wait_for(lambda: not key.exists(), "its key to be gone")

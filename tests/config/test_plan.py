@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from daemoneye.bus.limits import Limits
 from daemoneye.config.collectors import RUNNER
 from daemoneye.config.plan import Configuration, examine, load
 from daemoneye.config.problems import Place
 from daemoneye.errors import ConfigError
-from daemoneye.supervisor.spec import AccessLine, RestartPolicy
+from daemoneye.supervisor.bus_plan import AccessLine, NamedClient
+from daemoneye.supervisor.spec import RestartPolicy
 
 EVERYTHING_WRONG = """\
 instnce = "x"
@@ -258,3 +261,88 @@ def test_every_key_of_the_example_is_known_those_in_comments_too(
     text = EXAMPLE.read_text(encoding="utf-8")
     for each in (text, re.sub(r"^# ?(\w+ = )", r"\1", text, flags=re.MULTILINE)):
         assert [str(problem) for problem in configuration(tmp_path, each).problems] == []
+
+
+def test_named_clients_are_read(tmp_path: Path) -> None:
+    found = configuration(
+        tmp_path,
+        """
+        [bus.clients.dashboard]
+        [bus.clients.probe]
+        role = "collector"
+        kind = "network"
+        publishes = ["events.network.#"]
+        subscribes = []
+        [[bus.access]]
+        who = "dashboard"
+        access = "read-only"
+        filter = "$bus.stats"
+        """,
+    )
+    assert (found.problems, found.warnings) == ((), ())
+    assert found.plan.bus.clients == (
+        NamedClient("dashboard"),
+        NamedClient(
+            "probe",
+            role="collector",
+            kind="network",
+            publishes=("events.network.#",),
+            subscribes=(),
+        ),
+    )
+
+
+def test_what_is_wrong_with_named_clients_is_told_with_its_line(tmp_path: Path) -> None:
+    found = configuration(
+        tmp_path,
+        """\
+[bus.clients.operator]
+[bus.clients.procmond]
+[bus.clients.dash]
+role = "observr"
+roles = "observer"
+[bus.clients.Upper]
+[bus.clients.probe]
+role = "collector"
+subscribes = ["events.*"]
+""",
+    )
+    told = {(each.place.line, each.key): each for each in found.problems}
+    assert list(told) == [
+        (1, "bus.clients.operator"),
+        (2, "bus.clients.procmond"),
+        (4, "bus.clients.dash.role"),
+        (5, "bus.clients.dash.roles"),
+        (6, "bus.clients.Upper"),
+        (7, "bus.clients.probe.kind"),
+        (9, "bus.clients.probe.subscribes"),
+    ]
+    assert told[4, "bus.clients.dash.role"].suggestion == "observer"
+    assert told[5, "bus.clients.dash.roles"].suggestion == "role"
+
+
+def test_a_limit_that_is_misspelt_or_senseless_is_told_with_its_line(tmp_path: Path) -> None:
+    found = configuration(
+        tmp_path,
+        """\
+[bus]
+conections = 5
+missed_heartbeats = 1
+write_timeout = "0s"
+frame_bytes = "much"
+""",
+    )
+    told = {each.key: each for each in found.problems}
+    assert [each.place.line for each in found.problems] == [2, 3, 4, 5]
+    assert told["bus.conections"].suggestion == "connections"
+    assert told["bus.missed_heartbeats"].expected == "a whole number of at least 2"
+    assert told["bus.write_timeout"].expected == "a number of seconds above zero"
+    assert "a size" in told["bus.frame_bytes"].expected
+
+
+@pytest.mark.parametrize("name", Limits.names())
+def test_every_limit_of_the_bus_is_a_setting(tmp_path: Path, name: str) -> None:
+    default = getattr(Limits(), name)
+    found = configuration(tmp_path, f"[bus]\n{name} = {default * 2}\n")
+    assert found.problems == ()
+    assert Limits.of(found.plan.bus.limits) == replace(Limits(), **{name: default * 2})

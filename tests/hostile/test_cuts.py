@@ -82,7 +82,7 @@ SESSION = framed(
 
 
 def test_b24_a_client_cut_at_every_byte_is_noticed_by_nobody(broker: BrokerProcess) -> None:
-    path, key = broker.run_dir.bus_path, broker.run_dir.read_operator_key()
+    path, key = broker.run_dir.bus_path, broker.run_dir.read_key()
     claim = Claim("operator", 7, key)
     hello, proof = framed(Introduction(claim, bytes(32)).hello()), framed(Proof(bytes(32)))
     with broker.client() as bus:

@@ -71,7 +71,7 @@ def test_b25_a_promise_that_cannot_be_ends_it_at_once(
 def test_b25_a_promise_of_somebody_proven_ends_it_too(
     broker: BrokerProcess, promise: bytes
 ) -> None:
-    key = broker.run_dir.read_operator_key()
+    key = broker.run_dir.read_key()
     with no_memory_taken(broker), Caller(broker.run_dir.bus_path) as liar:
         liar.prove(Claim("operator", 1, key))
         liar.sock.settimeout(scaled(1.0))

@@ -369,7 +369,7 @@ def test_one_signal_ends_everything_in_order_with_code_0(
     assert owned.wait_exit() == 0
     assert not [pid for pid in pids.values() if is_running(pid)]
     assert not sockets_below(owned.run_dir.path)
-    assert not owned.run_dir.operator_key_path.exists()
+    assert not owned.run_dir.key_path("operator").exists()
     assert not owned.run_dir.lock_path.exists()
 
 

@@ -11,16 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.errors import (
+    AccessDenied,
     AlreadyRunning,
     ConfigError,
     DeadlineExceeded,
     SupervisionError,
     UnknownChild,
 )
+from daemoneye.rundir import RunDir
+from daemoneye.supervisor.bus_plan import AccessLine, BusPlan, NamedClient
 from daemoneye.supervisor.health import Happening, HappeningKind, Overall
 from daemoneye.supervisor.lifecycle import State
-from daemoneye.supervisor.spec import AccessLine, BusPlan, ChildSpec, Plan
+from daemoneye.supervisor.spec import ChildSpec, Plan
 from daemoneye.supervisor.supervisor import Supervisor
 from tests.supervisor import targets
 from tests.support import is_running, scaled, wait_for, wait_gone
@@ -206,3 +210,28 @@ def test_a_broker_is_added_in_front_when_somebody_uses_the_bus(tidy: Path) -> No
         assert supervisor.children()["broker"].state is State.RUNNING
     stopped = [each.child for each in told if each.kind is HappeningKind.STOPPED]
     assert stopped == ["a", "broker"]
+
+
+def test_a_named_client_comes_with_its_key_while_the_supervisor_lives(tidy: Path) -> None:
+    run_dir = RunDir(tidy)
+    plan = Plan((spec("a"),), bus=BusPlan(clients=(NamedClient("dashboard"),)))
+    with Supervisor(plan, run_dir=tidy) as supervisor:
+        supervisor.wait_ready(scaled(10))
+        assert run_dir.key_path("dashboard").stat().st_mode & 0o777 == 0o600
+        with BusClient.connect(name="dashboard", run_dir=tidy) as bus:
+            (row,) = bus.clients()
+            assert (row.identity, row.role, row.pid) == ("dashboard", "observer", os.getpid())
+            with bus.subscribe("control.health.status.#") as events:
+                assert events.get(scaled(10)) is not None
+            with pytest.raises(AccessDenied):
+                bus.publish_confirmed("events.demo.tick", b"")
+    assert not run_dir.keys_dir.exists()
+    assert not run_dir.key_path("operator").exists()
+
+
+def test_a_name_that_is_taken_starts_nothing(tidy: Path) -> None:
+    plan = Plan((spec("a"),), bus=BusPlan(clients=(NamedClient("a"), NamedClient("operator"))))
+    with pytest.raises(ConfigError) as caught, Supervisor(plan, run_dir=tidy):
+        pass
+    assert len(caught.value.problems) == 2
+    assert not RunDir(tidy).key_path("operator").exists()

@@ -12,12 +12,13 @@ from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say, decode_order
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import ConfigError
+from daemoneye.supervisor.bus_plan import AccessLine, BusPlan, NamedClient
 from daemoneye.supervisor.health import HealthReport, Overall
-from daemoneye.supervisor.spec import AccessLine, BusPlan, ChildSpec
+from daemoneye.supervisor.spec import ChildSpec
 from daemoneye.supervisor.voice import Voice, credential_of, new_key
 from tests.supervisor.test_documents import ABOUT, CLOCK, child, crash
 
-KEY = bytes(range(32))
+KEY, OTHER_KEY = bytes(range(32)), bytes(range(32, 64))
 SPEC = ChildSpec("a", "m:f", role="collector", kind="process", publishes=("events.x.#",))
 
 
@@ -26,7 +27,7 @@ class Broker:
 
     def __init__(self, bus: BusPlan | None = None) -> None:
         self.heard: list[tuple[int, Order]] = []
-        self.voice = Voice(bus or BusPlan(), KEY, self._hear)
+        self.voice = Voice(bus or BusPlan(), {"operator": KEY, "dashboard": OTHER_KEY}, self._hear)
 
     def _hear(self, name: str, number: int, order: line.Order) -> None:
         assert isinstance(order, line.Tell)
@@ -144,3 +145,20 @@ def test_a_crash_report_that_is_too_long_stays_behind_and_the_status_is_told() -
     assert isinstance(said, Say)
     status = pb.ChildStatus.FromString(said.payload)
     assert (status.name, status.crash_report) == ("a", "")
+
+
+def test_a_broker_hears_of_named_clients_with_the_rules() -> None:
+    client = NamedClient("dashboard", role="worker", subscribes=("events.#",))
+    broker = Broker(BusPlan(clients=(client,)))
+    broker.voice.broker_born(1)
+    rules = broker.heard[0][1]
+    assert isinstance(rules, Rules)
+    (credential,) = rules.clients
+    assert (credential.identity, credential.role, credential.key) == (
+        "dashboard",
+        "worker",
+        OTHER_KEY,
+    )
+    assert (credential.incarnation, credential.pid) == (0, 0)
+    assert credential.declared.subscribes == (TopicFilter("events.#"),)
+    assert credential.declared.publishes is None

@@ -36,7 +36,7 @@ from daemoneye.bus.frames import Notice, Ping
 from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
 from daemoneye.bus.hierarchy import STATISTICS
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.orders import Admit, Ended, Order, Rules, Say
+from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say
 from daemoneye.bus.vigil import Vigil, Watched
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
 from daemoneye.waiting import READABLE, WRITABLE, Poller
@@ -335,9 +335,15 @@ class Broker:
             log.error("the new rules cannot be used, the old ones stay: %s", error)
             return
         self._limits = limits
+        self.set_clients(order.clients)
         self.door.set_limits(limits)
         self._vigil.keep(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
         self.router.set_rules(limits, access)
+
+    def set_clients(self, clients: tuple[Credential, ...]) -> None:
+        """Let these in, besides children and the operator; who is none of them any more goes."""
+        for name in self.door.keyring.replace_clients(clients):
+            self.router.end(name, 0, "it is no client of the configuration any more")
 
     def statistics(self) -> Statistics:
         """Everything that was counted; as dear as the router's."""

@@ -117,12 +117,14 @@ class Router:
         self._deliveries.release(session)
 
     def end(self, identity: str, incarnation: int, cause: str) -> None:
-        """That incarnation is over: its sessions are doomed, everything of theirs released."""
+        """That incarnation is over: its sessions are doomed, everything of theirs released.
+
+        0 is every incarnation of that identity.
+        """
+        which = f"incarnation {incarnation}" if incarnation else identity
         for session in self.directory.named(identity):
-            if session.identity.incarnation == incarnation:
-                self._deliveries.condemn(
-                    session, Ending("ended", f"incarnation {incarnation} ended: {cause}")
-                )
+            if incarnation in (0, session.identity.incarnation):
+                self._deliveries.condemn(session, Ending("ended", f"{which} ended: {cause}"))
         self._deliveries.settle()
 
     def cut_off(self, session: Session, ending: Ending) -> None:

@@ -75,6 +75,7 @@ def serve(child: Child) -> None:
         limits, access = Limits.of(rules.limits), AccessList(rules.rules)
         broker = Broker(Path(child.passport.bus_address), limits, access, mailbox)
         try:
+            broker.set_clients(rules.clients)
             child.ready()
             _run(broker, child)
         finally:

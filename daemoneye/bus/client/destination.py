@@ -11,9 +11,7 @@ from pathlib import Path
 from daemoneye.bus.handshake import Claim
 from daemoneye.errors import LocalProtocolError
 from daemoneye.lifeline import Passport
-from daemoneye.rundir import RunDir
-
-OPERATOR = "operator"
+from daemoneye.rundir import OPERATOR, RunDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +33,20 @@ class Destination:
     ) -> Destination:
         """The running instance, or the broker at `address` or in `run_dir`.
 
-        Without a name and a key we are the operator.  Raises LocalProtocolError for one without
-        the other, NotRunning, and ConfigError when the place cannot be trusted.
+        Without a name and a key we are the operator; with a name alone, the named client of the
+        configuration, whose key is in the run directory.  Raises LocalProtocolError for a key
+        without a name, NotRunning, and ConfigError when the place cannot be trusted, or when there
+        is no client of this name.
         """
-        if (name is None) != (key is None):
-            raise LocalProtocolError("a name needs its key", hint="give both, or none of them")
+        if name is None and key is not None:
+            raise LocalProtocolError("a key needs its name", hint="give both, or none of them")
         place = RunDir.find(run_dir) if address is None else RunDir(Path(address).absolute().parent)
         if key is None:
             place.check()
         incarnation = secrets.randbits(63) | 1
 
         def claim() -> Claim:
-            return Claim(name or OPERATOR, incarnation, key or place.read_operator_key())
+            return Claim(name or OPERATOR, incarnation, key or place.read_key(name or OPERATOR))
 
         return cls(place.bus_path if address is None else Path(address), claim)
 

@@ -436,7 +436,7 @@ class BrokerOrder(_message.Message):
     def __init__(self, rules: _Optional[_Union[BrokerRules, _Mapping]] = ..., admit: _Optional[_Union[Credential, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., say: _Optional[_Union[Say, _Mapping]] = ...) -> None: ...
 
 class BrokerRules(_message.Message):
-    __slots__ = ("rules", "limits")
+    __slots__ = ("rules", "limits", "clients")
     class LimitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -446,9 +446,11 @@ class BrokerRules(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     RULES_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[AccessRule]
     limits: _containers.ScalarMap[str, float]
-    def __init__(self, rules: _Optional[_Iterable[_Union[AccessRule, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    clients: _containers.RepeatedCompositeFieldContainer[Credential]
+    def __init__(self, rules: _Optional[_Iterable[_Union[AccessRule, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ..., clients: _Optional[_Iterable[_Union[Credential, _Mapping]]] = ...) -> None: ...
 
 class Ended(_message.Message):
     __slots__ = ("identity", "incarnation", "cause")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from daemoneye.bus.frames import (
     encode,
 )
 from daemoneye.bus.handshake import Claim, Introduction
-from daemoneye.bus.orders import Ended, Rules, Say
+from daemoneye.bus.orders import Credential, Ended, Rules, Say
 from daemoneye.bus.proto.events_pb2 import BusStatistics
 from daemoneye.framing import pack
 from daemoneye.lifeline import Passport
@@ -158,3 +159,35 @@ def test_statistics_are_told_again_and_again_while_somebody_listens(tidy: Path) 
         told = broker.broker.statistics().published
         time.sleep(scaled(0.3))
         assert broker.broker.statistics().published == told
+
+
+# ---- named clients ------------------------------------------------------------------------------
+
+
+def test_a_client_that_is_configured_no_more_goes_with_a_notice_and_stays_out(
+    broker: Running,
+) -> None:
+    keys = {name: os.urandom(32) for name in ("stays", "goes")}
+    stays, goes = (Credential(name, "observer", key) for name, key in keys.items())
+    broker.obey(Rules(clients=(stays, goes)))
+    with (
+        BusClient.connect(broker.path, name="stays", key=keys["stays"]) as kept,
+        BusClient.connect(broker.path, name="goes", key=keys["goes"]) as lost,
+    ):
+        since = kept.clients()[0].connected_at
+        broker.obey(Rules(clients=(stays,)))
+        wait_for(lambda: broker.broker.door.counted["unknown-identity"], "it to be turned away")
+        assert not lost.connected
+        assert lost._connection.dialogue.notices.counts == {"cut-off": 1}
+        assert broker.broker.cut_off == {"ended": 1}
+        assert kept.clients()[0].connected_at == since
+        broker.obey(Rules(clients=(stays, goes)))
+        wait_for(lambda: lost.connected, "it to be let in again")
+
+
+def test_rules_that_cannot_be_used_leave_the_clients_too(broker: Running) -> None:
+    key = os.urandom(32)
+    broker.obey(Rules(clients=(Credential("a", "observer", key),)))
+    broker.obey(Rules((), {"no_such_limit": 1}))
+    with BusClient.connect(broker.path, name="a", key=key) as bus:
+        assert bus.clients()[0].identity == "a"

@@ -179,7 +179,7 @@ def test_a_stopped_process_is_cut_off_and_comes_back(process: BrokerProcess) -> 
 
 
 def test_a_stopped_broker_cuts_nobody_off_when_it_goes_on(process: BrokerProcess) -> None:
-    claim = Claim("operator", 5, process.run_dir.read_operator_key())
+    claim = Claim("operator", 5, process.run_dir.read_key())
     with introduce(process.run_dir.bus_path, claim, 5.0).sock as sock:
         for _ in range(MISSED - 1):
             read_until(sock, Ping)
@@ -199,7 +199,7 @@ def test_a_connection_that_took_nothing_has_its_time_although_the_broker_was_sto
     tidy: Path,
 ) -> None:
     with broker_process(tidy, write_timeout=scaled(1.0)) as process:
-        claim = Claim("operator", 5, process.run_dir.read_operator_key())
+        claim = Claim("operator", 5, process.run_dir.read_key())
         with introduce(process.run_dir.bus_path, claim, 5.0).sock as sock:
             sock.send(pack(encode(Subscribe(1, "events.#", request=1))))
             read_until(sock, Answer)

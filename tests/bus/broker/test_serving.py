@@ -140,3 +140,11 @@ def test_it_ends_in_two_steps(child: FakeChild) -> None:
 
 def test_it_ends_although_no_rules_ever_came(child: FakeChild) -> None:
     child.stop()
+
+
+def test_named_clients_of_its_first_rules_may_come(child: FakeChild) -> None:
+    child.order(Rules(clients=(Credential("dashboard", "observer", bytes(32)),)))
+    assert child.is_ready.wait(scaled(5))
+    address = child.passport.bus_address
+    with BusClient.connect(address, name="dashboard", key=bytes(32)) as bus:
+        assert bus.clients()[0].role == "observer"

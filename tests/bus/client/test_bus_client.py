@@ -368,6 +368,8 @@ def test_connecting_where_nothing_runs_says_so(tidy: Path) -> None:
     with pytest.raises(BusBroken, match="nobody listens"):
         BusClient.connect(tidy / "bus", name="a", key=bytes(32))
     with pytest.raises(LocalProtocolError):
+        BusClient.connect(tidy / "bus", key=bytes(32))
+    with pytest.raises(NotRunning):
         BusClient.connect(tidy / "bus", name="a")
     tidy.chmod(0o755)
     with pytest.raises(ConfigError):
@@ -472,7 +474,7 @@ def test_an_orderly_end_of_the_broker_is_a_reconnect_too(process: BrokerProcess)
 def test_a_new_operator_key_is_read_when_reconnecting(process: BrokerProcess) -> None:
     with process.client() as bus:
         process.kill()
-        process.run_dir.make_operator_key()
+        process.run_dir.make_keys()
         process.start()
         wait_for(lambda: bus.connected and bus.clients(), "the client to be back", within=15)
 

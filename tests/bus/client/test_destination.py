@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from daemoneye.bus.client.destination import OPERATOR, Destination
+from daemoneye.bus.client.destination import Destination
 from daemoneye.errors import ConfigError, LocalProtocolError, NotRunning
 from daemoneye.lifeline import Passport
-from daemoneye.rundir import RunDir
+from daemoneye.rundir import OPERATOR, RunDir
 
 
 def test_without_a_name_it_is_the_operator_with_the_key_of_the_moment(short_dir: Path) -> None:
     run_dir = RunDir(short_dir)
-    run_dir.make_operator_key()
+    run_dir.make_keys()
     found = Destination.find(None, None, None, short_dir)
     assert found.path == run_dir.bus_path
     first = found.claim()
-    run_dir.make_operator_key()
+    run_dir.make_keys()
     second = found.claim()
     assert first.identity == second.identity == OPERATOR
     assert first.incarnation == second.incarnation > 0
-    assert second.key == run_dir.read_operator_key() != first.key
+    assert second.key == run_dir.read_key() != first.key
 
 
 def test_with_a_name_and_a_key_it_is_that(short_dir: Path) -> None:
@@ -35,10 +35,28 @@ def test_two_clients_are_two_incarnations() -> None:
     assert one.claim().incarnation != two.claim().incarnation
 
 
-@pytest.mark.parametrize(("name", "key"), [("me", None), (None, bytes(32))])
-def test_a_name_needs_its_key(name: str | None, key: bytes | None) -> None:
+def test_a_name_alone_is_proven_by_its_key_in_the_run_directory(short_dir: Path) -> None:
+    run_dir = RunDir(short_dir)
+    keys = run_dir.make_keys(["dashboard"])
+    for found in (
+        Destination.find(None, "dashboard", None, short_dir),
+        Destination.find(run_dir.bus_path, "dashboard", None, None),
+    ):
+        claim = found.claim()
+        assert (claim.identity, claim.key) == ("dashboard", keys["dashboard"])
+        assert claim.key.hex() not in repr(claim)
+        assert repr(claim.key) not in repr(claim)
+
+
+def test_a_name_that_nobody_configured_is_told(short_dir: Path) -> None:
+    RunDir(short_dir).make_keys()
+    with pytest.raises(ConfigError, match="no client 'dashboard'"):
+        Destination.find(None, "dashboard", None, short_dir).claim()
+
+
+def test_a_key_needs_its_name() -> None:
     with pytest.raises(LocalProtocolError):
-        Destination.find("/bus", name, key, None)
+        Destination.find("/bus", None, bytes(32), None)
 
 
 def test_a_place_that_is_not_there_or_cannot_be_trusted_is_told(short_dir: Path) -> None:
