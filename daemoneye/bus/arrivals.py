@@ -16,6 +16,7 @@ buffer grows with what comes.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from daemoneye.bus.frames import Chunk
@@ -57,12 +58,12 @@ class Arrivals(Generic[Thing]):
 
     # ---- descriptors ----------------------------------------------------------------------------
 
-    def came(self, thing: Thing) -> None:
-        """The next thing has come; it is kept in any case, for `left_over`.
+    def came(self, things: Iterable[Thing]) -> None:
+        """The next things have come; they are kept in any case, for `left_over`.
 
         Raises RemoteProtocolError when too many wait for a frame.
         """
-        self._things.append(thing)
+        self._things.extend(things)
         if len(self._things) > UNCLAIMED:
             raise RemoteProtocolError(f"{len(self._things)} descriptors came that no frame owns")
 

@@ -258,6 +258,7 @@ CODECS: dict[type[Value], Codec] = {
 CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in CODECS.values()}
 
 SAID_BY_CLIENTS = frozenset(
-    CODECS[each].kind for each in (Subscribe, Unsubscribe, Credit, Query, Goodbye, Ping, Pong)
+    CODECS[each].kind
+    for each in (Subscribe, Unsubscribe, Credit, Release, Chunk, Query, Goodbye, Ping, Pong)
 )
 """What a proven client says besides publishes."""

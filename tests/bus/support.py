@@ -71,9 +71,12 @@ class Client:
             data = b"".join(buffers)
             self.session.written(len(data))
             for raw in self.cutter.feed(data):
-                found = decode(raw)
-                heard += found if isinstance(found, list) else [found]
+                heard += self._understood(raw)
         return heard
+
+    def _understood(self, raw: bytes) -> list[Heard]:
+        found = decode(raw)
+        return list(found) if isinstance(found, list) else [found]
 
     def events(self, now_ns: int = NOW) -> list[bytes]:
         """The payloads of what may be read now."""

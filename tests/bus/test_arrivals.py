@@ -20,8 +20,7 @@ def arrivals(max_bytes: int = 100) -> Arrivals[str]:
 
 def test_each_frame_takes_the_next_descriptor() -> None:
     here = arrivals()
-    here.came("a")
-    here.came("b")
+    here.came(["a", "b"])
     assert [here.claim(), here.claim()] == ["a", "b"]
 
 
@@ -33,10 +32,9 @@ def test_a_descriptor_that_did_not_come_is_told() -> None:
 def test_descriptors_that_no_frame_owns_are_told_and_not_forgotten() -> None:
     here = arrivals()
     names = [str(number) for number in range(UNCLAIMED + 1)]
-    for name in names[:-1]:
-        here.came(name)
+    here.came(names[:-1])
     with pytest.raises(RemoteProtocolError, match="no frame owns"):
-        here.came(names[-1])
+        here.came(names[-1:])
     assert here.left_over() == names
     assert here.left_over() == []
 
@@ -133,7 +131,7 @@ def test_word_that_the_rest_will_not_come_forgets_the_parcel() -> None:
 
 def test_the_end_of_a_connection_forgets_what_is_open() -> None:
     here = arrivals()
-    here.came("a")
+    here.came(["a"])
     here.add(Chunk(1, 1, 0, b"a"))
     assert here.left_over() == ["a"]
     with pytest.raises(RemoteProtocolError):

@@ -8,6 +8,10 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     routes         where a publisher's topic leads, remembered
     session        one client as the broker knows it
     runs           the unit of what waits, and the queue in which they replace each other
+    parcels        large payloads in flight: who holds them, and room for them
+    shares         which large payloads have to go when a client has more than its share
+    uploads        large payloads on their way in
+    transfers      large payloads on their way out in chunks
     streams        subscriptions, and the bounded queues of what waits for them
     outbox         what waits for one client, in lanes
     deliveries     runs on their way into outboxes

@@ -17,6 +17,7 @@ It ends in two visible steps.  Asked through the mailbox, it closes the door and
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import replace
@@ -28,17 +29,20 @@ from daemoneye.bus.broker.clients import Client, Clients
 from daemoneye.bus.broker.deliveries import GOODBYE, Ending
 from daemoneye.bus.broker.door import Door
 from daemoneye.bus.broker.mailbox import Mailbox
+from daemoneye.bus.broker.parcels import NO_DESCRIPTOR
 from daemoneye.bus.broker.router import Router
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Passed, Session
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import OVERSIZE
 from daemoneye.bus.frames import Notice, Ping
 from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
 from daemoneye.bus.hierarchy import STATISTICS
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.memory import content_of
 from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say
 from daemoneye.bus.vigil import Vigil, Watched
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
+from daemoneye.system import receive_with_descriptors, sealed_bytes
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.broker")
@@ -87,6 +91,7 @@ class Broker:
             self._clients.close(client)
         self.door.close()
         self._poller.close()
+        self._close_released()
 
     def wait(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """Sleep until something happens, a deadline passes, or `timeout` seconds have passed.
@@ -127,6 +132,7 @@ class Broker:
             self._keep_time(now)
             deadlines_differ = True
         self._write_dirty()
+        self._close_released()
         if deadlines_differ or self._clients.stuck:
             self._next_deadline = self._earliest_deadline()
         return self._handed_up()
@@ -145,8 +151,15 @@ class Broker:
     def _read(self, client: Client, now_ns: int) -> None:
         if client.session in self.router.unfinished:
             return  # its bytes wait in the kernel until it has its next turn
+        passed: tuple[int, ...] = ()
+        some_lost = False
         try:
-            data = client.sock.recv(self._limits.turn_bytes)
+            if client.passes_descriptors:
+                data, passed, some_lost = receive_with_descriptors(
+                    client.sock, self._limits.turn_bytes
+                )
+            else:
+                data = client.sock.recv(self._limits.turn_bytes)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -156,6 +169,8 @@ class Broker:
             self._clients.close(client)
             return
         try:
+            if passed or some_lost:
+                self._take_in(client, passed, some_lost)
             frames = client.cutter.feed(data)
             if client.session is None:
                 frames = self._receive_early(client, frames, now_ns)
@@ -163,6 +178,14 @@ class Broker:
                 self.router.receive(client.session, frames, now_ns)
         except (RemoteProtocolError, TooLarge) as error:
             self._throw_out(client, error)
+
+    def _take_in(self, client: Client, passed: tuple[int, ...], some_lost: bool) -> None:
+        """Descriptors came with what was read.  Raises RemoteProtocolError."""
+        assert client.session is not None
+        things = [Passed(fd, sealed_bytes(fd) or 0) for fd in passed]
+        if some_lost:
+            things.append(Passed(NO_DESCRIPTOR, 0))
+        client.session.arrivals.came(things)
 
     def _receive_early(self, client: Client, frames: list[bytes], now_ns: int) -> list[bytes]:
         """Take frames of the handshake; returns those that stand behind it."""
@@ -180,7 +203,9 @@ class Broker:
             client.peer.pid,
         )
         client.cutter.limit = self.router.limits.frame_bytes
-        session = self.router.open(identity, credential.declared, now_ns)
+        client.passes_descriptors = reception.carriage.descriptors
+        takes = replace(reception.carriage, max_payload_bytes=reception.max_payload_bytes)
+        session = self.router.open(identity, credential.declared, now_ns, takes)
         self._clients.welcome(client, session)
         return behind
 
@@ -188,6 +213,10 @@ class Broker:
 
     def _write_dirty(self) -> None:
         router, clients = self.router, self._clients
+        for parcel in router.parcels.unread:
+            if parcel.holders and parcel.content is None:
+                parcel.content = content_of(parcel.descriptor, parcel.size)
+        router.parcels.unread.clear()
         while router.dirty:
             session = router.dirty.pop()
             client = clients.of(session)
@@ -205,6 +234,11 @@ class Broker:
     def _write(self, client: Client, session: Session) -> None:
         limits = self._limits
         self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
+
+    def _close_released(self) -> None:
+        released = self.router.parcels.released
+        while released:
+            os.close(released.pop())
 
     # ---- endings --------------------------------------------------------------------------------
 

@@ -15,14 +15,23 @@ from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
 from daemoneye.bus.vigil import Watched
 from daemoneye.framing import FrameCutter, pack
-from daemoneye.system import Peer, send_gathered
+from daemoneye.system import Peer, send_gathered, send_with_descriptors
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 
 class Client:
     """One connection."""
 
-    __slots__ = ("cutter", "peer", "reception", "session", "sock", "stuck_deadline", "watched")
+    __slots__ = (
+        "cutter",
+        "passes_descriptors",
+        "peer",
+        "reception",
+        "session",
+        "sock",
+        "stuck_deadline",
+        "watched",
+    )
 
     def __init__(self, sock: socket.socket, peer: Peer, reception: Reception, limit: int) -> None:
         self.sock = sock
@@ -30,6 +39,7 @@ class Client:
         self.cutter = FrameCutter(limit)
         self.reception: Reception | None = reception  # until it is proven
         self.session: Session | None = None  # from then on
+        self.passes_descriptors = False  # whether they may come along with what it sends
         self.watched = Watched()
         self.stuck_deadline: float | None = None  # while it does not take what we write
 
@@ -110,8 +120,14 @@ class Clients:
         """
         sock, now_ns = client.sock, time.time_ns()
         while buffers := session.take(max_bytes, now_ns):
+            passing = session.passing
             try:
-                sent = send_gathered(sock, buffers) if len(buffers) > 1 else sock.send(buffers[0])
+                if passing is not None:
+                    sent = send_with_descriptors(sock, buffers, [passing])
+                elif len(buffers) > 1:
+                    sent = send_gathered(sock, buffers)
+                else:
+                    sent = sock.send(buffers[0])
             except (BlockingIOError, InterruptedError):
                 if client.stuck_deadline is None:
                     self._poller.watch(sock.fileno(), READABLE | WRITABLE)

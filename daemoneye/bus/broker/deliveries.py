@@ -6,14 +6,16 @@ from collections import Counter
 from typing import NamedTuple
 
 from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.runs import make_run
 from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.shares import offer_large
 from daemoneye.bus.broker.statistics import reason_of
 from daemoneye.bus.broker.streams import OVERFLOW, Tally
-from daemoneye.bus.frames import Confirm, Notice, Value
+from daemoneye.bus.frames import Confirm, Notice, Value, parcel_stamp
 from daemoneye.errors import BusError
-from daemoneye.framing import pack_length
+from daemoneye.framing import pack, pack_length
 
 
 class Ending(NamedTuple):
@@ -87,7 +89,7 @@ class Deliveries:
     ) -> None:
         """Queue one run at each recipient."""
         self._runs += 1
-        run = make_run((self._runs, data, messages, expires_at, origin))
+        run = make_run((self._runs, data, messages, expires_at, origin, None))
         limits, dirty = self._directory.limits, self.dirty
         for session, stream in recipients:
             cause = session.outbox.offer(stream, run, limits)
@@ -97,6 +99,32 @@ class Deliveries:
         excess = self._directory.backlog.bytes - limits.outbound_bytes
         if excess > 0:
             self._shed(excess)
+
+    def deliver_large(
+        self,
+        recipients: Recipients,
+        parcel: Parcel,
+        frame: bytes,
+        origin: tuple[str, str],
+        expires_at: int = 0,
+    ) -> None:
+        """Queue a publish at each recipient whose payload goes ahead of it.
+
+        `frame` is stamped with everything but the way it goes, which is the recipient's.
+        """
+        parcel.frame = pack(frame + parcel_stamp(parcel.number, descriptors=1))
+        data = pack(frame + parcel_stamp(parcel.number, descriptors=0))
+        self._runs += 1
+        run = make_run((self._runs, data, 1, expires_at, origin, parcel))
+        limits = self._directory.limits
+        for session, stream in recipients:
+            outbox = session.outbox
+            cause = offer_large(outbox, stream, run, limits)
+            self.dirty.add(session)
+            if cause:
+                self._failing[session] = Ending(OVERFLOW, cause)
+            if parcel.content is None and not outbox.holding.passes(parcel):
+                self._directory.backlog.parcels.unread.append(parcel)
 
     def tell(self, session: Session, value: Value) -> None:
         """Queue a frame of the broker's own."""

@@ -22,11 +22,13 @@ from daemoneye.bus.broker.streams import (
     default_overflow,
     lane_of,
 )
-from daemoneye.bus.frames import Overflow, Subscribe
+from daemoneye.bus.frames import Carriage, Overflow, Subscribe
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
 from daemoneye.bus.topics import TopicFilter, check_topic
 from daemoneye.errors import AccessDenied, BusError, LocalProtocolError
+
+_NONE = Carriage()
 
 SHARED_RECIPIENTS = 4096
 """How many different sets of recipients are kept for sharing; it is only for speed."""
@@ -50,6 +52,7 @@ class Directory:
         self.limits = limits
         self.access = access
         self.backlog = Backlog()
+        self.backlog.parcels.limits = limits
         """What waits for all clients together."""
         self.generation = 0
         self.overgrown: dict[Session, None] = {}
@@ -74,9 +77,16 @@ class Directory:
         """All sessions of an identity."""
         return tuple(self._by_name.get(name, ()))
 
-    def enter(self, identity: Identity, declared: Declared, now_ns: int) -> Session:
-        """A new session."""
+    def enter(
+        self,
+        identity: Identity,
+        declared: Declared,
+        now_ns: int,
+        carriage: Carriage = _NONE,
+    ) -> Session:
+        """A new session; `carriage` is what it takes of large payloads, and how."""
         session = Session(identity, declared, self.backlog, now_ns)
+        session.outbox.holding.carriage = carriage
         self._by_name.setdefault(identity.name, {})[session] = None
         return session
 
@@ -179,7 +189,7 @@ class Directory:
         What waits for a subscription that may now read less is dropped and counted as `denied`:
         a queue does not know topics, and nothing may arrive that is no longer allowed.
         """
-        self.limits = limits
+        self.limits = self.backlog.parcels.limits = limits
         self.access = access
         self.change()
         ended: list[tuple[Session, Subscription, Decision]] = []

@@ -30,6 +30,7 @@ from daemoneye.bus.handshake import (
     Terms,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.memory import can_pass_memory
 from daemoneye.bus.orders import Credential
 from daemoneye.system import Peer, is_peer_alive
 from daemoneye.waiting import READABLE, Poller
@@ -62,14 +63,14 @@ class Door:
         self.keyring = Keyring()
         self.lobby: Lobby[Client] = Lobby(limits)
         self.places: Places[Client] = Places(limits)
-        self.terms = Terms(secrets.randbits(63) | 1, limits)
+        self.terms = Terms(secrets.randbits(63) | 1, limits, can_pass_memory())
         self.counted = Mishaps()
         """Connections that came to nothing, by reason."""
         poller.watch(self._endpoint.fileno(), READABLE)
 
     def set_limits(self, limits: Limits) -> None:
         """From now on these hold; the backlog stays."""
-        self.terms = Terms(self.terms.epoch, limits)
+        self.terms = Terms(self.terms.epoch, limits, can_pass_memory())
         self.lobby.limits = self.places.limits = limits
 
     def close(self) -> None:

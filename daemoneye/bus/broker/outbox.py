@@ -7,6 +7,10 @@ new subscription moves a topic from one stream to another.
 
 What `take` has given belongs to the connection: nothing overtakes inside a frame, nothing of it
 is dropped.  That is at most `turn_bytes` and one run, so control is never far behind.
+
+A large payload goes ahead of its run.  As a descriptor it goes with the first byte that the kernel
+takes of a write, so a write has one descriptor at most, and its run is the last in it.  In chunks
+(`transfers`) it goes piece by piece, and between two of them the lanes above may write.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
+from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.runs import Run
 from daemoneye.bus.broker.streams import (
     DENIED,
@@ -29,6 +34,7 @@ from daemoneye.bus.broker.streams import (
     Subscription,
     Tally,
 )
+from daemoneye.bus.broker.transfers import Transfer, Transfers
 from daemoneye.bus.kinds import Overflow
 from daemoneye.bus.limits import Limits
 
@@ -66,15 +72,23 @@ class Outbox:
         "_picks",
         "_sending",
         "_sending_bytes",
+        "_transfers",
         "_urgent",
         "_urgent_bytes",
         "backlog",
         "gone",
+        "holding",
+        "passing",
         "streams",
     )
 
     def __init__(self, whole: Backlog) -> None:
         self.backlog = Backlog(whole)
+        self.holding = self.backlog.holding
+        """The large payloads that the client holds."""
+        self.passing: Parcel | None = None
+        """The one whose descriptor goes with what `take` gave last."""
+        self._transfers = Transfers()
         self.streams: dict[StreamKey, Stream] = {}
         self.gone = Tally.empty()
         """What streams counted that no subscription is left of."""
@@ -125,6 +139,11 @@ class Outbox:
             return self.shed(self.backlog.bytes - limits.client_bytes)
         return cause
 
+    def refuse(self, stream: Stream, run: Run, reason: str) -> None:
+        """Count a run as lost that is not taken at all; it is told soon."""
+        stream.refuse(run, reason)
+        self._lanes[stream.key.lane][stream] = None
+
     def shed(self, excess: int) -> str:
         """Make room for `excess` bytes at the cost of the greediest streams, events first."""
         self.credited()
@@ -152,10 +171,12 @@ class Outbox:
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write: the rest of the last ones, then what may follow."""
         sending, (control, events) = self._sending, self._lanes
+        self.holding.now_ns = now_ns
         while (
-            (events or control or self._urgent)
+            (events or control or self._urgent or self._transfers)
             and self._sending_bytes < max_bytes
             and len(sending) < MAX_BUFFERS
+            and self.passing is None
             and self._next(now_ns)
         ):
             pass
@@ -165,7 +186,8 @@ class Outbox:
         return buffers
 
     def written(self, count: int) -> None:
-        """The kernel took the first `count` bytes of what `take` gave last."""
+        """The kernel took the first `count` bytes of what `take` gave last, and what it passed."""
+        self.passing = None
         self._sending_bytes -= count
         left = self._begun + count
         sending = self._sending
@@ -179,21 +201,39 @@ class Outbox:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing that `take` would have to look at: cheaper than asking it."""
-        return not (self._sending or self._urgent or self._lanes[0] or self._lanes[1])
+        return not (
+            self._sending or self._urgent or self._lanes[0] or self._lanes[1] or self._transfers
+        )
 
     @property
     def pending(self) -> bool:
         """Whether `take` has something to give, credit considered."""
-        if self._sending or self._urgent:
+        if self._sending or self._urgent or self._transfers:
             return True
         return any(lane and self._oldest(lane) is not None for lane in self._lanes)
 
     def _next(self, now_ns: int) -> bool:
         """Move one thing into what is being written; False when there is none that may."""
         self._picks += 1
+        if self._transfers:
+            return self._next_beside_transfers(now_ns)
         if self._picks % SHARE == 0:
             return self._next_run(reversed(self._lanes), now_ns) or self._next_urgent()
         return self._next_urgent() or self._next_run(self._lanes, now_ns)
+
+    def _next_beside_transfers(self, now_ns: int) -> bool:
+        """The same while payloads are on their way in chunks: each has its lane for itself."""
+        from_below = self._picks % SHARE == 0
+        if not from_below and self._next_urgent():
+            return True
+        for lane in sorted(Lane, reverse=from_below):
+            transfer = self._transfers.at(lane)
+            if transfer is not None:
+                self._send_chunk(transfer)
+                return True
+            if self._next_run((self._lanes[lane],), now_ns):
+                return True
+        return from_below and self._next_urgent()
 
     def _next_urgent(self) -> bool:
         if not self._urgent:
@@ -228,7 +268,7 @@ class Outbox:
                 oldest = stream
                 break
             if oldest is None or stream.queue[0].number < oldest.queue[0].number:
-                if stream.has_credit:
+                if stream.has_credit and not (self.holding.given and self._is_held_up(stream)):
                     oldest = stream
                 else:
                     blocked.append(stream)
@@ -237,13 +277,47 @@ class Outbox:
             self._blocked[stream.key.lane][stream] = None
         return oldest
 
+    def _is_held_up(self, stream: Stream) -> bool:
+        """Whether what comes next is a descriptor, and the client has enough of those."""
+        parcel = stream.queue[0].parcel
+        return parcel is not None and self.holding.passes(parcel) and self.holding.is_sated
+
     def _send(self, stream: Stream) -> None:
+        self._announce(stream)
+        if stream.queue:
+            run = stream.begin_oldest()
+            if run.parcel is None:
+                self._append(run.data, stream, run)
+            elif self.holding.passes(run.parcel):
+                self.passing = run.parcel
+                self._append(run.parcel.frame, stream, run)
+            else:
+                self._transfers.begin(stream, run)
+
+    def _announce(self, stream: Stream) -> None:
         if self._marked is not stream or stream.untold:
             self._append(stream.mark(), stream, None)
             self._marked = stream
-        if stream.queue:
-            run = stream.begin_oldest()
-            self._append(run.data, stream, run)
+
+    def _send_chunk(self, transfer: Transfer) -> None:
+        if not transfer.is_whole:
+            self._append(transfer.chunk(), None, None)
+            return
+        self._transfers.end(transfer)
+        self._announce(transfer.stream)
+        self._append(transfer.run.data, transfer.stream, transfer.run)
+
+    def _give_up(self, stream: Stream) -> Run | None:
+        """End what is on its way of a stream in chunks; returns it, not counted yet."""
+        transfer = self._transfers.of(stream)
+        if transfer is None:
+            return None
+        self._transfers.end(transfer)
+        word = transfer.last_word()
+        self._urgent.append(word)
+        self._urgent_bytes += len(word)
+        self.backlog.change(len(word))
+        return transfer.run
 
     def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
         self._sending.append(_sent((data, stream, run)))
@@ -300,6 +374,9 @@ class Outbox:
         for stream in self.streams.values():
             if subscription in stream.subscriptions:
                 stream.lose_all(DENIED)
+                if (run := self._give_up(stream)) is not None:
+                    stream.abandon(run, DENIED)
+                    self._lanes[stream.key.lane][stream] = None
 
     def close(self) -> None:
         """The connection is gone or has to go: what waits is lost, the broker's last words are not.
@@ -312,6 +389,9 @@ class Outbox:
                 sent.stream.abandon(sent.run)
         self._sending.clear()
         self._sending_bytes = 0
+        self.passing = None
+        for transfer in self._transfers.take_all():
+            transfer.stream.abandon(transfer.run)
         if begun is not None:
             if begun.stream is not None and begun.run is not None:
                 begun.stream.abandon(begun.run)
@@ -343,11 +423,15 @@ class Outbox:
             return
         self._settle(stream)
         heir.absorb(stream)
+        if (transfer := self._transfers.of(stream)) is not None:
+            transfer.stream = heir
         if self._lanes[key.lane].pop(stream, heir) is None:
             self._lanes[key.lane][heir] = None
 
     def _drop(self, stream: Stream) -> None:
         self._settle(stream)
+        if (run := self._give_up(stream)) is not None:
+            stream.withdraw(run)
         stream.withdraw_all()
         self._lanes[stream.key.lane].pop(stream, None)
         self.gone.add(stream.tally)

@@ -16,6 +16,7 @@ from daemoneye.bus.frames import (
     Ping,
     Pong,
     Query,
+    Release,
     Subscribe,
     Unsubscribe,
     Value,
@@ -61,6 +62,12 @@ class Requests:
             session.outbox.credited()
             self._deliveries.dirty.add(session)
 
+    def _release(self, session: Session, release: Release) -> None:
+        for number in release.parcels:
+            session.outbox.holding.release(number)
+        session.outbox.credited()
+        self._deliveries.dirty.add(session)
+
     def _query(self, session: Session, query: Query) -> None:
         try:
             said = answer(self._directory, session, query)
@@ -88,6 +95,7 @@ _OBEYED: dict[type[Value], Callable[[Requests, Session, Any], None]] = {
     Subscribe: Requests._subscribe,
     Unsubscribe: Requests._unsubscribe,
     Credit: Requests._credit,
+    Release: Requests._release,
     Query: Requests._query,
     Ping: Requests._ping,
     Pong: Requests._pong,

@@ -28,16 +28,20 @@ from daemoneye.bus.broker.deliveries import (
     Joining,
 )
 from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.parcels import Parcel, Parcels
 from daemoneye.bus.broker.requests import Requests
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import DENIED, Statistics
 from daemoneye.bus.broker.streams import Tally
+from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
 from daemoneye.bus.frames import (
     MIN_MESSAGE_BYTES,
     PUBLISH,
     Answer,
+    Carriage,
+    Chunk,
     Heading,
     NotAFrame,
     Notice,
@@ -54,8 +58,10 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
 from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
-from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
+from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError, TooLarge
 from daemoneye.framing import pack_length
+
+NO_CARRIAGE = Carriage()
 
 SUPERVISOR = "supervisor"
 BROKER = "broker"
@@ -70,6 +76,7 @@ class Router:
         "_deliveries",
         "_requests",
         "_supervisor",
+        "_uploads",
         "directory",
         "handed_up",
         "unfinished",
@@ -83,6 +90,7 @@ class Router:
         """Sessions whose frames wait for the next turn: read no more of them until then."""
         self._deliveries = Deliveries(self.directory)
         self._requests = Requests(self.directory, self._deliveries)
+        self._uploads = Uploads(self.directory, self._deliveries)
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
         self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
@@ -108,13 +116,21 @@ class Router:
         """
         return self._deliveries.doomed
 
-    def open(self, identity: Identity, declared: Declared, now_ns: int) -> Session:
-        """A client has proved who it is."""
-        return self.directory.enter(identity, declared, now_ns)
+    @property
+    def parcels(self) -> Parcels:
+        """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
+        return self.directory.backlog.parcels
+
+    def open(
+        self, identity: Identity, declared: Declared, now_ns: int, carriage: Carriage = NO_CARRIAGE
+    ) -> Session:
+        """A client has proved who it is, and takes large payloads so."""
+        return self.directory.enter(identity, declared, now_ns, carriage)
 
     def close(self, session: Session) -> None:
         """The connection is gone; harmless when the session is over already."""
         self._deliveries.release(session)
+        self._uploads.forget(session)
 
     def end(self, identity: str, incarnation: int, cause: str) -> None:
         """That incarnation is over: its sessions are doomed, everything of theirs released.
@@ -216,7 +232,8 @@ class Router:
                         and route.sequence < sequence
                         and 0 < count * MIN_MESSAGE_BYTES <= len(raw) <= max_bytes
                         and not (frame.request or frame.target or frame.expires_at)
-                        and not (frame.guarantee or frame.retain or frame.descriptors)
+                        and not (frame.guarantee or frame.retain)
+                        and not (frame.descriptors or frame.large_bytes)
                     ):
                         route.sequence = sequence + count - 1
                         publishing.messages += count
@@ -229,7 +246,9 @@ class Router:
                     break
                 joining.flush()
                 if value is None:
-                    self._publish(session, frame, raw, stamp)
+                    self._publish(session, frame, raw, stamp, now_ns)
+                elif type(value) is Chunk:
+                    self._uploads.take(session, value, now_ns)
                 else:
                     self._requests.obey(session, value)
                 if self._deliveries.is_condemned(session):
@@ -290,20 +309,37 @@ class Router:
 
     # ---- one publish at a time ----------------------------------------------------------------
 
-    def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
+    def _publish(
+        self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes, now_ns: int
+    ) -> None:
         """The slow path: everything is looked at, and a receipt is given if one is wanted."""
+        is_large = frame.large_bytes or frame.descriptors
+        parcel = self._uploads.claim(session, frame, now_ns) if is_large else None
         possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
         session.publishing.messages += frame.count if possible else 1
         try:
-            subscribers = self._admit(session, frame, raw, stamp)
+            subscribers = self._admit(session, frame, raw, stamp, parcel)
         except BusError as error:
             self._refuse(session, frame, error)
         else:
             if frame.request:
                 self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
+        if parcel is not None:
+            self._uploads.let_go(parcel)
+            self._deliveries.confirm(session)  # at once: what it sends next depends on it
 
-    def _admit(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> int:
-        """Deliver one frame; how many took it.  Raises the BusError that says why not."""
+    def _admit(
+        self,
+        session: Session,
+        frame: OuterFrame,
+        raw: bytes,
+        stamp: bytes,
+        parcel: Parcel | BusError | None = None,
+    ) -> int:
+        """Deliver one frame; how many took it.  Raises the BusError that says why not.
+
+        `parcel` is the payload that came ahead of it, or why that cannot be had.
+        """
         topic = frame.topic
         route = self._route(session, topic)
         if route.decision is not None:
@@ -313,17 +349,24 @@ class Router:
                 hint=route.decision.hint,
             )
         route.check(frame, len(raw), self.limits)
+        if isinstance(parcel, BusError):
+            raise parcel
         recipients: Recipients = route.recipients
         if frame.target:
             if topic in WISH_TOPICS and not self.directory.named(frame.target):
+                if parcel is not None:
+                    raise TooLarge("a wish has to fit into a frame", hint="leave out what is long")
                 hand_up(self.handed_up, frame, session.identity.name, self.limits.wishes)
                 route.sequence = frame.sequence + frame.count - 1
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
         route.sequence = frame.sequence + frame.count - 1
-        if recipients:
+        origin = (session.identity.name, topic)
+        if parcel is not None:
+            frame_bytes, expires_at = raw + stamp, frame.expires_at
+            self._deliveries.deliver_large(recipients, parcel, frame_bytes, origin, expires_at)
+        elif recipients:
             data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
-            origin = (session.identity.name, topic)
             self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
         return len(recipients)
 

@@ -81,8 +81,14 @@ class Route:
             raise LocalProtocolError(f"there is no guarantee {guarantee}")
         if frame.retain:
             raise LocalProtocolError("retained values are not offered by this broker")
-        if frame.descriptors:
-            raise LocalProtocolError("descriptors are not offered by this broker")
+        if frame.large_bytes > limits.payload_bytes:
+            raise TooLarge(
+                f"a payload of {frame.large_bytes} bytes is past the limit of"
+                f" {limits.payload_bytes}",
+                hint="send it in parts, or put it in a file and send the name",
+            )
+        if frame.large_bytes and frame.count != 1:
+            raise LocalProtocolError(f"a large payload is one message, not {frame.count}")
 
 
 class Routes(dict[str, Route]):

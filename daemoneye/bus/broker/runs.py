@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from daemoneye.bus.broker.parcels import Parcel
+
 RUN_OVERHEAD_BYTES = 300
 """What a run takes besides its data: its objects, and its place in a queue (measured: 277)."""
 
@@ -24,9 +26,11 @@ class Run(NamedTuple):
     """Unix time in ns after which it is not delivered; 0: never."""
     origin: tuple[str, str]
     """Publisher and topic of its first frame; of all, for the policy `latest`."""
+    parcel: Parcel | None = None
+    """The large payload of its one frame, which goes ahead of it."""
 
 
-make_run: Callable[[tuple[int, bytes, int, int, tuple[str, str]]], Run] = partial(
+make_run: Callable[[tuple[int, bytes, int, int, tuple[str, str], Parcel | None]], Run] = partial(
     tuple.__new__, Run
 )
 """A Run of a tuple of its fields, at a third of the price of calling it."""
@@ -72,6 +76,10 @@ class LatestRuns:
     def pop(self) -> Run:
         """The newest.  Raises KeyError when nothing waits."""
         return self._runs.popitem()[1]
+
+    def remove(self, run: Run) -> None:
+        """Take this one out, wherever it is.  Raises KeyError when it is not here."""
+        del self._runs[run.origin if self._runs.get(run.origin) is run else run.number]
 
     def replaced(self, origin: tuple[str, str]) -> Run | None:
         """Take out what a new run of this origin replaces."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from daemoneye.bus.access import Declared, Identity
+from daemoneye.bus.arrivals import Arrivals
 from daemoneye.bus.broker.outbox import Outbox
 from daemoneye.bus.broker.routes import Routes
 from daemoneye.bus.broker.streams import Backlog, Subscription, Tally
 from daemoneye.bus.frames import Value, encode, identity_stamp
 from daemoneye.bus.limits import Limits
 from daemoneye.framing import pack
+
+
+class Passed(NamedTuple):
+    """A descriptor that a client has sent; the shell has looked at it."""
+
+    descriptor: int
+    """NO_DESCRIPTOR when it was lost on the way, for want of free ones."""
+    size: int
+    """Of the sealed memory behind it; 0 when it is something else."""
 
 
 class Publishing:
@@ -46,7 +58,15 @@ class Session:
     is between the session and the router.
     """
 
-    __slots__ = ("connected_at", "declared", "identity", "outbox", "publishing", "subscriptions")
+    __slots__ = (
+        "arrivals",
+        "connected_at",
+        "declared",
+        "identity",
+        "outbox",
+        "publishing",
+        "subscriptions",
+    )
 
     def __init__(
         self, identity: Identity, declared: Declared, backlog: Backlog, now_ns: int
@@ -61,6 +81,8 @@ class Session:
         """By the client's number."""
         self.outbox = Outbox(backlog)
         self.publishing = Publishing(identity)
+        self.arrivals: Arrivals[Passed] = Arrivals(backlog.parcels.limits.payload_bytes)
+        """What it has sent ahead of its publishes."""
 
     def __repr__(self) -> str:
         return f"<Session of {self.identity.name}, incarnation {self.identity.incarnation}>"
@@ -72,6 +94,12 @@ class Session:
         `take` again, which begins with the rest.  About `max_bytes`: one run may stand out.
         """
         return self.outbox.take(max_bytes, now_ns)
+
+    @property
+    def passing(self) -> int | None:
+        """The descriptor to send along with what `take` gave last, with its first byte."""
+        parcel = self.outbox.passing
+        return None if parcel is None else parcel.descriptor
 
     def written(self, count: int) -> None:
         """The kernel took the first `count` bytes of what `take` gave last."""

@@ -24,8 +24,10 @@ from typing import NamedTuple
 
 from daemoneye.bus import hierarchy
 from daemoneye.bus.access import Decision
+from daemoneye.bus.broker.parcels import Holding, Parcels
 from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES, LatestRuns, Run
 from daemoneye.bus.frames import Credit, Overflow, StreamMark, Subscribe, encode
+from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.framing import pack
 
@@ -64,13 +66,20 @@ def default_overflow(topic: str) -> Overflow:
 
 
 class Backlog:
-    """How much memory waits, for one client and for all of them: data, and what each run adds."""
+    """How much memory waits, for one client and for all of them: data, and what each run adds.
 
-    __slots__ = ("bytes", "whole")
+    Large payloads are counted apart from it, as parcels.
+    """
+
+    __slots__ = ("bytes", "holding", "parcels", "whole")
 
     def __init__(self, whole: Backlog | None = None) -> None:
         self.bytes = 0
         self.whole = whole
+        self.parcels: Parcels = Parcels(Limits()) if whole is None else whole.parcels
+        """Those of the broker."""
+        self.holding = Holding(self.parcels)
+        """Those that the client holds."""
 
     def change(self, by: int) -> None:
         """`by` bytes more (or less, when negative)."""
@@ -80,6 +89,7 @@ class Backlog:
 
     def detach(self) -> None:
         """The client is gone: what waits for it no longer counts with all the others."""
+        self.holding.close()
         if self.whole is not None:
             self.whole.bytes -= self.bytes
             self.whole = None
@@ -265,6 +275,17 @@ class Stream:
         self._forget(run)
         self._count_lost(run, reason)
 
+    def lose(self, run: Run, reason: str) -> None:
+        """Drop this one, wherever it waits."""
+        self.queue.remove(run)
+        self._forget(run)
+        self._count_lost(run, reason)
+
+    def refuse(self, run: Run, reason: str) -> None:
+        """Count a run as lost that is not taken at all."""
+        self.tally.offered += run.messages
+        self._count_lost(run, reason)
+
     def lose_all(self, reason: str) -> None:
         """Drop all that waits and is not being written."""
         while self.queue:
@@ -273,14 +294,17 @@ class Stream:
     def withdraw_all(self) -> None:
         """Nobody is left to want what waits: it counts as never offered."""
         while self.queue:
-            run = self.queue.popleft()
-            self._forget(run)
-            self.tally.offered -= run.messages
+            self.withdraw(self.queue.popleft())
+
+    def withdraw(self, run: Run) -> None:
+        """The same of one that is not in the queue."""
+        self._forget(run)
+        self.tally.offered -= run.messages
 
     def admits(self, run: Run) -> bool:
         """Whether a run that has just come may be sent at once."""
         return (
-            not (self.queue or self.untold or run.expires_at)
+            not (self.queue or self.untold or run.expires_at or run.parcel)
             and len(run.data) <= self.max_bytes
             and self.has_credit
         )
@@ -302,19 +326,25 @@ class Stream:
     def begin_oldest(self) -> Run:
         """Hand the oldest run to the connection; it counts as waiting until `delivered`."""
         run = self.queue.popleft()
+        size = len(run.data)
+        if run.parcel is not None:
+            size += run.parcel.size
+            self.backlog.holding.send(run.parcel)
         for each in self.subscriptions:
-            each.balance.charge(run.messages, len(run.data))
+            each.balance.charge(run.messages, size)
         return run
 
     def delivered(self, run: Run) -> None:
         """The kernel has all of it."""
+        if run.parcel is not None:
+            self.backlog.holding.give(run.parcel)
         self._forget(run)
         self.tally.delivered += run.messages
 
-    def abandon(self, run: Run) -> None:
-        """The connection broke while it was being written."""
+    def abandon(self, run: Run, reason: str = DISCONNECTED) -> None:
+        """The connection broke while it was being written, or it may not be written any more."""
         self._forget(run)
-        self._count_lost(run, DISCONNECTED)
+        self._count_lost(run, reason)
 
     def mark(self) -> bytes:
         """The frame that stands before what follows of this stream; tells the losses, once."""
@@ -340,6 +370,8 @@ class Stream:
         self.messages -= run.messages
         self.bytes -= size
         self.backlog.change(-size - RUN_OVERHEAD_BYTES)
+        if run.parcel is not None:
+            self.backlog.holding.drop(run.parcel)
 
     def _count_lost(self, run: Run, reason: str) -> None:
         self.tally.lost[reason] += run.messages

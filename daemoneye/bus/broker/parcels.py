@@ -1,0 +1,230 @@
+"""Large payloads in flight: who holds them, how much that is, and for whom there is room.  Pure.
+
+A *parcel* is one large payload at the broker.  It counts once, however many clients it goes to,
+from its descriptor or first chunk until nobody holds it any more.  Holders are the publisher that
+is still sending it, outboxes where it waits, and clients that were given its descriptor and have
+not let go of it: a client that stopped keeps memory in use that nobody sees in the broker.
+
+What waits in chunks is memory of the broker, what waits as a descriptor is the kernel's; both are
+bounded by the same limits, apart from what else waits.  One client has a share of them, so that it
+alone can never take the room from all others: of what waits for it, and of what it was given, each
+may pass the share by one parcel, because a parcel may be as large as a share.
+"""
+
+from __future__ import annotations
+
+from daemoneye.bus.frames import Carriage
+from daemoneye.bus.limits import Limits
+
+SHARES = 4
+"""A client's share of what may be in flight is one in so many."""
+
+NO_DESCRIPTOR = -1
+
+
+class Parcel:
+    """One large payload."""
+
+    __slots__ = ("content", "descriptor", "frame", "holders", "number", "size")
+
+    def __init__(self, number: int, size: int, descriptor: int = NO_DESCRIPTOR) -> None:
+        self.number = number
+        """Under which it is delivered; rises with every parcel of the broker."""
+        self.size = size
+        self.descriptor = descriptor
+        """Of sealed memory; NO_DESCRIPTOR when it came in chunks."""
+        self.content: memoryview | None = None
+        """To cut chunks from; of a descriptor it is there when somebody needs chunks of it."""
+        self.frame = b""
+        """The publish that owns its descriptor, packed."""
+        self.holders = 1
+
+    def __repr__(self) -> str:
+        return f"<Parcel {self.number}, {self.size} bytes, {self.holders} holders>"
+
+
+class Parcels:
+    """All parcels of a broker."""
+
+    __slots__ = ("_numbered", "bytes", "descriptors", "limits", "released", "unread")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._numbered = 0
+        self.bytes = 0
+        """How much is in flight."""
+        self.descriptors = 0
+        """How many of them have a descriptor."""
+        self.released: list[int] = []
+        """Descriptors that nobody holds any more: the shell closes them."""
+        self.unread: list[Parcel] = []
+        """Of these chunks are needed: the shell gives them their content."""
+
+    @property
+    def share_bytes(self) -> int:
+        """How much of it is a client's."""
+        return max(1, self.limits.large_bytes // SHARES)
+
+    @property
+    def share_descriptors(self) -> int:
+        """How many of the descriptors are."""
+        return max(1, self.limits.large_descriptors // SHARES)
+
+    def has_room(self, size: int, descriptors: int) -> bool:
+        """Whether a parcel of this size may come, with or without a descriptor."""
+        return self.bytes + size <= self.limits.large_bytes and (
+            not descriptors or self.descriptors + descriptors <= self.limits.large_descriptors
+        )
+
+    def add(self, size: int, descriptor: int = NO_DESCRIPTOR) -> Parcel:
+        """A new parcel, held once: by whoever asked for it."""
+        self._numbered += 1
+        self.bytes += size
+        self.descriptors += descriptor != NO_DESCRIPTOR
+        return Parcel(self._numbered, size, descriptor)
+
+    def let_go(self, parcel: Parcel) -> None:
+        """One holder less."""
+        parcel.holders -= 1
+        if not parcel.holders:
+            self.bytes -= parcel.size
+            parcel.content = None
+            if parcel.descriptor != NO_DESCRIPTOR:
+                self.descriptors -= 1
+                self.released.append(parcel.descriptor)
+
+
+class Holding:
+    """What one client holds, and how it takes it."""
+
+    __slots__ = (
+        "_fed_at",
+        "carriage",
+        "coming",
+        "given",
+        "now_ns",
+        "parcels",
+        "sending",
+        "waiting",
+    )
+
+    def __init__(self, parcels: Parcels) -> None:
+        self.parcels = parcels
+        self.carriage = Carriage()
+        """What the client takes; of descriptors, whether they travel on its connection."""
+        self.waiting: dict[int, Parcel] = {}
+        """In its outbox, by number, the oldest first."""
+        self.sending: dict[int, Parcel] = {}
+        """Being written."""
+        self.given: dict[int, tuple[Parcel, int]] = {}
+        """With it, and since when (unix time in ns), by number."""
+        self.coming: dict[int, Parcel] = {}
+        """What it is sending in chunks, by its own number."""
+        self.now_ns = 0
+        """When this turn began to write: when what is given is given."""
+        self._fed_at = 0
+
+    # ---- how much -------------------------------------------------------------------------------
+
+    @property
+    def bytes(self) -> int:
+        """All that it holds."""
+        given = sum(parcel.size for parcel, _ in self.given.values())
+        return given + sum(map(_bytes, (self.waiting, self.sending, self.coming)))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more waits for it than its share, and more than one parcel."""
+        parcels = self.parcels
+        return len(self.waiting) > 1 and (
+            _bytes(self.waiting) > parcels.share_bytes
+            or _descriptors(self.waiting) > parcels.share_descriptors
+        )
+
+    @property
+    def is_sated(self) -> bool:
+        """Whether it has been given all of its share: no more until it lets go of something."""
+        parcels = self.parcels
+        given = _bytes(self.sending) + sum(parcel.size for parcel, _ in self.given.values())
+        count = len(self.sending) + len(self.given)
+        return count >= parcels.share_descriptors or given >= parcels.share_bytes
+
+    def is_stale(self, before_ns: int) -> bool:
+        """Whether it was given something before that time, or sends on something no more."""
+        oldest = next(iter(self.given.values()), None)
+        return (oldest is not None and oldest[1] < before_ns) or (
+            bool(self.coming) and self._fed_at < before_ns
+        )
+
+    def passes(self, parcel: Parcel) -> bool:
+        """Whether this parcel goes to it as a descriptor; else it goes in chunks."""
+        return self.carriage.descriptors and parcel.descriptor != NO_DESCRIPTOR
+
+    # ---- going out ------------------------------------------------------------------------------
+
+    def take(self, parcel: Parcel) -> None:
+        """It waits for this client, too."""
+        parcel.holders += 1
+        self.waiting[parcel.number] = parcel
+
+    def send(self, parcel: Parcel) -> None:
+        """It does not wait any more: it is being written."""
+        self.sending[parcel.number] = self.waiting.pop(parcel.number)
+
+    def drop(self, parcel: Parcel) -> None:
+        """It is not for this client any more; harmless when it has been given."""
+        for held in (self.waiting, self.sending):
+            if held.pop(parcel.number, None) is not None:
+                self.parcels.let_go(parcel)
+
+    def give(self, parcel: Parcel) -> None:
+        """The client has it: its descriptor until it lets go of that, or all of its chunks."""
+        if self.passes(parcel):
+            self.given[parcel.number] = (self.sending.pop(parcel.number), self.now_ns)
+        else:
+            self.drop(parcel)
+
+    def release(self, number: int) -> None:
+        """The client has let go of what it was given; harmless for a number that it was not."""
+        parcel, _ = self.given.pop(number, (None, 0))
+        if parcel is not None:
+            self.parcels.let_go(parcel)
+
+    # ---- coming in ------------------------------------------------------------------------------
+
+    def begin(self, number: int, size: int) -> None:
+        """It begins to send a parcel in chunks, under this number of its own."""
+        self.coming[number] = self.parcels.add(size)
+
+    def fed(self, now_ns: int) -> None:
+        """A chunk has come."""
+        self._fed_at = now_ns
+
+    def give_up(self, number: int) -> None:
+        """The rest will not come."""
+        parcel = self.coming.pop(number, None)
+        if parcel is not None:
+            self.parcels.let_go(parcel)
+
+    def leave(self) -> None:
+        """It has to go: what it was given and what it sends on is not waited for."""
+        for number in list(self.given):
+            self.release(number)
+        for number in list(self.coming):
+            self.give_up(number)
+
+    # ---- the end --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The client is gone."""
+        self.leave()
+        for parcel in (*self.waiting.values(), *self.sending.values()):
+            self.drop(parcel)
+
+
+def _bytes(parcels: dict[int, Parcel]) -> int:
+    return sum(parcel.size for parcel in parcels.values())
+
+
+def _descriptors(parcels: dict[int, Parcel]) -> int:
+    return sum(parcel.descriptor != NO_DESCRIPTOR for parcel in parcels.values())

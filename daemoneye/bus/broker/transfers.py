@@ -1,0 +1,87 @@
+"""Large payloads that go to one client in chunks: how far each has come.  Pure.
+
+At most one in each lane, because a lane keeps its order.  What has begun is finished, or the client
+is told that the rest will not come; so nothing that is dropped meanwhile leaves half a payload, and
+a slow reader that drops the oldest still gets one whole payload after the other.
+"""
+
+from __future__ import annotations
+
+from daemoneye.bus.arrivals import CHUNK_BYTES
+from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.streams import Lane, Stream
+from daemoneye.bus.frames import Chunk, chunk_head, encode
+from daemoneye.framing import pack, pack_length
+
+
+class Transfer:
+    """One parcel on its way to one client."""
+
+    __slots__ = ("offset", "run", "stream")
+
+    def __init__(self, stream: Stream, run: Run) -> None:
+        self.stream = stream
+        self.run = run
+        """Counts as waiting in its stream, though no longer in the queue."""
+        self.offset = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every chunk was given out: now comes the publish that owns them."""
+        assert self.run.parcel is not None
+        return self.offset >= self.run.parcel.size
+
+    def chunk(self) -> bytes:
+        """The next chunk, packed.
+
+        As one piece, though that copies it: whatever is cut off between two buffers of a frame
+        would leave the rest of the stream without meaning.
+        """
+        parcel = self.run.parcel
+        assert parcel is not None
+        assert parcel.content is not None, f"{parcel!r} is to be cut and nobody has read it"
+        part = parcel.content[self.offset : self.offset + CHUNK_BYTES]
+        head = chunk_head(parcel.number, parcel.size, self.offset, len(part))
+        self.offset += len(part)
+        return b"".join((pack_length(len(head) + len(part)), head, part))
+
+    def last_word(self) -> bytes:
+        """What tells the client that the rest will not come, packed."""
+        assert self.run.parcel is not None
+        return pack(encode(Chunk(self.run.parcel.number, 0)))
+
+
+class Transfers:
+    """Those of one client, by lane."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open: dict[Lane, Transfer] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def begin(self, stream: Stream, run: Run) -> None:
+        """This run goes next in its lane."""
+        assert stream.key.lane not in self._open
+        self._open[stream.key.lane] = Transfer(stream, run)
+
+    def at(self, lane: Lane) -> Transfer | None:
+        """What is on its way in a lane."""
+        return self._open.get(lane)
+
+    def end(self, transfer: Transfer) -> None:
+        """It is finished, or given up."""
+        del self._open[transfer.stream.key.lane]
+
+    def of(self, stream: Stream) -> Transfer | None:
+        """What is on its way of a stream."""
+        transfer = self._open.get(stream.key.lane)
+        return transfer if transfer is not None and transfer.stream is stream else None
+
+    def take_all(self) -> list[Transfer]:
+        """Those that are on their way, which are not any more."""
+        found = list(self._open.values())
+        self._open.clear()
+        return found

@@ -1,0 +1,298 @@
+"""Large payloads on their way in: what is claimed, what is refused, and whose room it costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.deliveries import Ending
+from daemoneye.bus.broker.parcels import NO_DESCRIPTOR
+from daemoneye.bus.broker.session import Passed
+from daemoneye.bus.broker.uploads import HOARDING
+from daemoneye.bus.frames import Answer, Chunk, Confirm, Envelope, Notice, parcel_stamp
+from daemoneye.errors import RemoteProtocolError, TooLarge
+from tests.bus.carriers import CHUNKS, DESCRIPTORS, Carrier, Yard, lost, payloads
+from tests.bus.support import NOW
+
+BATCH = "events.process.batch"
+WHOLE = b"0123456789" * 10
+SECOND = 1_000_000_000
+
+
+def scene(**limits: float) -> tuple[Yard, Carrier, Carrier]:
+    """A yard, a publisher, and a subscriber to everything; both have read what was said so far."""
+    yard = Yard(**limits)
+    publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-2")
+    subscriber.subscribe("events.#")
+    return yard, publisher, subscriber
+
+
+# ---- what comes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sends", [Carrier.pass_on, Carrier.cut], ids=["descriptor", "chunks"])
+@pytest.mark.parametrize("takes", [DESCRIPTORS, CHUNKS], ids=["descriptor", "chunks"])
+def test_how_it_comes_and_how_it_goes_have_nothing_to_do_with_each_other(
+    sends: object, takes: object
+) -> None:
+    yard = Yard()
+    publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-2", takes)  # type: ignore[arg-type]  # one of the two
+    subscriber.subscribe("events.#")
+    sends(publisher, BATCH, WHOLE, content_type="text/plain")  # type: ignore[operator]  # one of the two
+    yard.read_unread()
+    (event,) = [each for each in subscriber.read() if isinstance(each, Envelope)]
+    assert (event.payload, event.topic, event.sequence) == (WHOLE, BATCH, 1)
+    assert (event.content_type, event.publisher.name) == ("text/plain", "agent-1")
+    subscriber.release()
+    assert yard.in_flight == (0, 0)
+    assert sorted(yard.router.parcels.released) == sorted(yard.memory.contents)
+
+
+def test_a_large_publish_is_confirmed_at_once() -> None:
+    _, publisher, _ = scene()
+    publisher.pass_on(BATCH, WHOLE)
+    publisher.cut(BATCH, WHOLE)
+    assert publisher.read() == [Confirm(1), Confirm(2)]
+
+
+def test_a_receipt_says_how_many_took_it() -> None:
+    yard, publisher, _ = scene()
+    yard.carrier("agent-3").subscribe(BATCH)
+    publisher.pass_on(BATCH, WHOLE, request=4)
+    publisher.pass_on("events.file.x", WHOLE, request=5)
+    said = [each for each in publisher.read() if isinstance(each, Answer)]
+    assert [(each.request, each.subscribers) for each in said] == [(4, 2), (5, 1)]
+
+
+def test_what_nobody_wants_is_closed_at_once() -> None:
+    yard = Yard()
+    publisher = yard.carrier("agent-1")
+    descriptor = publisher.pass_on(BATCH, WHOLE)
+    publisher.cut(BATCH, WHOLE)
+    assert yard.in_flight == (0, 0)
+    assert yard.router.parcels.released == [descriptor]
+
+
+def test_targets_and_expiry_hold_for_large_payloads() -> None:
+    yard, publisher, subscriber = scene()
+    other = yard.carrier("agent-3")
+    other.subscribe("events.#")
+    publisher.pass_on(BATCH, WHOLE, target="agent-3")
+    publisher.pass_on(BATCH, WHOLE, expires_at=NOW + 1)
+    heard = other.read(NOW + 1)
+    assert (payloads(heard), lost(heard)) == ([WHOLE], {"expired": 1})
+    heard = subscriber.read(NOW + 1)
+    assert (payloads(heard), lost(heard)) == ([], {"expired": 1})
+    other.release()
+    assert yard.in_flight == (0, 0)
+
+
+def test_small_and_large_keep_the_order_in_which_they_were_published() -> None:
+    _, publisher, subscriber = scene()
+    publisher.publish(BATCH, b"1")
+    publisher.pass_on(BATCH, b"2" * 50)
+    publisher.publish(BATCH, b"3")
+    publisher.cut(BATCH, b"4" * 50)
+    publisher.publish(BATCH, b"5")
+    heard = [each for each in subscriber.read() if isinstance(each, Envelope)]
+    assert [bytes(each.payload[:1]) for each in heard] == [b"1", b"2", b"3", b"4", b"5"]
+    assert [each.sequence for each in heard] == [1, 2, 3, 4, 5]
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+
+def refusal(publisher: Carrier) -> str:
+    """What the publisher is told."""
+    (notice,) = [each for each in publisher.read() if isinstance(each, Notice)]
+    return notice.detail
+
+
+@pytest.mark.parametrize(
+    "passed",
+    [Passed(7, 0), Passed(7, len(WHOLE) - 1), Passed(7, len(WHOLE) + 1)],
+    ids=["not sealed", "too small", "too large"],
+)
+def test_what_is_no_sealed_memory_of_that_size_is_refused_and_closed(passed: Passed) -> None:
+    yard, publisher, subscriber = scene()
+    publisher.pass_on(BATCH, WHOLE, passed=passed)
+    assert "no sealed memory" in refusal(publisher)
+    assert payloads(subscriber.read()) == []
+    assert yard.router.parcels.released == [7]
+    publisher.pass_on(BATCH, WHOLE)
+    assert payloads(subscriber.read()) == [WHOLE]
+
+
+def test_a_descriptor_that_was_lost_here_is_told_as_back_pressure() -> None:
+    yard, publisher, _ = scene()
+    publisher.pass_on(BATCH, WHOLE, passed=Passed(NO_DESCRIPTOR, 0))
+    assert "BackPressure" in refusal(publisher)
+    assert yard.router.parcels.released == []
+
+
+def test_what_may_not_be_published_is_closed() -> None:
+    deny = AccessRule("role:collector", "write-only", BATCH, deny=True)
+    yard = Yard(deny)
+    publisher = yard.carrier("procmond", role="collector", kind="process")
+    yard.carrier("agent-2").subscribe("events.#")
+    descriptor = publisher.pass_on(BATCH, WHOLE)
+    assert "AccessDenied" in refusal(publisher)
+    publisher.cut(BATCH, WHOLE, request=3)
+    (answer,) = [each for each in publisher.read() if isinstance(each, Answer)]
+    assert answer.error == "AccessDenied"
+    assert yard.in_flight == (0, 0)
+    assert yard.router.parcels.released == [descriptor]
+
+
+def test_a_sequence_that_does_not_rise_is_refused_and_closed() -> None:
+    yard, publisher, _ = scene()
+    publisher.publish(BATCH, b"x")
+    publisher.sequences[BATCH] = 0
+    descriptor = publisher.pass_on(BATCH, WHOLE)
+    assert "does not rise" in refusal(publisher)
+    assert yard.router.parcels.released == [descriptor]
+
+
+def test_a_payload_at_the_limit_is_taken_and_one_past_it_is_not() -> None:
+    yard, publisher, subscriber = scene(payload_bytes=100)
+    publisher.pass_on(BATCH, b"x" * 100)
+    descriptor = publisher.pass_on(BATCH, b"x" * 101)
+    assert "TooLarge" in refusal(publisher)
+    assert payloads(subscriber.read()) == [b"x" * 100]
+    assert yard.router.parcels.released == [descriptor]
+    publisher.cut(BATCH, b"x" * 100)
+    with pytest.raises(TooLarge):
+        publisher.begin(101)
+
+
+def test_a_large_payload_is_no_wish_for_an_absent_collector() -> None:
+    yard, publisher, _ = scene()
+    publisher.pass_on("control.collector.config", WHOLE, target="procmond")
+    assert "has to fit into a frame" in refusal(publisher)
+    assert not yard.router.handed_up
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [parcel_stamp(0, 1), parcel_stamp(0, 2), parcel_stamp(5, 0)],
+    ids=["none came", "two", "no such parcel"],
+)
+def test_a_publish_that_owns_what_did_not_come_ends_its_session(claims: bytes) -> None:
+    yard, publisher, _ = scene()
+    raw = publisher.frame_of(BATCH, 100) + claims
+    with pytest.raises(RemoteProtocolError):
+        yard.router.receive(publisher.session, [raw], NOW)
+
+
+def test_a_descriptor_without_a_large_payload_is_refused_and_closed() -> None:
+    yard, publisher, _ = scene()
+    publisher.session.arrivals.came([Passed(7, 100)])
+    raw = publisher.frame(BATCH, b"x") + parcel_stamp(0, 1)
+    yard.router.receive(publisher.session, [raw], NOW)
+    assert "no sealed memory of 0 bytes" in refusal(publisher)
+    assert yard.router.parcels.released == [7]
+
+
+def test_the_end_of_a_session_closes_what_it_holds_and_what_nobody_claimed() -> None:
+    yard, publisher, subscriber = scene()
+    first = publisher.pass_on(BATCH, WHOLE)
+    subscriber.read()
+    second = publisher.pass_on(BATCH, WHOLE)
+    publisher.begin(100)
+    publisher.session.arrivals.came([Passed(7, 100)])
+    yard.router.close(publisher.session)
+    yard.router.close(publisher.session)
+    assert yard.router.parcels.released == [7]
+    assert yard.in_flight == (200, 2)
+    yard.router.close(subscriber.session)
+    assert sorted(yard.router.parcels.released) == sorted((7, first, second))
+    assert yard.in_flight == (0, 0)
+
+
+def test_what_comes_after_the_end_is_closed_with_the_connection() -> None:
+    yard, publisher, _ = scene()
+    yard.router.close(publisher.session)
+    publisher.session.arrivals.came([Passed(7, 100)])
+    yard.router.close(publisher.session)
+    assert yard.router.parcels.released == [7]
+
+
+def test_word_that_the_rest_will_not_come_gives_the_room_back() -> None:
+    yard, publisher, _ = scene()
+    publisher.begin(100)
+    assert yard.in_flight == (100, 0)
+    publisher.say(Chunk(99, 0))
+    assert yard.in_flight == (0, 0)
+
+
+# ---- room ---------------------------------------------------------------------------------------
+
+
+def fill(yard: Yard, publisher: Carrier, *names: str) -> list[Carrier]:
+    """As many subscribers, each stuck with two payloads of 50 bytes that nobody else has."""
+    stuck = [yard.carrier(name) for name in names]
+    for each in stuck:
+        each.subscribe("events.#")
+        for _ in range(2):
+            publisher.pass_on(BATCH, b"x" * 50, target=each.session.identity.name)
+    return stuck
+
+
+def test_room_is_made_at_the_cost_of_what_waits_for_the_greediest() -> None:
+    yard = Yard(large_bytes=400)
+    publisher = yard.carrier("agent-0")
+    first, *others = fill(yard, publisher, "a", "b", "c", "d")
+    assert yard.in_flight == (400, 8)
+    quick = yard.carrier("quick")
+    quick.subscribe("events.#")
+    publisher.pass_on(BATCH, b"y" * 50, target="quick")
+    assert payloads(quick.read()) == [b"y" * 50]
+    heard = first.read()
+    assert (len(payloads(heard)), lost(heard)) == (1, {"overflow": 1})
+    assert [len(payloads(each.read())) for each in others] == [2, 2, 2]
+
+
+def test_who_was_given_all_and_lets_go_of_nothing_for_long_is_cut_off_for_it() -> None:
+    yard = Yard(large_bytes=400, write_timeout=10)
+    publisher = yard.carrier("agent-0")
+    stuck = fill(yard, publisher, "a", "b", "c", "d")
+    for each in stuck:
+        each.read(NOW)
+    quick = yard.carrier("quick")
+    quick.subscribe("events.#")
+    publisher.pass_on(BATCH, b"y" * 50, target="quick", now_ns=NOW + 9 * SECOND)
+    assert "BackPressure" in refusal(publisher)
+    assert not yard.router.doomed
+    publisher.pass_on(BATCH, b"y" * 50, target="quick", now_ns=NOW + 11 * SECOND)
+    assert payloads(quick.read()) == [b"y" * 50]
+    ((session, ending),) = yard.router.doomed.items()
+    assert session is stuck[0].session
+    assert isinstance(ending, Ending)
+    assert ending.reason == HOARDING
+
+
+def test_who_begins_and_does_not_go_on_is_cut_off_when_others_need_the_room() -> None:
+    yard = Yard(large_bytes=400, write_timeout=10)
+    idle = yard.carrier("idle")
+    idle.begin(400, now_ns=NOW)
+    publisher, quick = yard.carrier("agent-0"), yard.carrier("quick")
+    quick.subscribe("events.#")
+    publisher.cut(BATCH, WHOLE, now_ns=NOW + 9 * SECOND)
+    assert "BackPressure" in refusal(publisher)
+    publisher.cut(BATCH, WHOLE, now_ns=NOW + 11 * SECOND)
+    assert payloads(quick.read()) == [WHOLE]
+    assert list(yard.router.doomed) == [idle.session]
+
+
+def test_published_is_delivered_and_lost_and_waiting() -> None:
+    yard, publisher, subscriber = scene(large_bytes=400)
+    for number in range(9):
+        publisher.pass_on(BATCH, b"x" * 50, expires_at=NOW + number)
+    subscriber.read(NOW + 7, at_once=1)
+    subscriber.read_once(NOW + 7)
+    tally = subscriber.session.tallies()[1]
+    assert tally.offered == 9
+    assert tally.queued == tally.offered - tally.delivered - sum(tally.lost.values())
+    seen = yard.router.statistics()
+    assert seen.published == 9
+    assert seen.delivered + sum(seen.lost.values()) + seen.queued == 9
