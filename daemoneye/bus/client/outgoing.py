@@ -11,7 +11,7 @@ connection's: a subscriber compares them across a restart of the broker.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from daemoneye.bus.frames import Heading, encode_publish
@@ -155,11 +155,12 @@ class Draft:
             )
 
 
-def messages_in_a_frame(payload_bytes: int) -> int:
-    """How many payloads of at most that size make a full frame."""
-    return max(
-        1, min(FRAME_TARGET_MESSAGES, FRAME_TARGET_BYTES // (payload_bytes + _MESSAGE_BYTES))
-    )
+def in_frames(payloads: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """These payloads cut into what makes a full frame each, going by the largest of them."""
+    largest = max(map(len, payloads), default=0) + _MESSAGE_BYTES
+    step = max(1, min(FRAME_TARGET_MESSAGES, FRAME_TARGET_BYTES // largest))
+    for start in range(0, len(payloads), step):
+        yield payloads[start : start + step]
 
 
 def seal(

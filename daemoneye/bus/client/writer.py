@@ -32,7 +32,7 @@ from daemoneye.bus.client.outgoing import (
     Draft,
     OutageBox,
     Sealed,
-    messages_in_a_frame,
+    in_frames,
     seal,
 )
 from daemoneye.bus.client.turn import Turn
@@ -241,9 +241,8 @@ class Writer:
     def _write_in_order(self, course: Course, payloads: Sequence[bytes]) -> None:
         """Write these behind what was published before, in full frames."""
         self._write_draft()
-        step, now = messages_in_a_frame(max(map(len, payloads), default=0)), _now_ns()
-        for start in range(0, len(payloads), step):
-            part = payloads[start : start + step]
+        now = _now_ns()
+        for part in in_frames(payloads):
             self._write(seal(course, part, [now] * len(part)))
 
     def _await_room(self, deadline: float) -> None:

@@ -14,7 +14,7 @@ from daemoneye.bus.client.outgoing import (
     Draft,
     OutageBox,
     Sealed,
-    messages_in_a_frame,
+    in_frames,
     seal,
 )
 from daemoneye.bus.frames import Envelope, Heading, decode
@@ -121,7 +121,14 @@ def test_many_courses_are_forgotten_and_sequences_still_rise(
 
 @pytest.mark.parametrize(("size", "messages"), [(0, 256), (256, 188), (50 << 10, 1), (1 << 20, 1)])
 def test_full_frames_of_many(size: int, messages: int) -> None:
-    assert messages_in_a_frame(size) == messages
+    payloads = [bytes(size)] * 600
+    parts = list(in_frames(payloads))
+    assert [payload for part in parts for payload in part] == payloads
+    assert {len(part) for part in parts[:-1]} == {messages}
+
+
+def test_nothing_is_in_no_frame() -> None:
+    assert list(in_frames([])) == []
 
 
 # ---- the outage box -----------------------------------------------------------------------------
