@@ -129,7 +129,7 @@ def dial(path: Path, timeout: float) -> socket.socket:
     deadline = time.monotonic() + timeout
     while (sock := dial_nowait(path)) is None:
         if time.monotonic() >= deadline:
-            raise BusBroken(f"the broker at {path} did not take us in within {timeout:g} s")
+            raise not_taken_in(path, timeout)
         time.sleep(DIAL_PAUSE)
     return sock
 
@@ -166,6 +166,11 @@ def dial_nowait(path: Path) -> socket.socket | None:
         sock.close()
         raise
     return sock
+
+
+def not_taken_in(path: Path, timeout: float) -> BusBroken:
+    """Too many wanted in for as long as we could wait."""
+    return BusBroken(f"the broker at {path} did not take us in within {timeout:g} s")
 
 
 def _need_sockets() -> None:

@@ -23,8 +23,8 @@ from typing import Any
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.dialler import Connected
-from daemoneye.bus.client.dialogue import WISH_STANDS, Dialogue
-from daemoneye.bus.client.link import Link, Options
+from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
+from daemoneye.bus.client.link import READ_BYTES, Link, Options
 from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
@@ -36,10 +36,6 @@ from daemoneye.errors import BusClosed, DaemoneyeError, LocalProtocolError
 from daemoneye.system import can_wait_in_recv
 
 log = logging.getLogger("daemoneye.bus")
-
-CLOSE_TIMEOUT = 2.0
-
-_READ_BYTES = 64 << 10
 
 
 _NOTHING = nullcontext()
@@ -175,7 +171,7 @@ class Connection:
     # ---- for the reader -------------------------------------------------------------------------
 
     def _read(self, sock: socket.socket) -> Sorted:
-        data = sock.recv(_READ_BYTES)
+        data = sock.recv(READ_BYTES)
         if not data:
             raise EOFError("the broker hung up")
         self._vigil.watched.heard = True

@@ -19,6 +19,9 @@ from daemoneye.errors import BusBroken, BusError, DeadlineExceeded
 Waiter = TypeVar("Waiter")
 """What somebody waits for an answer with: whatever suits the client."""
 
+CLOSE_TIMEOUT = 2.0
+"""Seconds from the wish to end until everything has ended."""
+
 WISH_STANDS = (BusBroken, DeadlineExceeded)
 """After these a subscription goes on: it is told again with the next connection."""
 

@@ -62,6 +62,9 @@ Owner = TypeVar("Owner")
 
 _DEFAULTS = Limits()
 
+READ_BYTES = 64 << 10
+"""How much one read takes at most."""
+
 _GRANT_SHARE = 2
 """A grant is sent when this part of a window has been consumed: half."""
 
