@@ -12,7 +12,7 @@ touch the world and decide nothing:
     config/         !  files and environment in, a validated plan out; knows all packages
     supervisor/        starts, watches, restarts and stops children; knows nothing of collectors
     collectors/        what a user subclasses, the process it runs in, the built-in ones
-    bus/               topics, rights, routing, the wire, the broker and its client
+    bus/               topics, rights, routing, the wire, the broker and its clients
     lifeline.py     !  the private pipe between a child and its supervisor
     rundir.py       !  where an instance keeps its sockets, lock and keys
     system.py       !  the border to the operating system
@@ -30,6 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from daemoneye.bus.client.async_bus_client import AsyncBusClient
     from daemoneye.bus.client.bus_client import BusClient
     from daemoneye.bus.envelope import Envelope
     from daemoneye.bus.topics import Topic, TopicFilter
@@ -75,6 +76,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied",
     "AlreadyRunning",
+    "AsyncBusClient",
     "BackPressure",
     "BusBroken",
     "BusClient",
@@ -119,6 +121,7 @@ _ERRORS = "daemoneye.errors"
 _SPEC = "daemoneye.supervisor.spec"
 _COLLECTOR = "daemoneye.collectors.collector"
 _HOMES = {
+    "AsyncBusClient": "daemoneye.bus.client.async_bus_client",
     "BusClient": "daemoneye.bus.client.bus_client",
     "ChildSpec": _SPEC,
     "Collector": _COLLECTOR,

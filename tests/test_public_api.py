@@ -16,6 +16,7 @@ ERRORS = {
     if isinstance(value, type) and issubclass(value, errors.DaemoneyeError)
 }
 NAMES = ERRORS | {
+    "AsyncBusClient",
     "BusClient",
     "ChildSpec",
     "Collector",
@@ -56,6 +57,20 @@ def test_every_error_has_a_hint() -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Manager'"):
         _ = daemoneye.Manager
+
+
+def test_only_the_client_for_tasks_brings_an_event_loop() -> None:
+    code = (
+        "import sys, daemoneye\n"
+        "for name in daemoneye.__all__:\n"
+        "    name == 'AsyncBusClient' or getattr(daemoneye, name)\n"
+        "assert 'daemoneye.bus.client.bus_client' in sys.modules\n"
+        "print('asyncio' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_importing_the_package_imports_none_of_its_modules() -> None:

@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 COMMAND_LINES = [line for block in blocks("sh") for line in block.splitlines()]
-COLLECTOR, ITS_TEST, LISTENER, WORKER = blocks("python")
+COLLECTOR, ITS_TEST, LISTENER, LISTENING_TASK, WORKER = blocks("python")
 (CONFIGURATION,) = blocks("toml")
 
 
@@ -72,10 +72,11 @@ def test_a_command_does_what_it_is_shown_for(readme: Instance, line: str) -> Non
     assert done.stdout
 
 
-def test_the_first_collector_runs_and_its_events_arrive(readme: Instance) -> None:
+@pytest.mark.parametrize("listener", [LISTENER, LISTENING_TASK], ids=["threads", "asyncio"])
+def test_the_first_collector_runs_and_its_events_arrive(readme: Instance, listener: str) -> None:
     assert readme.child("uptime")["state"] == "RUNNING"
     done = subprocess.run(
-        [sys.executable, "-c", LISTENER],
+        [sys.executable, "-c", listener],
         env=environment(readme.directory),
         capture_output=True,
         text=True,

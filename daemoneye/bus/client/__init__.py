@@ -14,15 +14,29 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 
 Shells (!): they touch the world and decide nothing.
 
+    destination    where to connect, and as whom
+    gone           what stands where a connection was, after closing and after a fork
+    dialler        from an address and a key to a connection both sides believe in
+
+Shells for threads:
+
     bus_client     BusClient, for programs with threads
     subscriber     a subscription as its user iterates over it
     connection     one client's connection, over any number of sockets
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
     turn           whose turn it is in there, and what a signal handler wants meanwhile
-    destination    where to connect, and as whom
-    gone           what stands where a connection was, after closing and after a fork
-    dialler        from an address and a key to a connection both sides believe in
+
+Shells for the tasks of an event loop, over the same rules:
+
+    async_bus_client  AsyncBusClient, for programs with an event loop
+    async_subscriber  a subscription as tasks iterate over it
+    async_connection  one client's connection, over any number of sockets
+    async_writer      one way out for all tasks
+    async_outlet      what the kernel has not taken yet, and who waits for that
+    async_dialler     what dialler does, without keeping the loop waiting
+    async_waiting     tasks that wait: in a line, with deadlines, losing nothing when cancelled
+    opening           what is awaited, or used with `async with`
 
 This file imports nothing, so that who needs one name does not load the rest.
 """

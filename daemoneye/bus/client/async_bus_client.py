@@ -1,0 +1,249 @@
+"""AsyncBusClient: the bus for programs with an event loop.
+
+    async with AsyncBusClient.connect() as bus:
+        await bus.publish("events.demo.tick", b"1")
+        async with bus.subscribe("events.#") as events:
+            async for event in events:
+                print(event.topic, event.publisher.name, event.lost)
+
+It is `BusClient` with `await`: the same options, receipts, errors and reconnects, over the same
+rules.  Safe to share between the tasks of the loop it was made in, and refused in any other.  There
+is no thread.  A task that is cancelled loses no event and leaves the client good: what it was
+waiting to publish is not published, what it was waiting for goes to the next who waits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import cast
+
+from daemoneye.bus.client.answers import Receipt, receipt_of
+from daemoneye.bus.client.async_connection import AsyncConnection
+from daemoneye.bus.client.async_dialler import introduce
+from daemoneye.bus.client.async_subscriber import AsyncSubscription
+from daemoneye.bus.client.counters import Counters, counters
+from daemoneye.bus.client.destination import Destination
+from daemoneye.bus.client.gone import Gone, closed, remember
+from daemoneye.bus.client.opening import Ending, Opening
+from daemoneye.bus.client.wishes import batches, heading_of, options_of
+from daemoneye.bus.envelope import Correlation, Payload, encode_payload
+from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
+from daemoneye.bus.topics import Topic
+from daemoneye.errors import BusClosed
+from daemoneye.lifeline import Passport
+
+
+class AsyncBusClient(Ending):
+    """A client of the bus, for tasks."""
+
+    __slots__ = ("__weakref__", "_connection")
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        """Use `connect` or `for_child`."""
+        self._connection = connection
+        remember(self, _leave)
+
+    @classmethod
+    def connect(
+        cls,
+        address: str | os.PathLike[str] | None = None,
+        *,
+        name: str | None = None,
+        key: bytes | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+    ) -> Opening[AsyncBusClient]:
+        """A client of the running instance, found as the command line finds it.
+
+        Or of the broker at `address`, or in `run_dir`.  Await it, or use it with `async with`;
+        before that nothing is done.  Without `name` and `key` it is the operator, proven by
+        `operator.key` in the run directory.  Raises NotRunning, ConfigError when the place cannot
+        be trusted, Refused when the broker says no, BusBroken when it is not there.
+        """
+
+        async def connected() -> AsyncBusClient:
+            client = cls(_connection(Destination.find(address, name, key, run_dir)))
+            await client._connection.connect()
+            return client
+
+        return Opening(connected)
+
+    @classmethod
+    def for_child(cls, passport: Passport) -> AsyncBusClient:
+        """The client of a supervised child, made in its running loop.
+
+        Returns at once and connects in the background, so that a child lives although the broker
+        does not.
+        """
+        client = cls(_connection(Destination.of_child(passport)))
+        client._connection.connect_later()
+        return client
+
+    # ---- publishing -----------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        topic: str | Topic[object],
+        payload: Payload,
+        *,
+        target: str = "",
+        correlation: Correlation | None = None,
+        expires_at: float = 0.0,
+    ) -> None:
+        """Publish and count.
+
+        Waits for nobody but the kernel, when that has no room, and gives the loop a turn now and
+        then.  `payload` is bytes, a protobuf message, or what JSON knows.  With a `target` only
+        that identity receives it; after `expires_at` (Unix time) nobody needs it.  A burst is
+        joined into frames, whose tail leaves within a few milliseconds, or with `flush`.  Without
+        a connection it waits in a bounded box, where the oldest goes first: that is counted in
+        `counters().dropped` and logged here, and subscribers are not told.
+
+        Raises InvalidTopic, TooLarge, BusClosed, LocalProtocolError for a payload of another kind,
+        an `expires_at` that is no point in time and in another event loop.
+        A denied publish is told later: logged, and counted in `counters().denied`.
+        """
+        if type(payload) is bytes:
+            data, content_type = payload, ""
+        else:
+            data, content_type = encode_payload(payload)
+        connection = self._connection
+        connection.here()
+        writer = connection.writer
+        if writer.outlet.crowded:
+            await writer.outlet.room()
+        if correlation is None and not expires_at:
+            writer.publish(str(topic), data, content_type, target)
+        else:
+            heading = heading_of(str(topic), target, content_type, correlation, expires_at)
+            writer.publish_on(writer.course(heading, data), [data])
+
+    async def publish_many(
+        self, topic: str | Topic[object], payloads: Iterable[Payload], *, target: str = ""
+    ) -> None:
+        """Publish these in order, in full frames; several times faster than one by one.
+
+        Raises as `publish`, before any of them is published.  Cancelled, it may have published the
+        first of them.
+        """
+        connection = self._connection
+        connection.here()
+        await connection.writer.publish_many(str(topic), batches(payloads), target)
+
+    async def publish_confirmed(
+        self,
+        topic: str | Topic[object],
+        payload: Payload,
+        *,
+        target: str = "",
+        correlation: Correlation | None = None,
+        timeout: float = 5.0,
+    ) -> Receipt:
+        """Publish and wait for what the broker says became of it.
+
+        Raises as `publish`, AccessDenied, BackPressure, DeadlineExceeded after `timeout` seconds,
+        and BusBroken when there is no connection or it was lost before the answer.
+        """
+        data, content_type = encode_payload(payload)
+        connection = self._connection
+        connection.here()
+        writer = connection.writer
+        course = writer.course(heading_of(str(topic), target, content_type, correlation), data)
+        answer = await connection.ask(
+            lambda request: writer.publish_on(course, [data], request), timeout
+        )
+        return receipt_of(answer)
+
+    async def flush(self) -> None:
+        """Write what was published up to now, and wait until the kernel has it."""
+        connection = self._connection
+        connection.here()
+        connection.writer.write_draft()
+        if connection.writer.outlet.crowded:
+            await connection.writer.outlet.room()
+
+    # ---- subscribing ----------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        *filters: str,
+        overflow: str = "default",
+        timeout: float | None = None,
+        max_messages: int = 0,
+        max_bytes: int = 0,
+    ) -> Opening[AsyncSubscription]:
+        """Listen to what matches one of these filters; use it with `async with`, or await it.
+
+        `overflow` names what happens when we are too slow: "drop-oldest", "drop-newest", "latest",
+        "disconnect", or the default of the topic.  `max_messages` and `max_bytes` bound what waits
+        at the broker, and separately what waits here.  `timeout` ends an iteration that has waited
+        so many seconds for the next event.
+
+        Raises InvalidTopic, AccessDenied, LocalProtocolError for an unknown overflow, for a bound
+        that is none, and in another event loop.
+        """
+
+        async def subscribed() -> AsyncSubscription:
+            connection = self._connection
+            connection.here()
+            options = options_of(filters, overflow, max_messages, max_bytes)
+            return await connection.subscribe(filters, options, timeout)
+
+        return Opening(subscribed)
+
+    # ---- looking around -------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection at this moment; a closed client has none."""
+        try:
+            return self._connection.writer.connected
+        except BusClosed:
+            return False
+
+    async def clients(self) -> tuple[ClientRow, ...]:
+        """The sessions of the broker, as far as one may know.  Raises BusError."""
+        return (await self._query("clients")).clients
+
+    async def subscriptions(self) -> tuple[SubscriptionRow, ...]:
+        """The subscriptions at the broker, as far as one may know.  Raises BusError."""
+        return (await self._query("subscriptions")).subscriptions
+
+    async def explain(self, action: str, topic: str, *, who: str = "") -> Answer:
+        """Whether `who` (or we) may "publish" or "subscribe" there, in `.detail`, `.rule`.
+
+        Raises BusError when we may not ask.
+        """
+        return await self._query("access", who, action, topic)
+
+    def counters(self) -> Counters:
+        """What this client has counted so far."""
+        connection = self._connection
+        writer, told = connection.writer, connection.dialogue.notices.counts
+        return counters(writer.tally, told, writer.waiting, writer.dropped)
+
+    # ---- ending ---------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Write what waits, say goodbye and end, within 2 s; harmless when done before."""
+        connection = self._connection
+        if isinstance(connection, AsyncConnection):
+            connection.here()
+            self._connection = cast("AsyncConnection", closed("AsyncBusClient.connect()"))
+            await connection.close()
+
+    async def _query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
+        connection = self._connection
+        connection.here()
+        return await connection.query(what, who, action, topic)
+
+
+def _connection(destination: Destination) -> AsyncConnection:
+    return AsyncConnection(lambda: introduce(destination))
+
+
+def _leave(client: AsyncBusClient, gone: Gone) -> None:
+    connection = client._connection
+    if isinstance(connection, AsyncConnection):
+        client._connection = cast("AsyncConnection", gone)
+        connection.abandon(cast("AsyncConnection", gone))

@@ -1,0 +1,283 @@
+"""One client's connection to the bus in one event loop: what `connection` is for threads.
+
+    loop ── bytes ──▶ link ──▶ runs for subscriptions, answers for requests, remarks for the log
+    writer ◀── publishes, requests, credit
+
+The loop calls when there is something to read, and one read is sorted at once, so there is nobody
+to hand over to.  A lost connection is recovered by a task, the keeper.  What is decided here is
+decided by the same rules as there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer
+from daemoneye.bus.client.async_subscriber import AsyncSource, AsyncSubscription
+from daemoneye.bus.client.async_waiting import check_home, deadline_of, give, home, until
+from daemoneye.bus.client.async_writer import AsyncWriter
+from daemoneye.bus.client.backoff import Backoff
+from daemoneye.bus.client.dialler import Connected
+from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
+from daemoneye.bus.client.link import READ_BYTES, Link, Options
+from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
+from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.vigil import BrokerVigil
+from daemoneye.errors import BusClosed, BusError, DaemoneyeError, LocalProtocolError
+
+log = logging.getLogger("daemoneye.bus")
+
+Reply = asyncio.Future[Answer | BusError]
+"""What somebody waits for: an answer, or why there will be none."""
+
+
+class AsyncConnection:
+    """What a client and its subscriptions stand on."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Connected]]) -> None:
+        """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError."""
+        self._dial = dial
+        self._loop = home()
+        self.link: Link[AsyncSubscription] = Link()
+        self.writer = AsyncWriter(self._loop, Limits())
+        self.dialogue: Dialogue[AsyncSubscription, Reply] = Dialogue(self.link, self.writer.tally)
+        self._sock: socket.socket | None = None
+        self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
+        self._looking: asyncio.TimerHandle | None = None  # until the vigil's next look
+        self._keeper: asyncio.Task[None] | None = None
+        self._ended: BusError | None = None
+
+    def here(self) -> asyncio.AbstractEventLoop:
+        """The loop it belongs to.  Raises LocalProtocolError when another one runs this."""
+        check_home(self._loop)
+        return self._loop
+
+    async def connect(self) -> None:
+        """Make one attempt at a connection.  Raises what goes wrong."""
+        await self._establish()
+
+    def connect_later(self) -> None:
+        """Go on trying in the background until there is a connection."""
+        self._keeper = self._loop.create_task(self._recover())
+
+    async def close(self) -> None:
+        """Write what waits, say goodbye, and end every wait with BusClosed; within 2 s."""
+        error = BusClosed("this client was closed")
+        self._ended = error
+        try:
+            if self._keeper is not None:
+                self._keeper.cancel()
+                await asyncio.wait([self._keeper], timeout=CLOSE_TIMEOUT / 2)
+            await self.writer.end(Goodbye(), error, CLOSE_TIMEOUT / 2)
+        finally:
+            self._end(error)
+            self._drop_socket()
+
+    def abandon(self, source: AsyncSource) -> None:
+        """After a fork: let go of the socket, which is the parent's, and touch no loop.
+
+        The kernel's table of what the loop waits for is shared with the parent.
+        """
+        for interest in self.link.interests.values():
+            interest.owner.abandon(source)
+        if self._sock is not None:
+            self._sock.close()
+
+    # ---- requests -------------------------------------------------------------------------------
+
+    async def ask(self, say: Callable[[int], None], timeout: float) -> Answer:
+        """Say something that carries a request number, and wait for the answer to it.
+
+        Raises what the answer says, DeadlineExceeded without one or when nothing could be said,
+        BusBroken when the connection is or gets lost.
+        """
+        deadline = deadline_of(self._loop, timeout)
+        if self.writer.outlet.crowded:
+            await self.writer.outlet.room(deadline)
+        request = self.link.number()
+        reply: Reply = self._loop.create_future()
+        self.dialogue.pending[request] = reply
+        try:
+            say(request)
+            return await _answer(reply, timeout, deadline)
+        finally:
+            self.dialogue.pending.pop(request, None)
+
+    async def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
+        """Ask the broker what it knows.  Raises as `ask`."""
+        return await self.ask(
+            lambda request: self.writer.send(Query(what, who, action, topic, request)),
+            REQUEST_TIMEOUT,
+        )
+
+    # ---- subscriptions --------------------------------------------------------------------------
+
+    async def subscribe(
+        self, filters: tuple[str, ...], options: Options, timeout: float | None
+    ) -> AsyncSubscription:
+        """Listen to what matches one of these.
+
+        Without a connection it begins when there is one.  Raises AccessDenied and what else the
+        broker says.
+        """
+        if self._ended is not None:
+            raise self._ended
+        subscription = AsyncSubscription(self, timeout)
+        replies: list[Reply] = [self._loop.create_future() for _ in filters]
+        if self.writer.outlet.crowded:
+            await self.writer.outlet.room()
+        try:
+            interests, wishes = self.dialogue.want(filters, options, subscription, replies)
+            subscription.interests = interests
+            for each in wishes:
+                self.writer.send(each)
+            deadline = deadline_of(self._loop, REQUEST_TIMEOUT)
+            answers = [await _answer(each, REQUEST_TIMEOUT, deadline) for each in replies]
+            subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
+        except WISH_STANDS:
+            pass
+        except BaseException:  # what cannot be said, a denial, a cancellation: nobody will have it
+            self.end(subscription)
+            raise
+        finally:
+            for interest in subscription.interests:
+                self.dialogue.pending.pop(interest.number, None)
+        return subscription
+
+    def grant(self, credit: Credit) -> None:
+        """Tell the broker of it; without a connection the next one begins with the right credit."""
+        self.writer.tell(credit)
+
+    def end(self, subscription: AsyncSubscription) -> None:
+        """Nobody listens to it any more."""
+        subscription.discard()
+        subscription.finish(BusClosed(f"{subscription!r} was closed"))
+        for each in self.link.forget_owner(subscription):
+            self.writer.tell(each)
+
+    # ---- called by the loop ---------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """There is something to read."""
+        sock = self._sock
+        assert sock is not None
+        try:
+            data = sock.recv(READ_BYTES)
+            if not data:
+                raise EOFError("the broker hung up")
+            self._vigil.watched.heard = True
+            received = self.link.receive(data)
+            for subscription, run in received.deliveries:
+                subscription.deliver(run)
+            if received.only_deliveries:
+                return
+            outcome = self.dialogue.consider(received)
+            for reply, answer in outcome.answers:
+                give(reply, answer)
+            for subscription, error in outcome.ended:
+                subscription.finish(error)
+            for value in outcome.say:
+                self.writer.tell(value)
+            for remark in outcome.remarks:
+                _remark(remark)
+        except BlockingIOError:
+            pass  # somebody else has read it, or it was a false alarm
+        except (OSError, EOFError, BusError) as broken:
+            self._lose(broken)
+        except BaseException as error:  # a Ctrl-C, or a bug: what was read is perhaps not sorted
+            self._lose(error)
+            raise
+
+    def _look(self) -> None:
+        """It is time to look whether the broker is alive."""
+        try:
+            if self._vigil.look(time.monotonic()) and not self.writer.outlet.is_stuck:
+                self.writer.tell(Ping())
+        except BusError as error:
+            self._lose(error)
+        else:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._vigil.next_at < math.inf:
+            left = self._vigil.next_at - time.monotonic()
+            self._looking = self._loop.call_later(left, self._look)
+
+    # ---- the keeper -----------------------------------------------------------------------------
+
+    def _lose(self, cause: BaseException) -> None:
+        """This connection is over; get another."""
+        self._drop_socket()
+        for reply, error in self.dialogue.lost(cause):
+            give(reply, error)
+        if self._ended is None:
+            _remark(lost(cause))
+            self._keeper = self._loop.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        dropped_before = self.writer.dropped
+        backoff = Backoff()
+        while True:
+            try:
+                await self._establish()
+                break
+            except LocalProtocolError as error:
+                # What cannot be said now cannot be said with any later connection either.
+                _remark(never_again(error))
+                self._end(error)
+                return
+            except (DaemoneyeError, OSError) as error:
+                log.debug("no connection to the broker yet: %s", error)
+            await asyncio.sleep(backoff.wait(random.random()))
+        if dropped := self.writer.dropped - dropped_before:
+            _remark(found_no_room(dropped))
+
+    async def _establish(self) -> None:
+        connected = await self._dial()
+        self._sock = connected.sock
+        try:
+            wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
+            self.writer.attach(connected.sock, wishes, connected.max_frame_bytes)
+        except BaseException:  # whatever it is, the socket is ours to close
+            self._drop_socket()
+            raise
+        self._loop.add_reader(connected.sock, self._read)
+        self._vigil = BrokerVigil(
+            connected.heartbeat_interval, connected.missed_heartbeats, time.monotonic()
+        )
+        self._look_later()
+
+    def _drop_socket(self) -> None:
+        sock, self._sock = self._sock, None
+        if self._looking is not None:
+            self._looking.cancel()
+        if sock is not None:
+            self._loop.remove_reader(sock)
+            self.writer.detach()
+            sock.close()
+
+    def _end(self, error: BusError) -> None:
+        """Nobody waits any more, and nobody will."""
+        self._ended = self._ended or error
+        for interest in list(self.link.interests.values()):
+            interest.owner.finish(error)
+        for reply in self.dialogue.pending.values():
+            give(reply, error)
+
+
+async def _answer(reply: Reply, timeout: float, deadline: float) -> Answer:
+    answer = await until(reply, deadline, no_answer(timeout))
+    if isinstance(answer, BusError):
+        raise answer
+    return checked(answer)
+
+
+def _remark(remark: Remark) -> None:
+    log.log(remark.weight.value, "%s", remark.text)

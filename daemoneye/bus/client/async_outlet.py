@@ -1,0 +1,178 @@
+"""The socket's way out: gives the kernel what it takes, and calls who waits when it has it all.
+
+Writing is never waited for; *who wants to write next* waits.  So a task that is cancelled while it
+waits has written nothing, and what lies here is what one of them wrote, beside our own small
+frames.  Past the write timeout without room in the kernel, the connection is given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+
+from daemoneye.bus.client.answers import no_room
+from daemoneye.bus.client.async_waiting import Line
+from daemoneye.bus.client.outgoing import Sealed
+from daemoneye.errors import BusError
+from daemoneye.system import send_nowait
+
+_TURN_NS = 1_000_000
+"""For how long tasks may write on and on before the loop has a turn."""
+
+
+class Outlet:
+    """What the kernel has not taken yet, and who waits for that."""
+
+    __slots__ = (
+        "_gave",
+        "_left",
+        "_line",
+        "_loop",
+        "_queue",
+        "_taken",
+        "_timer",
+        "_turn_at",
+        "crowded",
+        "ended",
+        "sock",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float,
+        gave: Callable[[Sealed], None],
+        left: Callable[[list[Sealed]], None],
+    ) -> None:
+        """`gave` is told of each frame that the kernel has, `left` of those it never took."""
+        self.sock: socket.socket | None = None
+        """Where it goes; None when there is no connection, or it is of no use any more."""
+        self.timeout = timeout
+        """How long the kernel may take nothing, in seconds."""
+        self.crowded = False
+        """Whether who wants to write has to wait for `room` first."""
+        self.ended: BusError | None = None
+        """Why nobody may write any more."""
+        self._loop = loop
+        self._gave = gave
+        self._left = left
+        self._queue: deque[Sealed] = deque()
+        self._taken = 0  # bytes of the first that the kernel has
+        self._line = Line(loop)
+        self._timer: asyncio.TimerHandle | None = None  # runs while the kernel takes nothing
+        self._turn_at = 0  # since when nobody who writes has given the loop a turn
+
+    async def room(self, deadline: float = math.inf) -> None:
+        """Wait until one may write, behind all who came before; then write without waiting again.
+
+        Raises DeadlineExceeded at the deadline, a time on the loop's clock, and what `ended` says.
+        """
+        if not self._queue and not self._line:
+            await asyncio.sleep(0)
+        called = False
+        try:
+            while self.ended is None and (self._queue or (self._line and not called)):
+                if not await self._line.wait(deadline, again=called):
+                    raise no_room()
+                called = True
+        finally:
+            if not self._queue:
+                self._line.call()  # who finds that we wrote something, or may write too
+        if self.ended is not None:
+            raise self.ended
+        self._had_turn()
+
+    def wrote(self, now_ns: int) -> None:
+        """Somebody wrote; who does so on and on lets others, and what comes in, have a turn."""
+        if now_ns - self._turn_at > _TURN_NS and not self.crowded:
+            self.crowded = True
+            self._loop.call_soon(self._had_turn)
+
+    def write(self, sealed: Sealed) -> None:
+        """Give it to the kernel, behind what that has not taken.  Only while there is a socket."""
+        assert self.sock is not None
+        self._queue.append(sealed)
+        if len(self._queue) == 1 and self._give():
+            self.crowded = True
+            self._loop.add_writer(self.sock, self._go_on)
+            self._timer = self._loop.call_later(self.timeout, self.give_up)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the kernel has not taken all of it."""
+        return bool(self._queue)
+
+    async def drained(self, deadline: float) -> None:
+        """Wait until the kernel has all of it, or the deadline."""
+        while self._queue and await self._line.wait(deadline):
+            pass
+
+    def end(self, error: BusError) -> None:
+        """Whoever waits for room, and whoever wants to write from now on, gets this."""
+        self.ended, self.crowded = error, True
+        self._line.call_all()
+
+    def stop(self) -> None:
+        """Write nothing more to this socket; what the kernel does not have as a whole is left."""
+        if self.sock is not None:
+            self._loop.remove_writer(self.sock)
+            self.sock = None
+        self._stop_timer()
+        left = list(self._queue)
+        self._queue.clear()
+        self._taken = 0
+        self._left(left)
+        self._line.call()
+
+    def give_up(self) -> None:
+        """The connection is of no use: who reads finds the socket at its end, and closes it."""
+        sock = self.sock
+        self.stop()
+        try:
+            if sock is not None:
+                sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _had_turn(self) -> None:
+        """The loop has had a turn, or has one now."""
+        self._turn_at = time.time_ns()
+        self.crowded = bool(self._queue or self._line or self.ended)
+
+    def _give(self) -> bool:
+        """Give the kernel as much as it takes; whether something is left."""
+        queue, sock = self._queue, self.sock
+        assert sock is not None
+        try:
+            while queue:
+                first, taken = queue[0], self._taken
+                taken += send_nowait(sock, memoryview(first.data)[taken:] if taken else first.data)
+                if taken < len(first.data):
+                    self._taken = taken
+                else:
+                    self._taken = 0
+                    self._gave(queue.popleft())
+        except BlockingIOError:
+            return True
+        except OSError:
+            self.give_up()
+        return False
+
+    def _go_on(self) -> None:
+        """For the loop: the kernel has room again."""
+        self._stop_timer()
+        if self._give():
+            self._timer = self._loop.call_later(self.timeout, self.give_up)
+        elif self.sock is not None:
+            self._loop.remove_writer(self.sock)
+            self._line.call()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,149 @@
+"""A subscription as tasks have it: what `subscriber` is for threads.
+
+Taking an event never waits, and waiting takes none: a task that is cancelled while it waits has
+lost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from operator import length_hint
+from typing import Protocol
+
+from daemoneye.bus.client.async_waiting import Line, deadline_of
+from daemoneye.bus.client.link import Delivery, Interest
+from daemoneye.bus.client.opening import Ending
+from daemoneye.bus.frames import Credit, Envelope
+from daemoneye.errors import BusClosed, BusError
+
+Run = Delivery["AsyncSubscription"]
+
+
+class AsyncSource(Protocol):
+    """Where runs come from, and where credit and an ending go to: the client's connection."""
+
+    def here(self) -> asyncio.AbstractEventLoop:
+        """The loop it belongs to.  Raises LocalProtocolError when another one runs this."""
+
+    def grant(self, credit: Credit) -> None:
+        """Tell the broker; without a connection there is nobody to tell, which is fine."""
+
+    def end(self, subscription: AsyncSubscription) -> None:
+        """Nobody listens any more."""
+
+
+class AsyncSubscription(Ending):
+    """Events that match one of some filters, in the order they were published.
+
+    Iterating waits for the next event and ends after the `timeout` given to `subscribe` passes
+    without one, or when the subscription or its client is closed; it raises AccessDenied when the
+    right to read is taken away.  Several tasks may iterate: each event goes to one of them.
+    """
+
+    __slots__ = (
+        "_current",
+        "_error",
+        "_line",
+        "_run",
+        "_runs",
+        "_timeout",
+        "interests",
+        "narrowed",
+        "source",
+    )
+
+    def __init__(self, source: AsyncSource, timeout: float | None) -> None:
+        """Made by `AsyncBusClient.subscribe`."""
+        self.source = source
+        self._timeout = timeout
+        self.interests: list[Interest[AsyncSubscription]] = []
+        self.narrowed: tuple[str, ...] = ()
+        """Filters that an access rule cuts out of what was asked for."""
+        self._runs: deque[Run] = deque()
+        self._run: Run | None = None  # the one being gone through, by all tasks together
+        self._current: Iterator[Envelope] = iter(())
+        self._line = Line(source.here())
+        self._error: BusError | None = None  # why nothing more will come
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What was subscribed to."""
+        return tuple(each.filter for each in self.interests)
+
+    async def __aiter__(self) -> AsyncIterator[Envelope]:
+        while True:
+            for event in self._current:
+                yield event
+            try:
+                following = await self.get(self._timeout)
+            except BusClosed:
+                return
+            if following is None:
+                return
+            yield following
+
+    async def get(self, timeout: float | None = None) -> Envelope | None:
+        """The next event; None when there is none within `timeout` seconds (None: for ever).
+
+        Raises BusClosed after `close`, AccessDenied when the right to read was taken away.
+        """
+        loop = self.source.here()
+        if (event := self._take()) is not None:
+            return event
+        deadline = deadline_of(loop, timeout)
+        again = False
+        try:
+            while True:
+                if self._error is not None:
+                    raise self._error.with_traceback(None)
+                if not await self._line.wait(deadline, again=again):
+                    return None
+                again = True
+                if (event := self._take()) is not None:
+                    return event
+        finally:
+            if self._error is not None or self._runs or length_hint(self._current):
+                self._line.call()  # there is more, for whoever waits behind us
+
+    async def close(self) -> None:
+        """Tell the broker that nobody listens any more; harmless when done before."""
+        self.source.end(self)
+
+    # ---- for the connection ---------------------------------------------------------------------
+
+    def deliver(self, run: Run) -> None:
+        """A run has come."""
+        self._runs.append(run)
+        self._line.call()
+
+    def finish(self, error: BusError) -> None:
+        """Nothing more will come: after what is here, `error` is raised."""
+        self._error = self._error or error
+        self._line.call_all()
+
+    def discard(self) -> None:
+        """Forget what has come and was not begun."""
+        self._runs.clear()
+
+    def abandon(self, source: AsyncSource) -> None:
+        """After a fork: what is here is the parent's, what is asked for is asked of `source`."""
+        self.source = source
+        self._run, self._current = None, iter(())
+        self._runs.clear()
+
+    def __repr__(self) -> str:
+        return f"<AsyncSubscription {' '.join(self.filters)}>"
+
+    def _take(self) -> Envelope | None:
+        """The next event that is here; a run that has been gone through is given back."""
+        while (event := next(self._current, None)) is None:
+            run, self._run = self._run, None
+            for credit in run.consumed() if run else ():
+                self.source.grant(credit)
+            if not self._runs:
+                return None
+            self._run = self._runs.popleft()
+            self._current = iter(self._run.events)
+        return event

@@ -1,0 +1,190 @@
+"""The way out for tasks: what `writer` does for threads, without ever blocking.
+
+    publish ── room? ──▶ draft ──▶ outlet ──▶ the kernel
+                          └──────▶ outage box, while there is no connection
+
+Everything but waiting for room happens at once, so it needs no lock, and nothing of it can be
+cancelled half-way.  The tail of a burst is written by the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Sequence
+
+from daemoneye.bus.client.answers import no_connection
+from daemoneye.bus.client.async_outlet import Outlet
+from daemoneye.bus.client.counters import Tally
+from daemoneye.bus.client.outgoing import (
+    FLUSH_INTERVAL,
+    Course,
+    Courses,
+    Draft,
+    OutageBox,
+    Sealed,
+    in_frames,
+    seal,
+)
+from daemoneye.bus.client.wishes import Batch
+from daemoneye.bus.frames import Heading, Value, encode
+from daemoneye.bus.limits import Limits
+from daemoneye.errors import BusError
+from daemoneye.framing import pack
+
+_now_ns = time.time_ns
+
+
+class AsyncWriter:
+    """What a client has to say, on its way to the socket."""
+
+    __slots__ = ("_box", "_courses", "_draft", "_loop", "_tail", "outlet", "tally")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        self._loop = loop
+        self._draft = Draft(limits.frame_bytes)
+        self._tail: asyncio.TimerHandle | None = None  # runs while a burst waits for company
+        self._courses = Courses()
+        self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
+        self.outlet = Outlet(loop, limits.write_timeout, self._gave, self._left)
+        self.tally = Tally()
+
+    # ---- publishing, when there is room ---------------------------------------------------------
+
+    def publish(self, topic: str, payload: bytes, content_type: str, target: str) -> None:
+        """Join it to what was published before, or write it at once.
+
+        Raises InvalidTopic, LocalProtocolError and TooLarge.
+        """
+        draft = self._draft
+        course = self._courses.find(topic, content_type, target)
+        draft.check_size(course, len(payload))
+        now = _now_ns()
+        if not draft.fits(course):
+            self._write(draft.seal())
+        if draft.add(course, payload, now):
+            self._write(draft.seal())
+        elif self._tail is None:
+            self._tail = self._loop.call_later(FLUSH_INTERVAL, self.write_draft)
+        self.outlet.wrote(now)
+
+    def course(self, heading: Heading, payload: bytes) -> Course:
+        """The way of what shares its frame with no other.  Raises as `publish`."""
+        course = self._courses.make(heading)
+        self._draft.check_size(course, len(payload))
+        return course
+
+    def publish_on(self, course: Course, payloads: Sequence[bytes], request: int = 0) -> None:
+        """Write these as one frame behind what was published before.
+
+        With a request number, whose answer somebody waits for, it is not kept without a
+        connection: that raises BusBroken.
+        """
+        self.write_draft()
+        if request and not self.connected:
+            raise no_connection()
+        now = _now_ns()
+        self._write(seal(course, payloads, [now] * len(payloads), request))
+        self.outlet.wrote(now)
+
+    async def publish_many(self, topic: str, batches: Sequence[Batch], target: str) -> None:
+        """Publish these in order, waiting for room before each frame.
+
+        Raises as `publish`, before any is published.
+        """
+        courses = [self._courses.find(topic, each.content_type, target) for each in batches]
+        for course, batch in zip(courses, batches, strict=True):
+            self._draft.check_size(course, max(map(len, batch.payloads), default=0))
+        for course, batch in zip(courses, batches, strict=True):
+            for part in in_frames(batch.payloads):
+                if self.outlet.crowded:
+                    await self.outlet.room()
+                self.publish_on(course, part)
+
+    def write_draft(self) -> None:
+        """Write what waits for company."""
+        if self._tail is not None:
+            self._tail.cancel()
+            self._tail = None
+        if len(self._draft):
+            self._write(self._draft.seal())
+
+    # ---- everything else ------------------------------------------------------------------------
+
+    def send(self, value: Value) -> None:
+        """Write one of the client's own frames, whose answer somebody waits for.
+
+        Raises BusBroken when there is no connection.
+        """
+        if not self.connected:
+            raise no_connection()
+        self.tell(value)
+
+    def tell(self, value: Value) -> None:
+        """Write one that nobody waits for; without a connection there is nobody to tell."""
+        self._write(Sealed(pack(encode(value)), 0))
+
+    @property
+    def connected(self) -> bool:
+        """Whether what is said now goes to a broker."""
+        return self.outlet.sock is not None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for a connection."""
+        return len(self._box)
+
+    @property
+    def dropped(self) -> int:
+        """Messages that found no room while there was no connection, in all."""
+        return self._box.dropped
+
+    # ---- the connection -------------------------------------------------------------------------
+
+    def attach(self, sock: socket.socket, first: Sequence[Value], frame_limit: int) -> None:
+        """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
+        self._draft.frame_limit = frame_limit
+        self.outlet.sock = sock
+        if first:
+            # In one write: what the broker passes on between two of them, one owner would miss.
+            self._write(Sealed(b"".join(pack(encode(value)) for value in first), 0))
+        while self.connected and len(self._box):
+            self._write(self._box.take())
+        if not self.connected:
+            raise no_connection()
+
+    def detach(self) -> None:
+        """The connection is of no use any more, and about to be closed."""
+        self.outlet.stop()
+        self.tally.close()
+
+    async def end(self, last: Value, error: BusError, timeout: float) -> None:
+        """Write what waits and then `last`, as far as that goes in time; nothing after it.
+
+        Whoever waits for room, or wants to write from now on, gets `error`.
+        """
+        self.outlet.end(error)
+        try:
+            self.write_draft()
+            self.tell(last)
+            await self.outlet.drained(self._loop.time() + timeout)
+        finally:
+            self.outlet.stop()
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _write(self, sealed: Sealed) -> None:
+        if self.connected:
+            self.outlet.write(sealed)
+        elif sealed.messages:
+            self._box.put(sealed)
+
+    def _gave(self, sealed: Sealed) -> None:
+        self.tally.sent += sealed.messages
+
+    def _left(self, frames: list[Sealed]) -> None:
+        """A frame that was cut off in the middle goes again as a whole, before what came later."""
+        for sealed in reversed(frames):
+            if sealed.messages:
+                self._box.put_back(sealed)
