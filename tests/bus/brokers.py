@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Running:
     mailbox: Mailbox
     path: Path
     keys: dict[str, bytes] = field(default_factory=dict)
+    connect: Callable[..., BusClient] = BusClient.connect
+    """What makes clients, of one kind or another."""
 
     def admit(self, name: str, role: str = "agent", **more: object) -> bytes:
         """Let `name` in from now on; returns its key."""
@@ -58,7 +60,7 @@ class Running:
     def client(self, name: str = "operator", role: str = "agent", **more: object) -> BusClient:
         """A client that is connected."""
         key = self.keys.get(name) or self.admit(name, role, **more)
-        return BusClient.connect(self.path, name=name, key=key)
+        return self.connect(self.path, name=name, key=key)
 
     def collector(self, name: str = "procmond", kind: str = "process") -> BusClient:
         return self.client(name, "collector", kind=kind)
@@ -134,6 +136,7 @@ class BrokerProcess:
     limits: dict[str, float] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     lacking: list[str] = field(default_factory=list)
+    connect: Callable[..., BusClient] = BusClient.connect
 
     @property
     def pid(self) -> int:
@@ -169,7 +172,7 @@ class BrokerProcess:
 
     def client(self) -> BusClient:
         """The operator's."""
-        return BusClient.connect(run_dir=self.run_dir.path)
+        return self.connect(run_dir=self.run_dir.path)
 
     def _reap(self) -> None:
         assert self.process is not None

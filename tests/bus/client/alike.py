@@ -1,0 +1,154 @@
+"""Both kinds of client with one face, so that each behaviour is written down once and held twice.
+
+`Tasks` runs the client for tasks in an event loop of its own thread, and gives it the face of the
+client for threads: each call there is a task here that is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from daemoneye.bus.client.async_bus_client import AsyncBusClient
+from daemoneye.bus.client.async_subscriber import AsyncSubscription
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.counters import Counters
+from daemoneye.bus.client.subscriber import Subscription
+from daemoneye.bus.envelope import Envelope
+from daemoneye.lifeline import Passport
+from tests.support import scaled
+
+Result = TypeVar("Result")
+
+
+class Threads:
+    """The client for threads."""
+
+    connect = staticmethod(BusClient.connect)
+    for_child = staticmethod(BusClient.for_child)
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+class Tasks:
+    """The client for tasks, in a loop that runs in a thread until `close`."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="loop")
+        self._thread.start()
+        self._pid = os.getpid()
+
+    def connect(self, *address: object, **more: object) -> BusClient:
+        opening = AsyncBusClient.connect(*address, **more)  # type: ignore[arg-type]  # as they come
+        return cast("BusClient", _Client(self, self.run(_waited(opening))))
+
+    def for_child(self, passport: Passport) -> BusClient:
+        async def made() -> AsyncBusClient:
+            return AsyncBusClient.for_child(passport)
+
+        return cast("BusClient", _Client(self, self.run(made())))
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What this gives, or raises, as a task of the loop."""
+        if os.getpid() != self._pid:
+            return _by_hand(work)
+        task = asyncio.run_coroutine_threadsafe(work, self.loop)
+        return task.result(scaled(30))
+
+    def close(self) -> None:
+        self.run(self.loop.shutdown_asyncgens())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(scaled(5))
+        self.loop.close()
+
+
+class _Client:
+    def __init__(self, tasks: Tasks, client: AsyncBusClient) -> None:
+        self._tasks = tasks
+        self._client = client
+
+    @property
+    def connected(self) -> bool:
+        return self._client.connected
+
+    @property
+    def _connection(self) -> object:
+        return self._client._connection
+
+    def counters(self) -> Counters:
+        return self._client.counters()
+
+    def subscribe(self, *filters: str, **more: object) -> Subscription:
+        opening = self._client.subscribe(*filters, **more)  # type: ignore[arg-type]  # as they come
+        return cast("Subscription", _Events(self._tasks, self._tasks.run(_waited(opening))))
+
+    def __getattr__(self, name: str) -> Any:
+        act = getattr(self._client, name)
+        return lambda *given, **more: self._tasks.run(act(*given, **more))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tasks.run(self._client.close())
+
+
+class _Events:
+    def __init__(self, tasks: Tasks, events: AsyncSubscription) -> None:
+        self._tasks = tasks
+        self._events = events
+
+    @property
+    def narrowed(self) -> tuple[str, ...]:
+        return self._events.narrowed
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        return self._events.filters
+
+    def get(self, timeout: float | None = None) -> Envelope | None:
+        return self._tasks.run(self._events.get(timeout))
+
+    def close(self) -> None:
+        self._tasks.run(self._events.close())
+
+    def __iter__(self) -> Iterator[Envelope]:
+        events = aiter(self._events)
+        while (event := self._tasks.run(_next(events))) is not None:
+            yield event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+async def _waited(opening: Any) -> Any:
+    return await opening
+
+
+async def _next(events: Any) -> Envelope | None:
+    """The next; None at the end, because a StopAsyncIteration does not get out of a task."""
+    return cast("Envelope | None", await anext(events, None))
+
+
+def _by_hand(work: Coroutine[Any, Any, Result]) -> Result:
+    """In a forked process, whose loop is its parent's: as far as it goes without waiting."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("Result", done.value)
+    work.close()
+    raise AssertionError("it waits for a loop that does not run here")

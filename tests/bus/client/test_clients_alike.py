@@ -1,0 +1,586 @@
+"""What both clients do alike, against a real broker: in a thread to look at it, in a process to
+kill it.  Each behaviour is written down once and held for both kinds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.client.answers import Receipt, Status
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.subscriber import Subscription
+from daemoneye.bus.frames import Correlation
+from daemoneye.bus.orders import Admit, Credential, Ended, Rules
+from daemoneye.bus.topics import Topic
+from daemoneye.errors import (
+    AccessDenied,
+    BusBroken,
+    BusClosed,
+    BusError,
+    ConfigError,
+    DeadlineExceeded,
+    InvalidTopic,
+    LocalProtocolError,
+    NotRunning,
+    Refused,
+    TooLarge,
+)
+from daemoneye.lifeline import Passport
+from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
+from tests.bus.client.alike import Tasks, Threads
+from tests.support import scaled, wait_for
+
+TICK = "events.demo.tick"
+
+
+@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
+def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
+    made: Threads | Tasks = request.param()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
+    with broker_in_thread(tidy) as running:
+        running.connect = kind.connect
+        yield running
+
+
+@pytest.fixture
+def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
+    with broker_process(tidy) as running:
+        running.connect = kind.connect
+        yield running
+
+
+def payloads(events: Subscription, count: int) -> list[bytes]:
+    """The next so many payloads."""
+    found = []
+    while len(found) < count:
+        event = events.get(scaled(5))
+        assert event is not None, f"only {len(found)} of {count} came"
+        found.append(bytes(event.payload))
+    return found
+
+
+# ---- publishing and subscribing -----------------------------------------------------------------
+
+
+def test_what_is_published_arrives_with_who_published_it(broker: Running) -> None:
+    with broker.collector() as source, broker.client() as bus, bus.subscribe("events.#") as events:
+        source.publish("events.process.lifecycle", b"\x01")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert (event.topic, event.payload, event.sequence) == (
+            "events.process.lifecycle",
+            b"\x01",
+            1,
+        )
+        assert (event.publisher.name, event.publisher.role) == ("procmond", "collector")
+        assert event.publisher.pid == os.getpid()
+        assert abs(event.time - time.time()) < 60
+        assert dict(event.lost) == {}
+
+
+def test_payloads_are_bytes_messages_or_json(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        bus.publish(TICK, {"n": [1, "ä"]})
+        bus.publish(Topic(TICK, Duration), Duration(seconds=3))
+        bus.publish(TICK, bytearray(b"raw"))
+        found = [events.get(scaled(5)) for _ in range(3)]
+        assert all(found)
+        json_event, message_event, raw_event = (each for each in found if each)
+        assert json_event.json() == {"n": [1, "ä"]}
+        assert message_event.unpack(Duration).seconds == 3
+        assert raw_event.payload == b"raw"
+
+
+def test_a_burst_arrives_whole_and_in_order_without_a_flush(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        sent = [b"%d" % number for number in range(700)]
+        for each in sent:
+            bus.publish(TICK, each)
+        assert payloads(events, 700) == sent
+
+
+def test_publish_many_arrives_in_order(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        sent = [b"%d" % number for number in range(1000)]
+        bus.publish_many(TICK, sent)
+        assert payloads(events, 1000) == sent
+        bus.publish_many(TICK, [])
+        bus.publish_many(TICK, [b"a", {"b": 1}])
+        assert payloads(events, 2) == [b"a", b'{"b":1}']
+
+
+def test_a_target_is_the_only_one_who_receives(broker: Running) -> None:
+    everything = {"publishes": "control.#", "subscribes": "control.#"}
+    with broker.client() as bus, broker.worker("one", **everything) as one:
+        with broker.worker("two", **everything) as two:
+            with one.subscribe("control.#") as first, two.subscribe("control.#") as second:
+                bus.publish("control.health.diagnostics", b"one", target="one")
+                bus.publish("control.health.diagnostics", b"both")
+                assert payloads(first, 2) == [b"one", b"both"]
+                assert payloads(second, 1) == [b"both"]
+
+
+def test_a_correlation_travels_along(broker: Running) -> None:
+    said = Correlation("id", "parent", "root", "stage", (("k", "v"),))
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        bus.publish(TICK, b"", correlation=said)
+        event = events.get(scaled(5))
+        assert event is not None
+        assert event.correlation == said
+
+
+def test_overlapping_filters_of_one_subscription_give_one_copy(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", "events.demo.+") as events:
+        bus.publish_many(TICK, [b"1", b"2"])
+        assert payloads(events, 2) == [b"1", b"2"]
+        assert events.get(0.05) is None
+
+
+def test_iterating_ends_after_its_timeout_and_goes_on_when_asked_again(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", timeout=0.05) as events:
+        assert list(events) == []
+        bus.publish_many(TICK, [b"1", b"2", b"3"])
+        for event in events:
+            assert event.payload == b"1"
+            break
+        assert [event.payload for event in events] == [b"2", b"3"]
+
+
+def test_leaving_a_subscription_unregisters_it(broker: Running) -> None:
+    with broker.client() as bus:
+        with bus.subscribe("events.#", "control.#") as events:
+            assert [row.filter for row in bus.subscriptions()] == ["events.#", "control.#"]
+        assert bus.subscriptions() == ()
+        assert list(events) == []
+        with pytest.raises(BusClosed):
+            events.get(0)
+
+
+def test_a_slow_subscriber_is_told_what_it_missed_and_the_sum_is_right(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", max_messages=10) as events:
+        for number in range(1000):
+            bus.publish(TICK, b"%d" % number)
+            if number % 10 == 0:
+                bus.flush()
+        bus.publish_confirmed("control.health.status", b"")
+        got, lost = 0, 0
+        while (event := events.get(scaled(0.3))) is not None:
+            got += 1
+            lost += sum(event.lost.values())
+        assert lost == event_loss_of(bus) > 0
+        assert got + lost == 1000
+
+
+def event_loss_of(bus: BusClient) -> int:
+    return sum(row.lost for row in bus.subscriptions())
+
+
+# ---- receipts -----------------------------------------------------------------------------------
+
+
+def test_a_receipt_says_how_many_took_it(broker: Running) -> None:
+    with broker.client() as bus, broker.client() as other:
+        assert bus.publish_confirmed(TICK, b"") == Receipt(Status.NO_SUBSCRIBERS, 0)
+        with bus.subscribe("events.#", "events.demo.#"), other.subscribe("#"):
+            receipt = bus.publish_confirmed(TICK, b"")
+        assert (receipt.status, receipt.subscribers) == ("accepted", 2)
+
+
+def test_a_confirmed_publish_stands_behind_what_was_published_before(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        for number in range(10):
+            bus.publish(TICK, b"%d" % number)
+        bus.publish_confirmed(TICK, b"last")
+        assert payloads(events, 11)[-1] == b"last"
+
+
+def test_a_denied_publish_is_raised_when_confirmed_and_counted_when_not(broker: Running) -> None:
+    with broker.collector() as source:
+        with pytest.raises(AccessDenied) as caught:
+            source.publish_confirmed("events.network.lifecycle", b"")
+        assert caught.value.rule
+        source.publish("events.network.lifecycle", b"")
+        source.publish_confirmed("events.process.lifecycle", b"")
+        assert source.counters().denied == 1
+
+
+def test_a_receipt_has_a_deadline(process: BrokerProcess) -> None:
+    with process.client() as bus:
+        process.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(DeadlineExceeded):
+                bus.publish_confirmed(TICK, b"", timeout=0.1)
+        finally:
+            process.signal(signal.SIGCONT)
+
+
+# ---- what the caller does wrong -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["", "Events", "events.*", "events.+", "a..b", "ä"])
+def test_an_invalid_topic_is_refused_at_the_caller(broker: Running, topic: str) -> None:
+    with broker.client() as bus:
+        for publish in (bus.publish, bus.publish_confirmed):
+            with pytest.raises(InvalidTopic):
+                publish(topic, b"")
+        with pytest.raises(InvalidTopic):
+            bus.publish_many(topic, [b""])
+
+
+@pytest.mark.parametrize("at", [float("inf"), float("nan"), 1e300, -1.0])
+def test_an_expiry_that_is_no_point_in_time_is_refused_at_the_caller(
+    broker: Running, at: float
+) -> None:
+    with broker.client() as bus, pytest.raises(LocalProtocolError):
+        bus.publish(TICK, b"", expires_at=at)
+
+
+@pytest.mark.parametrize("timeout", [1e12, float("inf")])
+def test_a_wait_longer_than_the_system_knows_is_a_long_wait(
+    broker: Running, timeout: float
+) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", timeout=timeout) as events:
+        later = threading.Timer(0.1, bus.publish_many, [TICK, [b"1", b"2"]])
+        later.start()
+        event = events.get(timeout)
+        assert event is not None
+        assert next(iter(events)).payload == b"2"
+        assert bus.publish_confirmed(TICK, b"3", timeout=timeout).subscribers == 1
+        later.join()
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan"), 0.0])
+def test_a_wait_of_no_time_gets_what_is_there(broker: Running, timeout: float) -> None:
+    with broker.client() as bus, bus.subscribe("events.#", timeout=timeout) as events:
+        assert events.get(timeout) is None
+        assert list(events) == []
+
+
+def test_an_invalid_filter_is_refused_at_the_caller(broker: Running) -> None:
+    with broker.client() as bus:
+        with pytest.raises(InvalidTopic):
+            bus.subscribe("events.#", "events.*")
+        with pytest.raises(LocalProtocolError, match="no way to overflow"):
+            bus.subscribe("events.#", overflow="explode")
+        with pytest.raises(LocalProtocolError, match="nothing to subscribe to"):
+            bus.subscribe()
+        assert bus.subscriptions() == ()
+
+
+def test_a_payload_at_the_limit_arrives_and_one_past_it_is_too_large(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        largest = (1 << 20) - 200
+        bus.publish(TICK, bytes(largest))
+        assert payloads(events, 1) == [bytes(largest)]
+        with pytest.raises(TooLarge):
+            bus.publish(TICK, bytes(1 << 20))
+        with pytest.raises(TooLarge):
+            bus.publish_many(TICK, [b"1", bytes(1 << 20)])
+        bus.publish(TICK, b"goes on")
+        assert payloads(events, 1) == [b"goes on"]
+
+
+def test_a_denied_subscription_says_what_may_be_read(broker: Running) -> None:
+    with broker.collector() as source:
+        with pytest.raises(AccessDenied, match="control"):
+            source.subscribe("events.#")
+        assert source.connected
+        assert source._connection.link.interests == {}
+
+
+def test_a_narrowed_subscription_says_what_is_cut(kind: Threads | Tasks, tidy: Path) -> None:
+    deny = AccessRule("role:agent", "read-only", "events.secret.#", deny=True)
+    with broker_in_thread(tidy, deny) as broker:
+        broker.connect = kind.connect
+        with broker.client() as bus, bus.subscribe("events.#") as events:
+            assert events.narrowed == ("events.secret.#",)
+            bus.publish("events.secret.x", b"hidden")
+            bus.publish(TICK, b"seen")
+            assert payloads(events, 1) == [b"seen"]
+
+
+def test_a_right_that_is_taken_away_ends_the_subscription_with_the_rule(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        bus.publish(TICK, b"before")
+        bus.flush()
+        wait_for(lambda: bus.subscriptions()[0].delivered, "the event to be on its way")
+        deny = AccessRule("role:agent", "read-only", "events.#", deny=True)
+        broker.obey(Rules((deny,)))
+        assert payloads(events, 1) == [b"before"]
+        with pytest.raises(AccessDenied, match="access list has changed") as caught:
+            events.get(scaled(5))
+        assert "events.#" in caught.value.rule
+        assert bus.clients()
+
+
+def test_enumerating_shows_everybody_to_an_agent(broker: Running) -> None:
+    with broker.client() as bus, broker.collector():
+        assert sorted(row.identity for row in bus.clients()) == ["operator", "procmond"]
+        said = bus.explain("publish", "events.network.x", who="procmond")
+        assert said.detail.startswith("refused")
+
+
+# ---- connecting ---------------------------------------------------------------------------------
+
+
+def test_the_operator_is_found_by_the_run_directory(
+    kind: Threads | Tasks, process: BrokerProcess
+) -> None:
+    with kind.connect(run_dir=process.run_dir.path) as bus:
+        assert [row.identity for row in bus.clients()] == ["operator"]
+    with kind.connect(process.run_dir.bus_path) as bus:
+        assert bus.connected
+
+
+def test_connecting_where_nothing_runs_says_so(kind: Threads | Tasks, tidy: Path) -> None:
+    with pytest.raises(NotRunning):
+        kind.connect(run_dir=tidy / "none")
+    with pytest.raises(NotRunning):
+        kind.connect(run_dir=tidy)
+    with pytest.raises(BusBroken, match="nobody listens"):
+        kind.connect(tidy / "bus", name="a", key=bytes(32))
+    with pytest.raises(LocalProtocolError):
+        kind.connect(tidy / "bus", key=bytes(32))
+    with pytest.raises(NotRunning):
+        kind.connect(tidy / "bus", name="a")
+    tidy.chmod(0o755)
+    with pytest.raises(ConfigError):
+        kind.connect(run_dir=tidy)
+    tidy.chmod(0o700)
+
+
+def test_a_wrong_key_is_refused_with_a_reason(kind: Threads | Tasks, broker: Running) -> None:
+    broker.admit("operator")
+    with pytest.raises(Refused) as caught:
+        kind.connect(broker.path, name="operator", key=bytes(32))
+    assert caught.value.reason == "bad-proof"
+
+
+def passport(broker: Running | BrokerProcess, path: Path, key: bytes) -> Passport:
+    return Passport("procmond", "collector", "process", 1, key, str(path), str(path.parent))
+
+
+def test_a_child_may_come_before_the_word_that_it_was_born(
+    kind: Threads | Tasks, broker: Running
+) -> None:
+    key = b"k" * 32
+    with kind.for_child(passport(broker, broker.path, key)) as bus:
+        bus.publish("events.process.lifecycle", b"early")
+        wait_for(lambda: broker.broker.door.counted["unknown-identity"], "the first refusal")
+        with broker.client() as operator, operator.subscribe("events.#") as events:
+            broker.obey(Admit(Credential("procmond", "collector", key, "process", 1)))
+            assert payloads(events, 1) == [b"early"]
+
+
+def test_a_child_lives_without_a_broker(kind: Threads | Tasks, tidy: Path) -> None:
+    given = Passport("procmond", "collector", "process", 1, bytes(32), str(tidy / "bus"), str(tidy))
+    with kind.for_child(given) as bus:
+        events = bus.subscribe("control.collector.#")
+        for number in range(2000):
+            bus.publish("events.process.lifecycle", b"%d" % number)
+        assert events.get(0.01) is None
+        bus.flush()
+        assert bus.counters().waiting <= 1024
+        assert bus.counters().waiting + bus.counters().dropped == 2000
+        with pytest.raises(BusBroken):
+            bus.publish_confirmed("events.process.lifecycle", b"")
+        assert not bus.connected
+
+
+def test_an_incarnation_that_ended_is_out(broker: Running) -> None:
+    with broker.client("procmond", "collector", kind="process") as bus:
+        incarnation = bus.clients()[0].incarnation if bus.clients() else 0
+        broker.obey(Ended("procmond", incarnation, "signal:9"))
+        counted = broker.broker._clients.mishaps
+        wait_for(lambda: counted["ended of procmond"], "the session to be over")
+
+
+# ---- the broker goes away -----------------------------------------------------------------------
+
+
+def test_a_killed_broker_costs_a_gap_and_nothing_else(process: BrokerProcess) -> None:
+    with process.client() as source, process.client() as bus:
+        with bus.subscribe("events.#") as events:
+            source.publish_many(TICK, [b"1", b"2"])
+            assert payloads(events, 2) == [b"1", b"2"]
+            process.kill()
+            wait_for(lambda: not source.connected and not bus.connected, "both to notice")
+            source.publish(TICK, b"3")
+            process.start()
+            wait_for(lambda: bus.connected and bus.subscriptions(), "the subscription", within=15)
+            wait_for(lambda: source.connected, "the publisher", within=15)
+            source.publish(TICK, b"4")
+            first = events.get(scaled(10))
+            assert first is not None
+            last = int(first.payload)
+            assert dict(first.lost) == {"broker-restart": last - 3}
+            assert last == 4 or payloads(events, 1) == [b"4"]
+
+
+def test_what_waits_for_an_answer_when_the_broker_dies_is_told(process: BrokerProcess) -> None:
+    with process.client() as bus:
+        process.signal(signal.SIGSTOP)
+        threading.Timer(0.1, process.signal, [signal.SIGKILL]).start()
+        with pytest.raises(BusBroken, match="before the answer"):
+            bus.publish_confirmed(TICK, b"", timeout=scaled(5))
+        process.kill()
+
+
+def test_what_the_broker_never_counted_is_reported(process: BrokerProcess) -> None:
+    with process.client() as bus:
+        process.signal(signal.SIGSTOP)
+        bus.publish_many(TICK, [b"x"] * 100)
+        process.kill()
+        wait_for(lambda: bus.counters().unconfirmed == 100, "the unconfirmed to be counted")
+
+
+def test_an_orderly_end_of_the_broker_is_a_reconnect_too(process: BrokerProcess) -> None:
+    with process.client() as bus, bus.subscribe("events.#") as events:
+        process.stop()
+        wait_for(lambda: not bus.connected, "the end to be noticed")
+        process.start()
+        wait_for(lambda: bus.connected and bus.subscriptions(), "the subscription", within=15)
+        bus.publish(TICK, b"1")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert dict(event.lost) == {"broker-restart": 0}
+
+
+def test_a_new_operator_key_is_read_when_reconnecting(process: BrokerProcess) -> None:
+    with process.client() as bus:
+        process.kill()
+        process.run_dir.make_keys()
+        process.start()
+        wait_for(lambda: bus.connected and bus.clients(), "the client to be back", within=15)
+
+
+# ---- ending -------------------------------------------------------------------------------------
+
+
+def test_after_close_everything_says_closed(broker: Running) -> None:
+    bus = broker.client()
+    events = bus.subscribe("events.#")
+    bus.close()
+    bus.close()
+    for use in (
+        lambda: bus.publish(TICK, b""),
+        lambda: bus.publish_confirmed(TICK, b""),
+        lambda: bus.subscribe("events.#"),
+        lambda: bus.flush(),
+        lambda: events.get(0),
+    ):
+        with pytest.raises(BusClosed):
+            use()
+    assert not bus.connected
+    assert list(events) == []
+
+
+def test_close_writes_what_was_published(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        with broker.client() as source:
+            for number in range(100):
+                source.publish(TICK, b"%d" % number)
+        assert len(payloads(events, 100)) == 100
+        wait_for(lambda: len(bus.clients()) == 1, "the goodbye to be taken")
+
+
+def test_close_frees_whoever_waits(broker: Running) -> None:
+    bus = broker.client()
+    ended: list[object] = []
+
+    def iterate() -> None:
+        ended.append(list(bus.subscribe("events.#")))
+
+    def wait() -> None:
+        try:
+            bus.subscribe("events.#").get()
+        except BusError as error:
+            ended.append(type(error))
+
+    threads = [threading.Thread(target=each) for each in (iterate, wait, iterate)]
+    for each in threads:
+        each.start()
+    wait_for(lambda: len(bus.subscriptions()) == 3, "all to subscribe")
+    began = time.monotonic()
+    bus.close()
+    for each in threads:
+        each.join(scaled(2))
+    assert time.monotonic() - began < scaled(2)
+    assert sorted(map(str, ended)) == ["<class 'daemoneye.errors.BusClosed'>", "[]", "[]"]
+
+
+def test_close_ends_in_time_although_the_broker_reads_nothing(process: BrokerProcess) -> None:
+    bus = process.client()
+    process.signal(signal.SIGSTOP)
+    flood = threading.Thread(target=lambda: flood_until_closed(bus), daemon=True)
+    flood.start()
+    seen: list[int] = []
+    wait_for(lambda: is_steady(seen, bus.counters().published), "the flood to be stuck", every=0.1)
+    began = time.monotonic()
+    bus.close()
+    took = time.monotonic() - began
+    process.signal(signal.SIGCONT)
+    assert took < 2.0 + scaled(0.5)
+    flood.join(scaled(5))
+    assert not flood.is_alive()
+
+
+def is_steady(seen: list[int], count: int) -> bool:
+    """Whether the last looks at a count saw the same, and not nothing."""
+    seen.append(count)
+    return count > 0 and len(seen) > 2 and len(set(seen[-3:])) == 1
+
+
+def flood_until_closed(bus: BusClient) -> None:
+    try:
+        while True:
+            bus.publish(TICK, bytes(1000))
+    except BusClosed:
+        pass
+
+
+def test_a_forked_process_may_not_use_it_and_does_not_disturb_it(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if all_refused(bus, events) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        bus.publish(TICK, b"still here")
+        assert payloads(events, 1) == [b"still here"]
+
+
+def test_a_forked_process_has_no_part_in_what_its_parent_received(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        bus.publish_many(TICK, [b"1", b"2", b"3"])
+        assert payloads(events, 1) == [b"1"]
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)
+            os._exit(0 if all_refused(bus, events) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert payloads(events, 2) == [b"2", b"3"]
+
+
+def all_refused(bus: BusClient, events: Subscription) -> bool:
+    refused = 0
+    for use in (lambda: bus.publish(TICK, b""), lambda: events.get(0), bus.flush):
+        try:
+            use()
+        except BusClosed as error:
+            refused += "fork" in str(error)
+    bus.close()
+    return refused == 3
