@@ -56,9 +56,10 @@ class AsyncBusClient(Ending):
         """A client of the running instance, found as the command line finds it.
 
         Or of the broker at `address`, or in `run_dir`.  Await it, or use it with `async with`;
-        before that nothing is done.  Without `name` and `key` it is the operator, proven by
-        `operator.key` in the run directory.  Raises NotRunning, ConfigError when the place cannot
-        be trusted, Refused when the broker says no, BusBroken when it is not there.
+        before that nothing is done.  Without `name` and `key` it is the operator, with a `name`
+        alone the client of that name in the configuration; either is proven by a key in the run
+        directory.  Raises NotRunning, ConfigError when the place cannot be trusted or has no
+        client of that name, Refused when the broker says no, BusBroken when it is not there.
         """
 
         async def connected() -> AsyncBusClient:
