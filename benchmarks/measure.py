@@ -27,7 +27,7 @@ class Pace:
 
     rounds: int = 3  # of everything that is interleaved
     flood_seconds: float = 0.8  # of publishing 256 bytes
-    size_seconds: float = 0.25  # of publishing one size of payload
+    size_seconds: float = 0.4  # of publishing one size of payload
     control_seconds: float = 1.5  # of control messages during a flood
     round_trips: int = 5000  # at most
     round_trip_seconds: float = 1.0  # at most

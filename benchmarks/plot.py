@@ -21,6 +21,7 @@ matplotlib.use("Agg")  # no screen is needed
 from matplotlib import pyplot
 
 RULES = ("match among", "subscribe among", "unsubscribe among", "may receive, among")
+MOST_MEGABYTES = 60  # the goal for the broker's memory
 LEAST_BYTES = 16  # where 0 bytes stand on a logarithmic axis
 
 Row = tuple[float, str]
@@ -44,17 +45,24 @@ def draw(results: Results, endured: Endured | None, path: Path) -> None:
         draw_line(by_subscriptions, results, OURS, rows, rule.replace(",", ""))
 
     by_time.set(title="broker RSS, one subscriber stuck", xlabel="s", ylabel="MB")
+    by_time.axhline(MOST_MEGABYTES, linestyle="--", color="grey", label="goal")
+    by_time.set_ylim(0, 1.1 * MOST_MEGABYTES)
     if endured:
         by_time.plot(*zip(*endured.samples, strict=True), label=OURS)
-        by_time.set_ylim(bottom=0)
 
     for axis in (by_subscribers, by_size, by_subscriptions):
         axis.set(xscale="log", yscale="log")
     for axis in axes.flat:
         axis.grid(visible=True, alpha=0.3)
-        if axis.get_legend_handles_labels()[0]:
-            axis.legend(fontsize=7)
-    figure.tight_layout()
+    for axis in (by_subscriptions, by_time):
+        axis.legend(fontsize=7)
+    lines = {
+        label: line
+        for axis in (by_subscribers, by_size)
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=5, fontsize=8)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
 

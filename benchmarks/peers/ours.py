@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from types import MappingProxyType
 
 from benchmarks.client import END_BYTES, CannotCarry, Client
 from benchmarks.peers import Peer, Relay, version_of, worker_of
@@ -22,6 +23,11 @@ from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Admit, Credential
 from daemoneye.errors import TooLarge
 from daemoneye.rundir import OPERATOR, RunDir
+
+LIMITS = {"agent_connections": 256}
+"""The one limit that a contest would meet: all its clients are the operator's."""
+
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 
 BROKER_BUDGET = 24 * 3600.0  # s; a sustained run may be long, its broker says little
 
@@ -77,7 +83,7 @@ class OurClient(Client):
 connect = OurClient
 
 
-def serve(directory: str) -> None:
+def serve(directory: str, limits: str) -> None:
     """The broker that children get, without a supervisor beside it, until it is ended.
 
     A line on stdin asks for its statistics.
@@ -86,7 +92,7 @@ def serve(directory: str) -> None:
     run_dir.make()
     mailbox = Mailbox()
     mailbox.put(Admit(Credential(OPERATOR, "agent", run_dir.make_keys()[OPERATOR])))
-    broker = Broker(run_dir.bus_path, Limits(), AccessList(), mailbox)
+    broker = Broker(run_dir.bus_path, Limits.of(json.loads(limits)), AccessList(), mailbox)
     asked: SimpleQueue[str] = SimpleQueue()
     Thread(target=hear, args=[asked, mailbox], daemon=True).start()
     broker.turn(broker.wait())
@@ -111,9 +117,11 @@ def hear(asked: SimpleQueue[str], mailbox: Mailbox) -> None:
 
 
 @contextmanager
-def broker_in(directory: Path) -> Iterator[Worker]:
-    """The broker in a run directory of its own."""
-    with running(python("benchmarks.peers.ours", str(directory)), BROKER_BUDGET) as worker:
+def broker_in(directory: Path, limits: Mapping[str, int] = NO_LIMITS) -> Iterator[Worker]:
+    """The broker in a run directory of its own, with these limits changed."""
+    changed = json.dumps({**LIMITS, **limits})
+    command = python("benchmarks.peers.ours", str(directory), changed)
+    with running(command, BROKER_BUDGET) as worker:
         yield worker
 
 
@@ -132,4 +140,4 @@ def version() -> str:
 PEER = Peer("ours", "daemoneye", "", version, relay, worker_of("ours"))
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
