@@ -26,9 +26,9 @@ class Pace:
     """How long things go on: the whole, or quick for a look whether all still works."""
 
     rounds: int = 3  # of everything that is interleaved
-    flood_seconds: float = 0.8  # of publishing 256 bytes
-    size_seconds: float = 0.4  # of publishing one size of payload
-    control_seconds: float = 1.5  # of control messages during a flood
+    flood_seconds: float = 0.7  # of publishing 256 bytes
+    size_seconds: float = 0.35  # of publishing one size of payload
+    control_seconds: float = 1.2  # of control messages during a flood
     round_trips: int = 5000  # at most
     round_trip_seconds: float = 1.0  # at most
     sustained_seconds: float = 20.0
