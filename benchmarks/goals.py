@@ -35,12 +35,12 @@ class Goal:
         """Met or missed, and by how much."""
         if self.seen is None:
             return "not measured"
-        if self.met and not self.bound:
-            return "met"
-        better = self.seen / self.bound if self.at_least else self.bound / max(self.seen, 1e-9)
+        if not self.bound:
+            return "met" if self.met else "MISSED"
+        share = self.seen / self.bound
         if self.met:
-            return f"met, {shown(better)} times" if better < 1000 else "met"
-        return f"MISSED by {shown(100 * (1 - better))} %"
+            return f"met, {shown(share if self.at_least else 1 / share)} × better"
+        return f"MISSED, {shown(share)} × the goal"
 
     def __str__(self) -> str:
         sign = "≥" if self.at_least else "≤"

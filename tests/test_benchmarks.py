@@ -88,11 +88,12 @@ def test_numbers_as_people_read_them(text, expected):
 @pytest.mark.parametrize(
     ("goal", "verdict"),
     [
-        (Goal("fast", 100, "µs", False, 50), "met, 2 times"),
-        (Goal("fast", 100, "µs", False, 200), "MISSED by 50 %"),
-        (Goal("much", 10, "/s", True, 30), "met, 3 times"),
-        (Goal("much", 10, "/s", True, 8), "MISSED by 20 %"),
+        (Goal("fast", 100, "µs", False, 50), "met, 2 × better"),
+        (Goal("fast", 100, "µs", False, 200), "MISSED, 2 × the goal"),
+        (Goal("much", 10, "/s", True, 30), "met, 3 × better"),
+        (Goal("much", 10, "/s", True, 8), "MISSED, 0.8 × the goal"),
         (Goal("none", 0, "", False, 0), "met"),
+        (Goal("none", 0, "", False, 1), "MISSED"),
         (Goal("unknown", 1, "s", False, None), "not measured"),
     ],
 )
