@@ -91,9 +91,12 @@ class Endpoint:
             if is_foreign(peer):
                 raise Foreign(errno.EPERM, f"process {peer.pid} of user {peer.uid} wanted in")
             _prepare(sock)
-        except OSError:
+        except Foreign:
             sock.close()
             raise
+        except OSError:  # it hung up before it was looked at, which some platforms tell here
+            sock.close()
+            return None
         return sock, peer
 
     def close(self) -> None:
@@ -124,7 +127,8 @@ def dial(path: Path, timeout: float) -> socket.socket:
     """A connection to whoever listens at `path`, without blocking mode, peer checked.
 
     Raises BusBroken when nobody listens there or did not take us in within `timeout` seconds, and
-    ConfigError when the place belongs to another user or cannot be one on this platform.
+    when there is no descriptor for it; ConfigError when the place belongs to another user or cannot
+    be one on this platform.
     """
     deadline = time.monotonic() + timeout
     while (sock := dial_nowait(path)) is None:
@@ -138,7 +142,13 @@ def dial_nowait(path: Path) -> socket.socket | None:
     """The same at once; None when too many want in just now: try again after DIAL_PAUSE."""
     _need_sockets()
     _check_length(path)
-    sock = system.local_socket()
+    try:
+        sock = system.local_socket()
+    except OSError as error:
+        raise BusBroken(
+            f"a connection to {path} cannot be made: {error.strerror}",
+            hint="if files are too many: close some, or raise the limit (ulimit -n)",
+        ) from error
     try:
         sock.setblocking(False)
         problem = sock.connect_ex(str(path))

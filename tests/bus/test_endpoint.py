@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -289,6 +290,31 @@ def no_descriptors_left() -> Iterator[None]:
         for each in taken:
             os.close(each)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_without_descriptors_nobody_can_be_dialled(tidy: Path) -> None:
+    with listening(tidy / "bus"), no_descriptors_left():
+        with pytest.raises(BusBroken, match="open files") as refused:
+            dial(tidy / "bus", 1.0)
+    assert "ulimit" in refused.value.hint
+
+
+def test_who_hangs_up_before_it_is_looked_at_costs_nothing(
+    tidy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On macOS the kernel does not say any more who it was; here it always does."""
+
+    def gone(sock: socket.socket) -> None:
+        raise OSError(errno.ENOTCONN, "Socket is not connected")
+
+    with listening(tidy / "bus") as endpoint, dial(tidy / "bus", 1.0):
+        with monkeypatch.context() as patched:
+            patched.setattr("daemoneye.bus.endpoint.peer_of", gone)
+            assert endpoint.accept_nowait() is None
+        with dial(tidy / "bus", 1.0):
+            accepted = endpoint.accept_nowait()
+            assert accepted is not None
+            accepted[0].close()
 
 
 def test_without_descriptors_who_knocks_is_told_and_accepting_resumes(tidy: Path) -> None:
