@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from daemoneye.bus.topics import escaped
 from daemoneye.errors import BusError, LocalProtocolError
 
 JSON = "application/json"
@@ -145,7 +146,7 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
         except (ValueError, RecursionError) as error:
             raise BusError(
                 f"the payload on {self.topic} is not JSON: {error}",
-                hint=f"its content type is {self.content_type or 'not given'!r}",
+                hint=f"its content type is {escaped(self.content_type or 'not given')}",
             ) from error
 
     def unpack(self, message: type[AnyMessage]) -> AnyMessage:
@@ -155,7 +156,7 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
         except DecodeError as error:
             raise BusError(
                 f"the payload on {self.topic} is no {message.DESCRIPTOR.full_name}",
-                hint=f"its content type is {self.content_type or 'not given'!r}",
+                hint=f"its content type is {escaped(self.content_type or 'not given')}",
             ) from error
 
     def __repr__(self) -> str:
