@@ -143,7 +143,7 @@ class Broker:
         """Go on with what a client sent earlier; it may have gone since."""
         try:
             self.router.resume(session, now_ns)
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, TooLarge) as error:
             client = self._clients.of(session)
             if client is not None:
                 self._throw_out(client, error)

@@ -208,8 +208,8 @@ class Router:
         """Take the frames of one turn; what is too much work for it waits, in order.
 
         Nothing behind a goodbye, or behind what costs a session its connection, is looked at.
-        Raises RemoteProtocolError when they break the protocol; what stood before is delivered,
-        and the session has to be closed.
+        Raises RemoteProtocolError when they break the protocol, and TooLarge for a parcel past
+        the limit; what stood before is delivered, and the session has to be closed.
         """
         if session in self._deliveries.doomed:
             return

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.agenda import WORK_IN_A_TURN
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import (
+    Chunk,
     Goodbye,
     Notice,
     Subscribe,
@@ -90,6 +92,22 @@ def test_a_handshake_cut_at_every_byte_leaves_the_broker_well(broker: Running) -
         with dial(broker.path, 1.0) as sock:
             sock.send(hello[:end])
     assert_well(broker)
+
+
+def test_a_parcel_past_the_limit_costs_only_its_session_whenever_it_is_looked_at(
+    broker: Running,
+) -> None:
+    """At once, and in a later turn because there was much to do before it."""
+    too_large = Chunk(1, broker.broker.router.limits.payload_bytes + 1, 0, b"x")
+    for before in (1, 2 * WORK_IN_A_TURN):
+        with raw_session(broker) as sock:
+            said: list[Value] = [*[Subscribe(1, "events.#")] * before, too_large]
+            sock.setblocking(True)
+            sock.sendall(b"".join(pack(encode(each)) for each in said))
+            *_, notice = read_all(sock)
+            assert isinstance(notice, Notice)
+            assert (notice.code, "past the limit" in notice.detail) == ("protocol", True)
+        assert_well(broker)
 
 
 # ---- orders -------------------------------------------------------------------------------------
