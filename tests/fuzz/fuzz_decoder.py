@@ -249,7 +249,7 @@ def _attack(dice: random.Random, router: Router, mallory: Session) -> Session | 
         while mallory in router.unfinished:
             router.next_turn()
             router.resume(mallory, NOW)
-    except RemoteProtocolError as error:  # as the shell does
+    except (RemoteProtocolError, TooLarge) as error:  # as the shell does
         mallory.tell(Notice("protocol", detail=_printable(error)), router.limits)
         router.close(mallory)
         _check_said(_read(mallory))

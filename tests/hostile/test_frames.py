@@ -303,7 +303,7 @@ def test_b28_so_does_text_of_a_correlation(number: int) -> None:
             stage.say(GOOD + field(9, field(5, inner)))
 
 
-@pytest.mark.parametrize("number", [-(1 << 31), -1, 0, 6, 16, 99, (1 << 31) - 1])
+@pytest.mark.parametrize("number", [-(1 << 31), -1, 0, 6, 24, 99, (1 << 31) - 1])
 def test_b28_kinds_that_are_none_end_a_session(number: int) -> None:
     stage = Stage()
     with pytest.raises(RemoteProtocolError, match=f"of kind {number}"):
