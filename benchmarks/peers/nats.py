@@ -1,7 +1,8 @@
 """NATS: nats-server on a loopback port of its choice, clients by nats-py.
 
 nats-py lives in an event loop, so its loops are coroutines here: entering the loop for each
-message would be measured otherwise.  It joins what is published by itself.
+message would be measured otherwise.  It joins what is published by itself, and hands what comes to
+a callback, which costs it a third of what its iterator does.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Coroutine, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +45,10 @@ class NatsClient(Client):
         super().__init__(address)
         self.loop = asyncio.new_event_loop()
         self.connection: Any = self.run(nats.connect(address))
+        self.hear: Callable[[bytes], Awaitable[None]] = self._keep
+        self.arrived: deque[bytes] = deque()
+        self.something = asyncio.Event()
+        self.count = 0
 
     def run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         """Do it, and wait for it."""
@@ -50,10 +56,27 @@ class NatsClient(Client):
 
     def listen(self, topic: str) -> None:
         """Subscribe, and wait until the server has seen it."""
-        self.subscription = self.run(
-            self.connection.subscribe(topic, pending_bytes_limit=PENDING_BYTES)
-        )
-        self.flush()
+        self.run(self._listen(topic))
+
+    async def _listen(self, topic: str) -> None:
+        async def heard(message: Any) -> None:
+            await self.hear(message.data)
+
+        await self.connection.subscribe(topic, cb=heard, pending_bytes_limit=PENDING_BYTES)
+        await self.connection.flush()
+
+    async def _keep(self, payload: bytes) -> None:
+        self.arrived.append(payload)
+        self.something.set()
+
+    async def _count(self, payload: bytes) -> None:
+        if len(payload) == END_BYTES:
+            await self._keep(payload)
+        else:
+            self.count += 1
+
+    async def _send_back(self, payload: bytes) -> None:
+        await self.connection.publish(PONG, payload)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """One message."""
@@ -92,27 +115,22 @@ class NatsClient(Client):
         return self.run(self._receive())
 
     async def _receive(self) -> bytes:
-        return bytes((await self.subscription.next_msg(timeout=None)).data)
+        while not self.arrived:
+            self.something.clear()
+            await self.something.wait()
+        return self.arrived.popleft()
 
     def count_to_end(self) -> tuple[int, bytes]:
-        """Count message by message, as an asynchronous iterator gives them."""
-        return self.run(self._count_to_end())
-
-    async def _count_to_end(self) -> tuple[int, bytes]:
-        count = 0
-        async for message in self.subscription.messages:
-            if len(message.data) == END_BYTES:
-                return count, message.data
-            count += 1
-        raise AssertionError("it is iterated over for ever")
+        """Count in the callback."""
+        self.hear = self._count
+        end = self.receive()
+        count, self.count = self.count, 0
+        return count, end
 
     def echo(self) -> None:
-        """Send back what comes, in one coroutine."""
-        self.run(self._echo())
-
-    async def _echo(self) -> None:
-        async for message in self.subscription.messages:
-            await self.connection.publish(PONG, message.data)
+        """Send back what comes, from the callback."""
+        self.hear = self._send_back
+        self.loop.run_forever()
 
     def round_trips(self, payload: bytes, count: int, seconds: float) -> list[int]:
         """All of them in one coroutine."""
@@ -121,11 +139,10 @@ class NatsClient(Client):
     async def _round_trips(self, payload: bytes, count: int, seconds: float) -> list[int]:
         took: list[int] = []
         end = time.monotonic() + seconds
-        answers = self.subscription.messages
         while len(took) < count and time.monotonic() < end:
             sent = time.monotonic_ns()
             await self.connection.publish(PING, payload)
-            await anext(answers)
+            await self._receive()
             took.append(time.monotonic_ns() - sent)
         return took
 
