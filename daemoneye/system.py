@@ -28,12 +28,14 @@ if sys.platform != "win32":
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
 _UNIX = "linux", "darwin", "freebsd", "others"
+_TOLD = "linux", "darwin", "freebsd", "win32"
 
 _TABLE: dict[str, tuple[tuple[str, ...], str]] = {
     # feature              platforms that have it            what this Python has to have for it
     "local_sockets":      (_UNIX,                            "socket.AF_UNIX"),
-    "peer_user":          (("linux", "darwin", "freebsd"),   "socket.AF_UNIX"),
-    "peer_pid":           (("linux", "darwin", "freebsd"),   "socket.AF_UNIX"),
+    "named_pipes":        (("win32",),                       "_winapi.CreateNamedPipe"),
+    "peer_user":          (_TOLD,                            "os.getpid"),
+    "peer_pid":           (_TOLD,                            "os.getpid"),
     "peer_pidfd":         (("linux",),                       "os.pidfd_open"),
     "pidfd":              (("linux",),                       "os.pidfd_open"),
     "file_locks":         (_UNIX,                            "fcntl.flock"),
@@ -55,9 +57,11 @@ class Features:
     """What a system offers; where it does not, the module's functions know another way."""
 
     local_sockets: bool
-    """AF_UNIX: an endpoint is a socket in a directory, and all waiting is for descriptors."""
+    """AF_UNIX: an endpoint is a socket in a directory."""
+    named_pipes: bool
+    """AF_PIPE: without such sockets an endpoint is a name."""
     peer_user: bool
-    """The kernel tells whose process is at the other end of such a socket."""
+    """The kernel tells whose process is at the other end of either."""
     peer_pid: bool
     """… and which process it is."""
     peer_pidfd: bool
@@ -206,6 +210,20 @@ if sys.platform != "win32":
     _LOCAL, _NO_WAIT = socket.AF_UNIX, socket.MSG_DONTWAIT
 else:
     _LOCAL, _NO_WAIT = socket.AF_UNSPEC, 0  # never used: see `local_sockets`
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Two sockets that are connected to each other and to nobody else.
+
+    Where they are made of TCP, another process may have slipped in between.  Raises
+    ConnectionError then.
+    """
+    ours, theirs = socket.socketpair()
+    if ours.getpeername() != theirs.getsockname() or theirs.getpeername() != ours.getsockname():
+        ours.close()
+        theirs.close()
+        raise ConnectionAbortedError(errno.ECONNABORTED, "a stranger came between two sockets")
+    return ours, theirs
 
 
 def local_socket() -> socket.socket:

@@ -48,21 +48,16 @@ _LINUX_ALONE = {
     *("peer_pidfd", "pidfd", "epoll", "memfd", "passed_descriptors"),
     *("kernel_switch", "subreaper", "process_files"),
 }
+_OF_WINDOWS = {"named_pipes", "peer_user", "peer_pid"}
 
 
 @pytest.mark.parametrize(
     ("platform", "missing"),
     [
-        ("linux", set()),
-        (
-            "darwin",
-            _LINUX_ALONE,
-        ),
-        (
-            "freebsd14",
-            _LINUX_ALONE,
-        ),
-        ("win32", {each.name for each in fields(system.Features)}),
+        ("linux", {"named_pipes"}),
+        ("darwin", _LINUX_ALONE | {"named_pipes"}),
+        ("freebsd14", _LINUX_ALONE | {"named_pipes"}),
+        ("win32", {each.name for each in fields(system.Features)} - _OF_WINDOWS),
     ],
 )
 def test_what_a_platform_lacks(platform: str, missing: set[str]) -> None:
@@ -207,6 +202,24 @@ def test_asking_for_a_peer_leaves_no_descriptor(pair: Pair) -> None:
 
 
 # ---- sockets ------------------------------------------------------------------------------------
+
+
+def test_a_pair_of_sockets_is_of_two_that_know_each_other() -> None:
+    ours, theirs = system.socket_pair()
+    with ours, theirs:
+        ours.send(b"!")
+        assert theirs.recv(1) == b"!"
+
+
+def test_a_stranger_between_two_sockets_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, socket.socket() as ours, socket.socket() as stranger:
+        stranger.connect(listener.getsockname())
+        ours.connect(listener.getsockname())
+        theirs, _ = listener.accept()  # the stranger was faster
+        monkeypatch.setattr(socket, "socketpair", lambda: (ours, theirs))
+        with pytest.raises(ConnectionAbortedError, match="stranger"):
+            system.socket_pair()
 
 
 def test_without_local_sockets_there_is_no_such_socket() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 
 from daemoneye.bus.orders import Order
+from daemoneye.system import socket_pair
 
 
 class Mailbox:
@@ -18,7 +18,7 @@ class Mailbox:
         self._closing = threading.Lock()
         self._orders: deque[Order] = deque()
         self.stop_asked = False
-        self._read, self._write = socket.socketpair()  # no pipe: not everywhere can those be polled
+        self._read, self._write = socket_pair()  # no pipe: not everywhere can those be polled
         self._read.setblocking(False)
         self._write.setblocking(False)
 
