@@ -31,6 +31,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 Shells (!): they touch the world and decide nothing.
 
     endpoint       listening and dialling made safe
+    pipes          the same over named pipes, where there are no sockets
     memory         large payloads as memory that is passed by descriptor
 
 This file imports nothing, so that a command that needs one rule does not load the rest.

@@ -1,4 +1,4 @@
-"""The endpoint: `multiprocessing.connection` on AF_UNIX, made safe at both ends.
+"""The endpoint: `multiprocessing.connection` on AF_UNIX or AF_PIPE, made safe at both ends.
 
 What is used of `multiprocessing.connection` is its framing and its listener, so any process can
 speak to us with plain `Client`, `send_bytes` and `recv_bytes(maxlength)`.  What is not used: its
@@ -8,6 +8,8 @@ header promises), and `Client` on our own side (it cannot give up while the back
 
 Who is at the other end is asked of the kernel before a byte is sent, by both sides: nothing is
 written to, or believed of, another user's process.
+
+Where there is no AF_UNIX the endpoint is a named pipe, see `pipes`; what follows is of sockets.
 
 A path that is taken is probed.  Only a socket that nobody listens on any more, and that is ours,
 is removed; whatever else is there stays and is named in the error.
@@ -24,6 +26,8 @@ from multiprocessing.connection import Listener
 from pathlib import Path
 
 from daemoneye import system
+from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
+from daemoneye.bus.pipes import PipeEndpoint, dial_pipe_nowait
 from daemoneye.errors import AlreadyRunning, BusBroken, ConfigError
 from daemoneye.rundir import check_private
 from daemoneye.system import SOCKET_PATH_LIMIT_BYTES, Peer, is_foreign, peer_of
@@ -34,6 +38,10 @@ SOCKET_BUFFER_BYTES = 64 << 10
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 DIAL_PAUSE = 0.005
 """Seconds between two attempts while the backlog is full: AF_UNIX does not make us wait for it."""
+
+
+PIPED_FRAME_BYTES = 64 << 20
+"""What one message of a named pipe may have on its way to a client; the exact bound is its own."""
 
 
 class Exhausted(OSError):
@@ -55,7 +63,6 @@ class Endpoint:
         Raises ConfigError when the place cannot be used and AlreadyRunning when somebody listens.
         """
         self.path = path
-        _need_sockets()
         _clear(path)
         # The one place that looks inside a Listener: it has no public way to accept without
         # waiting.  Its own clean-up removes whatever is at the path by then, ours looks first.
@@ -123,6 +130,16 @@ class Endpoint:
         self._spare = _spare_descriptor()
 
 
+def listen(path: Path, limits: Limits) -> Endpoint | PipeEndpoint:
+    """Listen at `path`, in the way this platform has.
+
+    Raises ConfigError when the place cannot be used and AlreadyRunning when somebody listens.
+    """
+    if _needs_pipes(path):
+        return PipeEndpoint(path, limits.backlog, limits.frame_bytes + MAX_STAMP_BYTES)
+    return Endpoint(path, limits.backlog)
+
+
 def dial(path: Path, timeout: float) -> socket.socket:
     """A connection to whoever listens at `path`, without blocking mode, peer checked.
 
@@ -140,7 +157,8 @@ def dial(path: Path, timeout: float) -> socket.socket:
 
 def dial_nowait(path: Path) -> socket.socket | None:
     """The same at once; None when too many want in just now: try again after DIAL_PAUSE."""
-    _need_sockets()
+    if _needs_pipes(path):
+        return dial_pipe_nowait(path, PIPED_FRAME_BYTES)
     _check_length(path)
     try:
         sock = system.local_socket()
@@ -183,12 +201,16 @@ def not_taken_in(path: Path, timeout: float) -> BusBroken:
     return BusBroken(f"the broker at {path} did not take us in within {timeout:g} s")
 
 
-def _need_sockets() -> None:
-    if not system.FEATURES.local_sockets:
-        raise ConfigError(
-            "the bus needs AF_UNIX sockets, and there are none in this Python on this platform",
-            hint="run it on Linux, macOS or FreeBSD; named pipes of Windows are not served",
-        )
+def _needs_pipes(path: Path) -> bool:
+    """Whether the place is a named pipe.  Raises ConfigError where there is neither kind."""
+    if system.FEATURES.local_sockets:
+        return False
+    if system.FEATURES.named_pipes:
+        return True
+    raise ConfigError(
+        f"{path} can be no endpoint: this Python has neither AF_UNIX sockets nor named pipes",
+        hint="use one that was built with them",
+    )
 
 
 def _prepare(sock: socket.socket) -> None:

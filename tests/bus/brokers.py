@@ -29,7 +29,8 @@ from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import DaemoneyeError
 from daemoneye.framing import FrameCutter
 from daemoneye.rundir import RunDir
-from tests.support import lacking, scaled, wait_for, without
+from tests.bus.fake_pipes import living_without
+from tests.support import lacking, scaled, wait_for
 
 TICK = "events.demo.tick"
 
@@ -220,5 +221,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with without(*json.loads(sys.argv[3])):
+    with living_without(json.loads(sys.argv[3]), Path(sys.argv[1])):
         main()

@@ -23,9 +23,11 @@ from daemoneye.bus.endpoint import (
     Foreign,
     dial,
     dial_nowait,
+    listen,
 )
+from daemoneye.bus.limits import Limits
 from daemoneye.errors import AlreadyRunning, BusBroken, ConfigError, NotRunning
-from tests.support import wait_for
+from tests.support import wait_for, without
 
 AS_ROOT = os.geteuid() == 0
 
@@ -202,6 +204,16 @@ def test_b26_a_path_of_103_bytes_is_the_longest(tidy: Path) -> None:
 def test_b26_a_path_that_the_system_cannot_take_is_no_traceback(length: int) -> None:
     with pytest.raises(ConfigError, match=f"{length} bytes"):
         dial(Path("/" + "b" * (length - 1)), 1.0)
+
+
+def test_without_any_kind_of_place_there_is_one_clear_error(short_dir: Path) -> None:
+    with without("local_sockets", "named_pipes"):
+        for attempt in (
+            lambda: listen(short_dir / "bus", Limits()),
+            lambda: dial(short_dir / "bus", 1.0),
+        ):
+            with pytest.raises(ConfigError, match="neither AF_UNIX sockets nor named pipes"):
+                attempt()
 
 
 # ---- dialling -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What a platform lacks is taken away, from broker and clients alike, and the bus still works.
 
+Where there are no AF_UNIX sockets there are named pipes, and for those a stand-in (`fake_pipes`).
 Each world is tried with the same story.  The broker is a process of its own where it is killed, a
 thread of this one where the test looks into it; both live in the same world as the test.
 """
@@ -21,13 +22,14 @@ from daemoneye.bus.orders import Admit, Credential
 from daemoneye.errors import AccessDenied, AlreadyRunning, BusClosed, Refused
 from daemoneye.rundir import RunDir, RunLock
 from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
-from tests.support import lacking, scaled, wait_for, without
+from tests.bus.fake_pipes import living_without
+from tests.support import lacking, scaled, wait_for
 
 TICK = "events.demo.tick"
 
 
 def missing_on(platform: str) -> tuple[str, ...]:
-    """What there is here and not on that platform, sockets apart: we have nothing else."""
+    """What there is here and not on that platform, sockets apart."""
     there = asdict(system.Features.of(platform))
     return tuple(name for name, here in there.items() if not here and name != "local_sockets")
 
@@ -49,14 +51,15 @@ WORLDS = {
     "freebsd": missing_on("freebsd14"),
     "another-unix": missing_on("sunos5"),
     "windows-with-sockets": missing_on("win32"),
+    "windows": (*missing_on("win32"), "local_sockets"),
 }
 
 
 @pytest.fixture(params=list(WORLDS.values()), ids=list(WORLDS))
-def world(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
+def world(request: pytest.FixtureRequest, tidy: Path) -> Iterator[tuple[str, ...]]:
     """The features that broker and clients do without."""
     taken: tuple[str, ...] = request.param
-    with without(*taken):
+    with living_without(taken, tidy):
         yield taken
 
 
@@ -84,7 +87,7 @@ def payloads(events: Subscription, count: int) -> list[bytes]:
 
 def test_every_feature_of_a_bus_is_taken_away_in_some_world() -> None:
     of_a_supervisor = {"process_groups", "kernel_switch", "subreaper", "process_files"}
-    bus = set(system._TABLE) - of_a_supervisor - {"local_sockets"}
+    bus = set(system._TABLE) - of_a_supervisor - {"named_pipes"}
     for name in bus:
         assert any(name in taken for taken in WORLDS.values()), name
 

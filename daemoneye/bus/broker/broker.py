@@ -59,7 +59,7 @@ class Broker:
     """
 
     def __init__(self, path: Path, limits: Limits, access: AccessList, mailbox: Mailbox) -> None:
-        """Listen at `path`.  Raises what `Endpoint` does."""
+        """Listen at `path`.  Raises what `listen` does."""
         self._limits = limits
         self._poller = Poller()
         self.door = Door(path, limits, self._poller)

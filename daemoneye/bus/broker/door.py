@@ -16,7 +16,7 @@ from pathlib import Path
 from daemoneye.bus.broker.clients import Client, Clients
 from daemoneye.bus.broker.mishaps import Mishaps
 from daemoneye.bus.broker.places import Places
-from daemoneye.bus.endpoint import Endpoint, Exhausted, Foreign
+from daemoneye.bus.endpoint import Exhausted, Foreign, listen
 from daemoneye.bus.frames import Refusal, control_value, parse
 from daemoneye.bus.handshake import (
     BUSY,
@@ -56,9 +56,9 @@ class Door:
     )
 
     def __init__(self, path: Path, limits: Limits, poller: Poller) -> None:
-        """Listen at `path`.  Raises what `Endpoint` does."""
+        """Listen at `path`.  Raises what `listen` does."""
         self._poller = poller
-        self._endpoint = Endpoint(path, limits.backlog)
+        self._endpoint = listen(path, limits)
         self._resume_at: float | None = None  # accepting pauses until then
         self.keyring = Keyring()
         self.lobby: Lobby[Client] = Lobby(limits)
