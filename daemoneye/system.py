@@ -410,6 +410,14 @@ def sealed_bytes(fd: int) -> int | None:
     return None
 
 
+def read_at(fd: int, size: int, offset: int) -> bytes:
+    """So much from there, wherever the descriptor stands.  Raises OSError."""
+    if sys.platform != "win32":
+        return os.pread(fd, size, offset)
+    else:  # noqa: RET505  # the types of one platform see one half
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
 def send_with_descriptors(
     sock: socket.socket, buffers: Sequence[Buffer], descriptors: Sequence[int]
 ) -> int:

@@ -8,7 +8,6 @@ until the last view of it is gone.
 from __future__ import annotations
 
 import mmap
-import os
 
 from daemoneye import system
 
@@ -27,4 +26,4 @@ def content_of(fd: int, size: int) -> memoryview:
     try:
         return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
     except OSError:
-        return memoryview(os.pread(fd, size, 0))
+        return memoryview(system.read_at(fd, size, 0))
