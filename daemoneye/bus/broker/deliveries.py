@@ -96,9 +96,8 @@ class Deliveries:
             dirty.add(session)
             if cause:
                 self._failing[session] = Ending(OVERFLOW, cause)
-        excess = self._directory.backlog.bytes - limits.outbound_bytes
-        if excess > 0:
-            self._shed(excess)
+        if self._directory.backlog.bytes > limits.outbound_bytes:
+            self._shed()
 
     def deliver_large(
         self,
@@ -128,10 +127,13 @@ class Deliveries:
 
     def tell(self, session: Session, value: Value) -> None:
         """Queue a frame of the broker's own."""
-        cause = session.tell(value, self._directory.limits)
+        directory = self._directory
+        cause = session.tell(value, directory.limits)
         self.dirty.add(session)
         if cause:
             self._failing[session] = Ending(UNREAD, cause)
+        if directory.backlog.bytes > directory.limits.outbound_bytes:
+            self._shed()
 
     def confirm(self, session: Session) -> None:
         """Tell a publisher how many of its messages were taken, if that is news."""
@@ -174,13 +176,37 @@ class Deliveries:
             self.published += session.publishing.messages
             self.dirty.discard(session)
 
-    def _shed(self, excess: int) -> None:
-        """All clients together have too much waiting: the greediest pays."""
-        greediest = max(self._directory, key=lambda session: session.outbox.backlog.bytes)
-        cause = greediest.outbox.shed(excess)
-        self.dirty.add(greediest)
-        if cause:
-            self._failing[greediest] = Ending(OVERFLOW, cause)
+    def _shed(self) -> None:
+        """All clients together have too much waiting: the greediest pays, then the next.
+
+        What is being written and the broker's own frames cannot be dropped; when there is too much
+        of those alone, the greediest has to go.
+        """
+        staying = [session for session in self._directory if session not in self._failing]
+        waiting = sum(session.outbox.backlog.bytes for session in staying)
+        excess = waiting - self._directory.limits.outbound_bytes
+        droppable = list(staying)
+        while excess > 0 and droppable:
+            greediest = max(droppable, key=_waiting_bytes)
+            droppable.remove(greediest)
+            before = _waiting_bytes(greediest)
+            cause = greediest.outbox.shed(min(excess, before))
+            self.dirty.add(greediest)
+            if cause:
+                self._give_up(greediest, staying, cause)
+            excess -= before if cause else before - _waiting_bytes(greediest)
+        while excess > 0 and staying:
+            greediest = max(staying, key=_waiting_bytes)
+            excess -= _waiting_bytes(greediest)
+            self._give_up(greediest, staying, f"{_waiting_bytes(greediest)} bytes were not read")
+
+    def _give_up(self, session: Session, staying: list[Session], cause: str) -> None:
+        staying.remove(session)
+        self._failing[session] = Ending(OVERFLOW, cause)
+
+
+def _waiting_bytes(session: Session) -> int:
+    return session.outbox.backlog.bytes
 
 
 class Joining:

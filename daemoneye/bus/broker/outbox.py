@@ -114,9 +114,10 @@ class Outbox:
         self._urgent.append(frame)
         self._urgent_bytes += len(frame)
         self.backlog.change(len(frame))
-        if self._urgent_bytes <= limits.urgent_bytes:
-            return ""
-        return f"{self._urgent_bytes} bytes of answers and notices were not read"
+        if self._urgent_bytes > limits.urgent_bytes:
+            return f"{self._urgent_bytes} bytes of answers and notices were not read"
+        excess = self.backlog.bytes - limits.client_bytes
+        return self.shed(excess) if excess > 0 else ""
 
     @property
     def urgent_bytes(self) -> int:
