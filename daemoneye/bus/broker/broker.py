@@ -166,7 +166,10 @@ class Broker:
             data = b""  # reset by the peer: an end like any other
         client.watched.heard = True
         if not data:
-            self._clients.close(client)
+            if client.session is None:
+                self.door.lose(client, self._clients)
+            else:
+                self._clients.close(client)
             return
         try:
             if passed or some_lost:

@@ -136,8 +136,7 @@ class Door:
                 self.turn_away(client, clients, reply.reason, reply.detail)
                 return None
             if not client.say_once(reply):
-                self.counted.note("gone", f"process {client.peer.pid} hung up in the handshake")
-                clients.close(client)
+                self.lose(client, clients)
                 return None
             if reception.state is State.PROVEN and credential is not None:
                 self.lobby.leave(client)
@@ -153,6 +152,11 @@ class Door:
             return Refusal(WRONG_PROCESS, detail)
         why_not = self.places.refusal(credential)
         return Refusal(BUSY, why_not) if why_not else None
+
+    def lose(self, client: Client, clients: Clients) -> None:
+        """It hung up before it was let in."""
+        self.counted.note("gone", f"process {client.peer.pid} hung up in the handshake")
+        clients.close(client)
 
     def forget(self, client: Client) -> None:
         """Its connection is closed, wherever it stood."""

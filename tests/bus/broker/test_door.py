@@ -59,6 +59,15 @@ def test_a_silent_connection_is_told_and_closed_in_time(broker: Running) -> None
         assert 0.2 < time.monotonic() - began < scaled(1.0)
 
 
+@pytest.mark.parametrize("said", [0, 10, 1000])
+def test_who_hangs_up_before_it_is_let_in_is_counted(broker: Running, said: int) -> None:
+    hello = pack(encode(Introduction(Claim("raw", 1, broker.admit("raw")), bytes(32)).hello()))
+    with dial(broker.path, 1.0) as gone:
+        gone.send(hello[:said])
+    wait_for(lambda: refused(broker, "gone") == 1, "it to be missed")
+    assert not len(broker.broker.door.lobby)
+
+
 def test_a_byte_at_a_time_is_not_time_enough(broker: Running) -> None:
     with dial(broker.path, 1.0) as slow:
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
