@@ -431,6 +431,100 @@ def test_a_killed_broker_costs_a_gap_and_nothing_else(process: BrokerProcess) ->
             assert last == 4 or payloads(events, 1) == [b"4"]
 
 
+def test_questions_end_in_time_although_the_broker_reads_nothing(process: BrokerProcess) -> None:
+    bus, other = process.client(), process.client()
+    process.signal(signal.SIGSTOP)
+    flood = threading.Thread(target=lambda: flood_until_closed(bus), daemon=True)
+    flood.start()
+    seen: list[int] = []
+    wait_for(lambda: is_steady(seen, bus.counters().published), "the flood to be stuck", every=0.1)
+    began = time.monotonic()
+    for each in (bus, other):
+        with pytest.raises(DeadlineExceeded):
+            each.publish_confirmed(TICK, b"", timeout=0.2)
+    assert 0.4 <= time.monotonic() - began < scaled(1.5)
+    assert bus.connected
+    process.signal(signal.SIGCONT)
+    assert other.publish_confirmed(TICK, b"", timeout=scaled(5)).subscribers == 0
+    bus.close()
+    flood.join(scaled(5))
+    assert not flood.is_alive()
+    other.close()
+
+
+def test_iterating_goes_on_over_a_restart_of_the_broker(process: BrokerProcess) -> None:
+    found: list[tuple[bytes, dict[str, int]]] = []
+    with process.client() as bus, bus.subscribe("events.#") as events:
+
+        def iterate() -> None:
+            found.extend((bytes(event.payload), dict(event.lost)) for event in events)
+
+        iterating = threading.Thread(target=iterate)
+        iterating.start()
+        bus.publish(TICK, b"1")
+        wait_for(lambda: found, "the first")
+        process.kill()
+        process.start()
+        wait_for(lambda: bus.connected and bus.subscriptions(), "the subscription", within=15)
+        bus.publish(TICK, b"2")
+        wait_for(lambda: len(found) == 2, "the second")
+        events.close()
+        iterating.join(scaled(5))
+        assert found == [(b"1", {}), (b"2", {"broker-restart": 0})]
+
+
+def test_a_connection_that_is_cut_is_a_gap_with_its_own_reason(broker: Running) -> None:
+    with (
+        broker.client() as source,
+        broker.client("ear") as bus,
+        bus.subscribe("events.#") as events,
+    ):
+        source.publish(TICK, b"1")
+        assert payloads(events, 1) == [b"1"]
+
+        def since() -> list[int]:
+            return [row.connected_at for row in source.clients() if row.identity == "ear"]
+
+        (before,) = since()
+        (incarnation,) = (row.incarnation for row in bus.clients() if row.identity == "ear")
+        broker.obey(Ended("ear", incarnation, "test"))
+        wait_for(lambda: since() > [before], "another connection", within=15)
+        wait_for(source.subscriptions, "its subscription")
+        source.publish(TICK, b"2")
+        event = events.get(scaled(5))
+        assert event is not None
+        assert (event.payload, dict(event.lost)) == (b"2", {"disconnected": 0})
+
+
+def test_order_holds_over_restarts_in_the_middle_of_a_flood(process: BrokerProcess) -> None:
+    with process.client() as source, process.client() as bus, bus.subscribe("events.#") as events:
+        done = threading.Event()
+        numbers: list[int] = []
+
+        def flood() -> None:
+            number = 0
+            while not done.is_set():
+                source.publish(TICK, b"%d" % number)
+                number += 1
+            source.flush()
+
+        flooding = threading.Thread(target=flood)
+        flooding.start()
+        for turn in range(3):
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end or (turn and len(numbers) < turn * 10):
+                event = events.get(scaled(10))
+                assert event is not None
+                numbers.append(int(event.payload))
+            if turn < 2:
+                process.kill()
+                process.start()
+        done.set()
+        flooding.join(scaled(10))
+        assert not flooding.is_alive()
+        assert numbers == sorted(set(numbers))
+
+
 def test_what_waits_for_an_answer_when_the_broker_dies_is_told(process: BrokerProcess) -> None:
     with process.client() as bus:
         process.signal(signal.SIGSTOP)
