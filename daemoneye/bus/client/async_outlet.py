@@ -20,7 +20,7 @@ from daemoneye.bus.client.outgoing import Sealed
 from daemoneye.errors import BusError
 from daemoneye.system import send_nowait
 
-_TURN_NS = 1_000_000
+TURN_NS = 1_000_000
 """For how long tasks may write on and on before the loop has a turn."""
 
 
@@ -35,11 +35,11 @@ class Outlet:
         "_queue",
         "_taken",
         "_timer",
-        "_turn_at",
         "crowded",
         "ended",
         "sock",
         "timeout",
+        "turn_at",
     )
 
     def __init__(
@@ -56,6 +56,8 @@ class Outlet:
         """How long the kernel may take nothing, in seconds."""
         self.crowded = False
         """Whether who wants to write has to wait for `room` first."""
+        self.turn_at = 0
+        """When the loop had its last turn that is known of, in ns of Unix time."""
         self.ended: BusError | None = None
         """Why nobody may write any more."""
         self._loop = loop
@@ -65,7 +67,6 @@ class Outlet:
         self._taken = 0  # bytes of the first that the kernel has
         self._line = Line(loop)
         self._timer: asyncio.TimerHandle | None = None  # runs while the kernel takes nothing
-        self._turn_at = 0  # since when nobody who writes has given the loop a turn
 
     async def room(self, deadline: float = math.inf) -> None:
         """Wait until one may write, behind all who came before; then write without waiting again.
@@ -87,9 +88,12 @@ class Outlet:
             raise self.ended
         self._had_turn()
 
-    def wrote(self, now_ns: int) -> None:
-        """Somebody wrote; who does so on and on lets others, and what comes in, have a turn."""
-        if now_ns - self._turn_at > _TURN_NS and not self.crowded:
+    def make_way(self) -> None:
+        """Have who writes next wait for a turn of the loop: for others, and for what comes in.
+
+        To be asked for after a write that is TURN_NS behind `turn_at`.
+        """
+        if not self.crowded:
             self.crowded = True
             self._loop.call_soon(self._had_turn)
 
@@ -141,7 +145,7 @@ class Outlet:
 
     def _had_turn(self) -> None:
         """The loop has had a turn, or has one now."""
-        self._turn_at = time.time_ns()
+        self.turn_at = time.time_ns()
         self.crowded = bool(self._queue or self._line or self.ended)
 
     def _give(self) -> bool:

@@ -41,9 +41,11 @@ class Line:
         else:
             self._waiting.append(called)
         try:
+            if deadline == math.inf:  # as mostly: `until` would cost one coroutine more
+                return await called
             return await until(called, deadline, False)
         finally:
-            if called in self._waiting:  # nobody called: time is up, or we are cancelled
+            if self._waiting and called in self._waiting:  # time is up, or we are cancelled
                 self._waiting.remove(called)
 
     def call(self) -> None:
@@ -112,11 +114,11 @@ def home() -> asyncio.AbstractEventLoop:
 def check_home(loop: asyncio.AbstractEventLoop) -> None:
     """Raises LocalProtocolError when this is not run by the loop that the client belongs to."""
     try:
-        here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-    except RuntimeError:  # no loop runs in this thread
-        here = None
-    if here is not loop:
-        raise LocalProtocolError(
-            "this client belongs to another event loop, the one it was made in",
-            hint="give each loop a client of its own; between threads share a BusClient",
-        )
+        if asyncio.get_running_loop() is loop:
+            return
+    except RuntimeError:
+        pass  # no loop runs in this thread
+    raise LocalProtocolError(
+        "this client belongs to another event loop, the one it was made in",
+        hint="give each loop a client of its own; between threads share a BusClient",
+    )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 
 from daemoneye.bus.client.answers import no_connection
-from daemoneye.bus.client.async_outlet import Outlet
+from daemoneye.bus.client.async_outlet import TURN_NS, Outlet
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
@@ -67,7 +67,8 @@ class AsyncWriter:
             self._write(draft.seal())
         elif self._tail is None:
             self._tail = self._loop.call_later(FLUSH_INTERVAL, self.write_draft)
-        self.outlet.wrote(now)
+        if now - self.outlet.turn_at > TURN_NS:
+            self.outlet.make_way()
 
     def course(self, heading: Heading, payload: bytes) -> Course:
         """The way of what shares its frame with no other.  Raises as `publish`."""
@@ -86,7 +87,8 @@ class AsyncWriter:
             raise no_connection()
         now = _now_ns()
         self._write(seal(course, payloads, [now] * len(payloads), request))
-        self.outlet.wrote(now)
+        if now - self.outlet.turn_at > TURN_NS:
+            self.outlet.make_way()
 
     async def publish_many(self, topic: str, batches: Sequence[Batch], target: str) -> None:
         """Publish these in order, waiting for room before each frame.
