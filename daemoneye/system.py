@@ -236,18 +236,17 @@ def local_socket() -> socket.socket:
     return socket.socket(_LOCAL, socket.SOCK_STREAM)
 
 
-def send_nowait(sock: socket.socket, data: Buffer) -> int:
-    """Give the kernel as much as it takes at once; BlockingIOError when that is nothing.
+def no_wait_flag() -> int:
+    """For `send`: take as much as there is room for, also while a reader waits inside `recv`.
 
-    Also on a socket whose reader waits inside `recv`, where the platform can do that; where it
-    cannot, sockets have no blocking mode (`can_wait_in_recv`).
+    0 where the platform cannot do that; there sockets may have no blocking mode.
     """
-    return sock.send(data, _NO_WAIT) if FEATURES.send_without_wait else sock.send(data)
+    return _NO_WAIT if FEATURES.send_without_wait else 0
 
 
 def can_wait_in_recv() -> bool:
-    """Whether one thread may wait inside `recv` while others use `send_nowait`."""
-    return FEATURES.send_without_wait
+    """Whether one thread may wait inside `recv` while others send with `no_wait_flag`."""
+    return no_wait_flag() != 0
 
 
 def send_gathered(sock: socket.socket, buffers: Sequence[Buffer]) -> int:

@@ -18,7 +18,6 @@ from daemoneye.bus.client.answers import no_room
 from daemoneye.bus.client.async_waiting import Line
 from daemoneye.bus.client.outgoing import Sealed
 from daemoneye.errors import BusError
-from daemoneye.system import send_nowait
 
 TURN_NS = 1_000_000
 """For how long tasks may write on and on before the loop has a turn."""
@@ -155,7 +154,7 @@ class Outlet:
         try:
             while queue:
                 first, taken = queue[0], self._taken
-                taken += send_nowait(sock, memoryview(first.data)[taken:] if taken else first.data)
+                taken += sock.send(memoryview(first.data)[taken:] if taken else first.data)
                 if taken < len(first.data):
                     self._taken = taken
                 else:

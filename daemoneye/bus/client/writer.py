@@ -40,7 +40,7 @@ from daemoneye.bus.frames import Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.framing import pack
-from daemoneye.system import send_nowait
+from daemoneye.system import no_wait_flag
 from daemoneye.waiting import WRITABLE, Watch
 
 _now_ns = time.time_ns
@@ -49,11 +49,22 @@ _now_ns = time.time_ns
 class Writer:
     """What a client has to say, on its way to the socket."""
 
-    __slots__ = ("_box", "_courses", "_draft", "_flusher", "_sock", "_turn", "patience", "tally")
+    __slots__ = (
+        "_box",
+        "_courses",
+        "_draft",
+        "_flags",
+        "_flusher",
+        "_sock",
+        "_turn",
+        "patience",
+        "tally",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._turn = Turn()
         self._sock: socket.socket | None = None
+        self._flags = no_wait_flag()
         self._draft = Draft(limits.frame_bytes)
         self._courses = Courses()
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
@@ -286,7 +297,7 @@ class Writer:
 
     def _send_all(self, sock: socket.socket, data: bytes) -> bool:
         try:
-            sent = send_nowait(sock, data)
+            sent = sock.send(data, self._flags)
         except BlockingIOError:
             sent = 0
         if sent == len(data):
@@ -297,7 +308,7 @@ class Writer:
             if not room.wait(self.patience):
                 return False
             try:
-                rest = rest[send_nowait(sock, rest) :]
+                rest = rest[sock.send(rest, self._flags) :]
             except BlockingIOError:
                 continue
         return True
