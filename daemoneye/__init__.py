@@ -17,6 +17,7 @@ touch the world and decide nothing:
     rundir.py       !  where an instance keeps its sockets, lock and keys
     system.py       !  the border to the operating system
     waiting.py      !  a part of it: waiting for descriptors
+    signals.py      !  a part of it: signals and process groups
     named_pipes.py  !  a part of it: those of Windows, made private
     framing.py      ·  a stream cut into frames
     units.py        ·  durations and sizes as people write them

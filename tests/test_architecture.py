@@ -25,7 +25,7 @@ HOUSE = ROOT / "daemoneye"
 LAYERS = {"base": 0, "bus": 1, "collectors": 2, "supervisor": 2, "config": 3, "cli": 4}
 BASE = {
     "errors", "foreign", "framing", "units", "strict_json", "system", "waiting", "named_pipes",
-    "rundir", "lifeline", "lifeline_pb2",
+    "signals", "rundir", "lifeline", "lifeline_pb2",
 }  # fmt: skip
 
 ALWAYS_RULES = {
@@ -73,6 +73,7 @@ PLATFORM_LOOKERS = {
     "daemoneye/system.py": "it is the border",
     "daemoneye/waiting.py": "it is a part of the border",
     "daemoneye/named_pipes.py": "it is a part of the border",
+    "daemoneye/signals.py": "it is a part of the border",
     "daemoneye/cli/version.py": "it prints the platform's name",
     "daemoneye/collectors/perfmond/readings.py": "it describes the host",
     "daemoneye/supervisor/guardian.py": "it imports nothing of ours, see there",

@@ -313,33 +313,6 @@ def test_a_pipe_that_never_blocks_says_so() -> None:
         os.close(write)
 
 
-def test_a_group_is_asked_signalled_and_gone() -> None:
-    code = "import daemoneye.system as s; print(s.leads_group(), flush=True); input()"
-    command = [sys.executable, "-c", code]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"True\n"
-        system.signal_group(child.pid, 0)
-        system.signal_group(child.pid, system.SIGKILL)
-        assert child.wait(scaled(5)) == -system.SIGKILL
-    with pytest.raises(ProcessLookupError):
-        system.signal_group(child.pid, 0)
-
-
-def test_held_back_signals_come_when_they_are_let_through() -> None:
-    code = (
-        "import os, signal, daemoneye.system as s\n"
-        "signal.signal(s.SIGUSR2, lambda *_: print('came'))\n"
-        "s.block_signals(s.SIGUSR2)\n"
-        "os.kill(os.getpid(), s.SIGUSR2)\n"
-        "print('held', flush=True)\n"
-        "s.let_signals_through()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["held", "came"]
-
-
 def test_importing_it_is_light() -> None:
     heavy = "asyncio", "multiprocessing", "google", "psutil", "threading"
     code = (

@@ -31,7 +31,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from daemoneye import system
+from daemoneye import signals
 from daemoneye.errors import LocalProtocolError, SupervisionError, TooLarge
 from daemoneye.lifeline import (
     ChildEnd,
@@ -390,5 +390,5 @@ def _take_signals(runtime: Runtime) -> None:
 
     signal.signal(signal.SIGTERM, asked_to_end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(system.SIGUSR2, signal.SIG_IGN)
-    system.let_signals_through()
+    signal.signal(signals.SIGUSR2, signal.SIG_IGN)
+    signals.let_signals_through()

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from multiprocessing import context, process, reduction, spawn, util
 from typing import Any, cast
 
-from daemoneye import system
+from daemoneye import signals, system
 from daemoneye.errors import SupervisionError
 
 if sys.platform != "win32":
@@ -43,7 +43,7 @@ else:  # names alone: see `Supervisor`
 ARGUMENTS_LIMIT_BYTES = 60 << 10
 """What spawn arguments may weigh: a pipe takes 64 KiB without anybody reading."""
 
-EARLY_SIGNALS = frozenset({signal.SIGINT, system.SIGUSR2})
+EARLY_SIGNALS = frozenset({signal.SIGINT, signals.SIGUSR2})
 """Blocked from birth until the child has its handlers: a terminal's, and ours."""
 
 
@@ -156,9 +156,9 @@ class _Popen(_SpawnPopen):
             )
         return whole.getvalue()
 
-    def poll(self, flag: int = system.WNOHANG) -> int | None:
+    def poll(self, flag: int = signals.WNOHANG) -> int | None:
         """The exit code, negative for a signal; None while it lives."""
-        self.returncode = self._process.poll() if flag == system.WNOHANG else self._process.wait()
+        self.returncode = self._process.poll() if flag == signals.WNOHANG else self._process.wait()
         return self.returncode
 
 
@@ -193,7 +193,7 @@ def _close(*fds: int) -> None:
 
 def block_early_signals() -> None:
     """Make this thread give birth to children in which EARLY_SIGNALS are blocked."""
-    system.block_signals(*EARLY_SIGNALS)
+    signals.block_signals(*EARLY_SIGNALS)
 
 
 def _children() -> set[process.BaseProcess]:

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from random import uniform
 
-from daemoneye import system
+from daemoneye import signals, system
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor import orphans
 from daemoneye.supervisor.contract import Finish, Observation, ShutdownAsked, TimeSkipped, Urgency
@@ -44,7 +44,7 @@ STATUS_INTERVAL = 10.0
 GAP_SECONDS = 1.0
 """A turn that is later than this was not late, but did not happen: everything stood still."""
 
-ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, system.SIGHUP})
+ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signals.SIGHUP})
 
 
 class Wake:

@@ -12,7 +12,7 @@ import ctypes
 import os
 from collections.abc import Collection
 
-from daemoneye import system
+from daemoneye import signals, system
 from daemoneye.supervisor import guardian
 
 LOOK_INTERVAL = 5.0
@@ -61,6 +61,6 @@ def end_strays(pids: Collection[int], living: Collection[str]) -> int:
 
 def _reap(pid: int) -> None:
     try:
-        os.waitpid(pid, system.WNOHANG)
+        os.waitpid(pid, signals.WNOHANG)
     except ChildProcessError:
         pass  # somebody was faster

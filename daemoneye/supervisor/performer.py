@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from daemoneye import lifeline as line
+from daemoneye.signals import SIGCONT, SIGKILL
 from daemoneye.supervisor.contract import (
     Announce,
     Answer,
@@ -40,7 +41,6 @@ from daemoneye.supervisor.spec import BROKER
 from daemoneye.supervisor.tenure import Tenure
 from daemoneye.supervisor.view import View
 from daemoneye.supervisor.voice import Voice, credential_of, new_key
-from daemoneye.system import SIGCONT, SIGKILL
 
 log = logging.getLogger("daemoneye.supervisor")
 

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 
 import psutil
 
-from daemoneye import system
+from daemoneye import signals
 from daemoneye.errors import SupervisionError
 from daemoneye.lifeline import Passport, SupervisorEnd
 from daemoneye.supervisor.child import Boot, Work, boot
@@ -109,7 +109,7 @@ class ChildProcess:
             return
         for number in numbers:
             try:
-                system.signal_group(self.pid, number)
+                signals.signal_group(self.pid, number)
             except ProcessLookupError:
                 return
             except PermissionError:
@@ -124,7 +124,7 @@ class ChildProcess:
         """
         if self._process.exitcode is None:
             return False
-        if not _exists(system.signal_group, self.pid) or _exists(os.kill, self.pid):
+        if not _exists(signals.signal_group, self.pid) or _exists(os.kill, self.pid):
             return True
         return HAS_GUARDIAN and not has_living_members(self.pid)
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
-from daemoneye import system
+from daemoneye import signals, system
 from daemoneye.errors import DeadlineExceeded, ProtocolError, SupervisionError, TooLarge
 from daemoneye.lifeline import (
     Beat,
@@ -301,7 +301,7 @@ class Runtime:
     # -- on the runtime thread --
 
     def _run(self) -> None:
-        system.block_signals(signal.SIGTERM)  # the main thread's, if it can
+        signals.block_signals(signal.SIGTERM)  # the main thread's, if it can
         try:
             self._serve()
         except BaseException:  # a bug of ours: without this thread the process is a hang, so end it
@@ -367,8 +367,8 @@ class Runtime:
         self._orphaned.set()
         self.stopping.set()
         time.sleep(ORPHAN_GRACE_SECONDS)
-        if system.leads_group():
-            system.signal_group(0, system.SIGKILL)
+        if signals.leads_group():
+            signals.signal_group(0, signals.SIGKILL)
         os._exit(1)
 
     def _woken(self) -> bytes:
