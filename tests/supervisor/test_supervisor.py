@@ -24,6 +24,7 @@ from daemoneye.rundir import RunDir
 from daemoneye.supervisor.bus_plan import AccessLine, BusPlan, NamedClient
 from daemoneye.supervisor.health import Happening, HappeningKind, Overall
 from daemoneye.supervisor.lifecycle import State
+from daemoneye.supervisor.loop import STATUS_INTERVAL
 from daemoneye.supervisor.spec import ChildSpec, Plan
 from daemoneye.supervisor.supervisor import Supervisor
 from tests.supervisor import targets
@@ -222,7 +223,7 @@ def test_a_named_client_comes_with_its_key_while_the_supervisor_lives(tidy: Path
             (row,) = bus.clients()
             assert (row.identity, row.role, row.pid) == ("dashboard", "observer", os.getpid())
             with bus.subscribe("control.health.status.#") as events:
-                assert events.get(scaled(10)) is not None
+                assert events.get(STATUS_INTERVAL + scaled(5)) is not None
             with pytest.raises(AccessDenied):
                 bus.publish_confirmed("events.demo.tick", b"")
     assert not run_dir.keys_dir.exists()
