@@ -10,6 +10,9 @@ It is `BusClient` with `await`: the same options, receipts, errors and reconnect
 rules.  Safe to share between the tasks of the loop it was made in, and refused in any other.  There
 is no thread.  A task that is cancelled loses no event and leaves the client good: what it was
 waiting to publish is not published, what it was waiting for goes to the next who waits.
+
+The loop has to come round now and then: while a program keeps it busy nothing is read, nor is the
+broker answered, which gives up a client that has been silent for 15 s.
 """
 
 from __future__ import annotations

@@ -109,6 +109,7 @@ class AsyncSubscription(Ending):
 
     async def close(self) -> None:
         """Tell the broker that nobody listens any more; harmless when done before."""
+        self.source.here()
         self.source.end(self)
 
     # ---- for the connection ---------------------------------------------------------------------

@@ -100,15 +100,22 @@ def deadline_of(loop: asyncio.AbstractEventLoop, timeout: float | None) -> float
 def home() -> asyncio.AbstractEventLoop:
     """The loop that runs this, to which a client that is made here belongs.
 
-    Raises LocalProtocolError when there is none.
+    Raises LocalProtocolError when there is none, or one that cannot wait for sockets: that of
+    Windows is of this kind.
     """
     try:
-        return asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError:
         raise LocalProtocolError(
             "no event loop of asyncio runs here",
             hint="make the client within asyncio.run(); without a loop use BusClient",
         ) from None
+    if type(loop).add_reader is asyncio.AbstractEventLoop.add_reader:
+        raise LocalProtocolError(
+            f"a {type(loop).__name__} cannot say when there is something to read",
+            hint="run your program in an asyncio.SelectorEventLoop, or use BusClient",
+        )
+    return loop
 
 
 def check_home(loop: asyncio.AbstractEventLoop) -> None:

@@ -243,6 +243,7 @@ def test_another_loop_is_refused_and_the_client_stays_good(broker: Running) -> N
             lambda: bus.clients(),
             lambda: bus.flush(),
             lambda: events.get(0),
+            lambda: events.close(),
             lambda: bus.close(),
         ):
             with pytest.raises(LocalProtocolError, match="another event loop"):

@@ -103,6 +103,21 @@ async def test_what_is_no_number_is_no_time_and_none_is_for_ever() -> None:
     assert deadline_of(home(), 1e12) > 1e12
 
 
+class Deaf(asyncio.SelectorEventLoop):
+    """A loop that waits for no sockets, as that of Windows."""
+
+    add_reader = asyncio.AbstractEventLoop.add_reader
+
+
+def test_a_loop_that_cannot_wait_for_sockets_is_refused_with_a_hint() -> None:
+    async def here() -> None:
+        with pytest.raises(LocalProtocolError, match=r"asyncio\.SelectorEventLoop"):
+            home()
+
+    with asyncio.Runner(loop_factory=Deaf) as runner:
+        runner.run(here())
+
+
 def test_a_client_belongs_to_one_loop() -> None:
     async def here() -> asyncio.AbstractEventLoop:
         check_home(home())
