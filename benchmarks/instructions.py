@@ -21,7 +21,8 @@ from benchmarks.routing import PAYLOAD, TOPIC, a_router, drain, subscribed
 from daemoneye.bus.access import Declared, Identity
 from daemoneye.bus.broker.router import Router
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.client.link import Link, Options
+from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.link import Link
 from daemoneye.bus.client.outgoing import Courses, Draft
 from daemoneye.bus.frames import Heading, encode_publish
 from daemoneye.bus.limits import Limits

@@ -14,7 +14,8 @@ from daemoneye.bus.broker.router import Router
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.dialogue import Dialogue
-from daemoneye.bus.client.link import Link, Options
+from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.link import Link
 from daemoneye.bus.frames import (
     BadBody,
     Envelope,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from daemoneye.bus.client.link import Interest, Owner
+from daemoneye.bus.client.interests import Interest, Owner
 from daemoneye.bus.frames import Answer, Notice
 from daemoneye.errors import (
     AccessDenied,

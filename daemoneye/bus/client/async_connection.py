@@ -25,7 +25,8 @@ from daemoneye.bus.client.async_writer import AsyncWriter
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
-from daemoneye.bus.client.link import READ_BYTES, Link, Options
+from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
 from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query
 from daemoneye.bus.limits import Limits

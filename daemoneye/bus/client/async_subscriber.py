@@ -13,7 +13,8 @@ from operator import length_hint
 from typing import Protocol
 
 from daemoneye.bus.client.async_waiting import Line, deadline_of
-from daemoneye.bus.client.link import Delivery, Interest
+from daemoneye.bus.client.interests import Interest
+from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.opening import Ending
 from daemoneye.bus.frames import Credit, Envelope
 from daemoneye.errors import BusClosed, BusError

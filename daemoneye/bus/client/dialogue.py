@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from daemoneye.bus.client.answers import connection_lost, ending_of
 from daemoneye.bus.client.counters import Tally
-from daemoneye.bus.client.link import Interest, Link, Options, Owner, Received
+from daemoneye.bus.client.interests import Interest, Options, Owner
+from daemoneye.bus.client.link import Link, Received
 from daemoneye.bus.client.notices import Notices, Remark
 from daemoneye.bus.frames import Answer, Subscribe, Value
 from daemoneye.errors import BusBroken, BusError, DeadlineExceeded

@@ -4,11 +4,6 @@ Bytes that were read go in; deliveries for their owners, answers and notices com
 client wants of the broker (its subscriptions) is kept here and belongs to the client: after every
 reconnect it is said again.
 
-**Credit.**  A subscription may be sent `window` messages and bytes more than its owner has
-consumed.  What is granted is a running total since the subscription was last made, so with
-`received` counted from the very beginning and `base` being its value when the subscription was
-made, the total is `window + consumed - base`: it takes into account what still lies here.
-
 **Gaps.**  On one connection the broker itself says what a subscription missed.  What was lost with
 a connection it cannot say, but sequences can: they rise by one for each message of a publisher on
 a topic.  So after a reconnect the first delivery of each publisher and topic is compared, for each
@@ -29,8 +24,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic
 
+from daemoneye.bus.client.interests import Interest, Options, Owner
 from daemoneye.bus.client.sequences import Sequences
 from daemoneye.bus.frames import (
     NO_LOSS,
@@ -42,7 +38,6 @@ from daemoneye.bus.frames import (
     NotAFrame,
     Notice,
     OuterFrame,
-    Overflow,
     Ping,
     Pong,
     StreamMark,
@@ -54,119 +49,12 @@ from daemoneye.bus.frames import (
     read_outer,
 )
 from daemoneye.bus.frames import Confirm as Confirmation
-from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
-from daemoneye.errors import LocalProtocolError, RemoteProtocolError
+from daemoneye.bus.limits import MAX_STAMP_BYTES
+from daemoneye.errors import RemoteProtocolError
 from daemoneye.framing import HEADER_BYTES, FrameCutter
-
-Owner = TypeVar("Owner")
-
-_DEFAULTS = Limits()
 
 READ_BYTES = 64 << 10
 """How much one read takes at most."""
-
-_GRANT_SHARE = 2
-"""A grant is sent when this part of a window has been consumed: half."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a subscription wants to be served.
-
-    Raises LocalProtocolError when the protocol cannot say it.
-    """
-
-    overflow: Overflow = Overflow.DEFAULT
-    """What the broker does when its outbox for us is full."""
-    max_messages: int = 0
-    """The bound of that outbox, and of what waits here; 0 is the default."""
-    max_bytes: int = 0
-    """The same in bytes."""
-
-    def __post_init__(self) -> None:
-        bounds = (("max_messages", self.max_messages, 32), ("max_bytes", self.max_bytes, 64))
-        for name, value, bits in bounds:
-            if type(value) is not int or not 0 <= value < 1 << bits:
-                raise LocalProtocolError(
-                    f"{name} is {value!r}, and not a whole number from 0 to 2^{bits} - 1",
-                    hint="0 is the default",
-                )
-
-
-class Interest(Generic[Owner]):
-    """One filter that the client wants to hear, and how much of it came and was consumed."""
-
-    __slots__ = (
-        "base",
-        "consumed",
-        "due",
-        "filter",
-        "number",
-        "options",
-        "owner",
-        "received",
-        "window",
-    )
-
-    def __init__(self, number: int, filter_text: str, options: Options, owner: Owner) -> None:
-        self.number = number
-        self.filter = filter_text
-        self.options = options
-        self.owner = owner
-        limits = _DEFAULTS.subscription_messages, _DEFAULTS.subscription_bytes
-        # How many messages and bytes may lie here.
-        self.window = (
-            min(options.max_messages or limits[0], limits[0]),
-            min(options.max_bytes or limits[1], limits[1]),
-        )
-        # Pairs of messages and bytes, since the interest exists.
-        self.received = (0, 0)
-        self.consumed = (0, 0)
-        self.base = (0, 0)  # `received` when the subscription was last made
-        self.due = self.window  # at which `consumed` credit has to be told
-
-    def arrived(self, messages: int, size: int) -> None:
-        """A run has come."""
-        self.received = (self.received[0] + messages, self.received[1] + size)
-
-    def taken(self, messages: int, size: int) -> Credit | None:
-        """The owner is done with that much; the grant to send, when it is time for one."""
-        total_messages, total_bytes = self.consumed
-        total_messages += messages
-        total_bytes += size
-        self.consumed = total_messages, total_bytes
-        due_messages, due_bytes = self.due
-        if total_messages < due_messages and total_bytes < due_bytes:
-            return None
-        self._granted()
-        return Credit(self.number, *self._total())
-
-    def subscribe(self, request: int) -> Subscribe:
-        """What to say to have it (again) on a new session."""
-        self.base = self.received
-        self._granted()
-        messages, size = self._total()
-        wanted = self.options
-        return Subscribe(
-            self.number,
-            self.filter,
-            wanted.overflow,
-            wanted.max_messages,
-            wanted.max_bytes,
-            # Zero would mean the default; a full window has room for one run again soon.
-            credit_messages=max(messages, 1),
-            credit_bytes=max(size, 1),
-            request=request,
-        )
-
-    def _granted(self) -> None:
-        (messages, size), window = self.consumed, self.window
-        share = _GRANT_SHARE
-        self.due = (messages + -(-window[0] // share), size + -(-window[1] // share))
-
-    def _total(self) -> tuple[int, int]:
-        window, consumed, base = self.window, self.consumed, self.base
-        return (window[0] + consumed[0] - base[0], window[1] + consumed[1] - base[1])
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
-from daemoneye.bus.client.link import Delivery, Interest
+from daemoneye.bus.client.interests import Interest
+from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Inbox, Reader
 from daemoneye.bus.frames import Credit, Envelope
 from daemoneye.errors import BusClosed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from daemoneye.bus.client.link import Options
+from daemoneye.bus.client.interests import Options
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Heading, Overflow
 from daemoneye.bus.topics import TopicFilter

@@ -12,7 +12,7 @@ from daemoneye.bus.client.answers import (
     error_of,
     receipt_of,
 )
-from daemoneye.bus.client.link import Interest, Options
+from daemoneye.bus.client.interests import Interest, Options
 from daemoneye.bus.frames import Answer, Notice
 from daemoneye.errors import AccessDenied, BackPressure, BusError, NoResponder, TooLarge
 

@@ -11,7 +11,7 @@ import pytest
 from daemoneye.bus.client.async_connection import AsyncConnection
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.dialler import Connected
-from daemoneye.bus.client.link import Options
+from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.wishes import batches
 from daemoneye.errors import (
     BusBroken,

@@ -8,7 +8,8 @@ import pytest
 
 from daemoneye.bus.client.async_subscriber import AsyncSubscription, Run
 from daemoneye.bus.client.async_waiting import home
-from daemoneye.bus.client.link import Delivery, Interest, Options
+from daemoneye.bus.client.interests import Interest, Options
+from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
 from daemoneye.bus.frames import Credit
 from daemoneye.errors import AccessDenied, BusClosed

@@ -10,7 +10,7 @@ import pytest
 
 from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.dialler import Connected
-from daemoneye.bus.client.link import Options
+from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import Value
 from daemoneye.errors import BusBroken, LocalProtocolError

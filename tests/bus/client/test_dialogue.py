@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.dialogue import Dialogue, Outcome
-from daemoneye.bus.client.link import Link, Options, Received
+from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.link import Link, Received
 from daemoneye.bus.client.notices import Remark
 from daemoneye.bus.frames import Answer, BadBody, Notice, Pong, Publisher
 from daemoneye.errors import AccessDenied

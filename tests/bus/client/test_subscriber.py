@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
-from daemoneye.bus.client.link import Delivery, Interest, Options
+from daemoneye.bus.client.interests import Interest, Options
+from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Reader, Sorted
 from daemoneye.bus.client.subscriber import Run, Subscription
 from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from daemoneye.bus.client.link import Options
+from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.wishes import Batch, batches, heading_of, options_of
 from daemoneye.bus.envelope import JSON, Payload
 from daemoneye.bus.frames import Overflow
