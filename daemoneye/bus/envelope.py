@@ -201,6 +201,18 @@ def encode_payload(payload: Payload) -> tuple[bytes, str]:
     )
 
 
+def as_content(payload: Payload) -> tuple[Content, str]:
+    """As `encode_payload`, but a large buffer is not copied: it has to go before it changes."""
+    if isinstance(payload, (bytearray, memoryview)):
+        view = memoryview(payload)
+        if view.nbytes >= _COPIED_BELOW_BYTES and view.c_contiguous:
+            return view.cast("B"), ""
+    return encode_payload(payload)
+
+
+_COPIED_BELOW_BYTES = 256 << 10
+
+
 def _encode_json(value: object) -> bytes:
     try:
         return json.dumps(

@@ -8,13 +8,44 @@ until the last view of it is gone.
 from __future__ import annotations
 
 import mmap
+import os
 
 from daemoneye import system
+from daemoneye.bus.frames import Carriage
+from daemoneye.bus.limits import Limits
+from daemoneye.system import sealed_bytes
+
+LARGEST = Limits().payload_bytes
+"""The largest payload that a client takes."""
 
 
 def can_pass_memory() -> bool:
     """Whether memory can be sealed here, and its descriptor sent over the bus."""
     return system.FEATURES.memfd and system.FEATURES.passed_descriptors
+
+
+def own_carriage(pass_memory: bool = True) -> Carriage:
+    """What this process offers as a client; without passing memory, everything goes in chunks."""
+    return Carriage(pass_memory and can_pass_memory(), LARGEST)
+
+
+def contents_of(
+    descriptors: tuple[int, ...], some_lost: bool, max_bytes: int
+) -> list[memoryview | None]:
+    """What is behind descriptors that have come, which are closed; None for what is not usable.
+
+    That is what is not sealed, too large, or was lost on the way.
+    """
+    found: list[memoryview | None] = []
+    for fd in descriptors:
+        try:
+            size = sealed_bytes(fd) or 0
+            found.append(content_of(fd, size) if 0 < size <= max_bytes else None)
+        except (OSError, MemoryError):
+            found.append(None)
+        finally:
+            os.close(fd)
+    return [*found, None] if some_lost else found
 
 
 def content_of(fd: int, size: int) -> memoryview:

@@ -9,6 +9,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     answers        what an answer means to whoever asked, and what none means
     notices        what was told unasked: counted, and logged once for each topic
     wishes         what a caller asks for, checked
+    freight        which way large payloads go
+    holdings       large payloads that came, and who still uses them
     outgoing       what a client publishes, on its way into frames
     counters       what a client has counted
     backoff        how long to wait between attempts to connect
@@ -26,6 +28,7 @@ Shells for threads:
     connection     one client's connection, over any number of sockets
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
+    loading        a large payload on its way into a socket
     turn           whose turn it is in there, and what a signal handler wants meanwhile
 
 Shells for the tasks of an event loop, over the same rules:

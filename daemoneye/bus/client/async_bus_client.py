@@ -32,6 +32,7 @@ from daemoneye.bus.client.opening import Ending, Opening
 from daemoneye.bus.client.wishes import batches, heading_of, options_of
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
+from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
@@ -55,6 +56,7 @@ class AsyncBusClient(Ending):
         name: str | None = None,
         key: bytes | None = None,
         run_dir: str | os.PathLike[str] | None = None,
+        pass_memory: bool = True,
     ) -> Opening[AsyncBusClient]:
         """A client of the running instance, found as the command line finds it.
 
@@ -63,10 +65,14 @@ class AsyncBusClient(Ending):
         alone the client of that name in the configuration; either is proven by a key in the run
         directory.  Raises NotRunning, ConfigError when the place cannot be trusted or has no
         client of that name, Refused when the broker says no, BusBroken when it is not there.
+
+        Payloads of 256 KiB and more are passed on as memory where the platform can, else sent in
+        chunks; without `pass_memory` always in chunks.
         """
 
         async def connected() -> AsyncBusClient:
-            client = cls(_connection(Destination.find(address, name, key, run_dir)))
+            destination = Destination.find(address, name, key, run_dir)
+            client = cls(_connection(destination, pass_memory))
             await client._connection.connect()
             return client
 
@@ -242,8 +248,8 @@ class AsyncBusClient(Ending):
         return await connection.query(what, who, action, topic)
 
 
-def _connection(destination: Destination) -> AsyncConnection:
-    return AsyncConnection(lambda: introduce(destination))
+def _connection(destination: Destination, pass_memory: bool = True) -> AsyncConnection:
+    return AsyncConnection(lambda: introduce(destination, carriage=own_carriage(pass_memory)))
 
 
 def _leave(client: AsyncBusClient, gone: Gone) -> None:

@@ -28,10 +28,12 @@ from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
-from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query
+from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
 from daemoneye.errors import BusClosed, BusError, DaemoneyeError, LocalProtocolError
+from daemoneye.system import receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
 
@@ -50,6 +52,7 @@ class AsyncConnection:
         self.writer = AsyncWriter(self._loop, Limits())
         self.dialogue: Dialogue[AsyncSubscription, Reply] = Dialogue(self.link, self.writer.tally)
         self._sock: socket.socket | None = None
+        self._passes_descriptors = False  # on this connection, either way
         self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
         self._looking: asyncio.TimerHandle | None = None  # until the vigil's next look
         self._keeper: asyncio.Task[None] | None = None
@@ -152,7 +155,7 @@ class AsyncConnection:
                 self.dialogue.pending.pop(interest.number, None)
         return subscription
 
-    def grant(self, credit: Credit) -> None:
+    def grant(self, credit: Credit | Release) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
         self.writer.tell(credit)
 
@@ -170,7 +173,7 @@ class AsyncConnection:
         sock = self._sock
         assert sock is not None
         try:
-            data = sock.recv(READ_BYTES)
+            data = self._receive(sock)
             if not data:
                 raise EOFError("the broker hung up")
             self._vigil.watched.heard = True
@@ -195,6 +198,14 @@ class AsyncConnection:
         except BaseException as error:  # a Ctrl-C, or a bug: what was read is perhaps not sorted
             self._lose(error)
             raise
+
+    def _receive(self, sock: socket.socket) -> bytes:
+        if not self._passes_descriptors:
+            return sock.recv(READ_BYTES)
+        data, passed, some_lost = receive_with_descriptors(sock, READ_BYTES)
+        if passed or some_lost:
+            self.link.came(contents_of(passed, some_lost, LARGEST))
+        return data
 
     def _look(self) -> None:
         """It is time to look whether the broker is alive."""
@@ -244,8 +255,10 @@ class AsyncConnection:
         connected = await self._dial()
         self._sock = connected.sock
         try:
-            wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
-            self.writer.attach(connected.sock, wishes, connected.max_frame_bytes)
+            carriage, frame_limit = connected.carriage, connected.max_frame_bytes
+            self._passes_descriptors = carriage.descriptors
+            wishes = self.link.connected(connected.epoch, frame_limit, LARGEST)
+            self.writer.attach(connected.sock, wishes, frame_limit, carriage)
         except BaseException:  # whatever it is, the socket is ours to close
             self._drop_socket()
             raise

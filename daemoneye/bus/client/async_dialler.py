@@ -16,15 +16,23 @@ from daemoneye.bus.client.dialler import (
     say,
     too_late,
 )
+from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.endpoint import DIAL_PAUSE, dial_nowait, not_taken_in
-from daemoneye.bus.frames import Hello, Proof, Value
+from daemoneye.bus.frames import Carriage, Hello, Proof, Value
 from daemoneye.bus.handshake import NONCE_BYTES, Introduction
 from daemoneye.bus.limits import Limits
 from daemoneye.framing import FrameCutter
 
 
-async def introduce(destination: Destination, timeout: float = ATTEMPT_TIMEOUT) -> Connected:
-    """Connect, and prove who we are, within `timeout` seconds.  Raises as `dialler.introduce`."""
+async def introduce(
+    destination: Destination,
+    timeout: float = ATTEMPT_TIMEOUT,
+    carriage: Carriage = NO_CARRIAGE,
+) -> Connected:
+    """Connect, and prove who we are, within `timeout` seconds.
+
+    `carriage` is what we can do with large payloads.  Raises as `dialler.introduce`.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     path, claim = destination.path, destination.claim()
@@ -33,7 +41,7 @@ async def introduce(destination: Destination, timeout: float = ATTEMPT_TIMEOUT) 
             raise not_taken_in(path, timeout)
         await asyncio.sleep(DIAL_PAUSE)
     try:
-        introduction = Introduction(claim, os.urandom(NONCE_BYTES))
+        introduction = Introduction(claim, os.urandom(NONCE_BYTES), carriage)
         answer: Value = introduction.hello()
         while isinstance(answer, Hello | Proof):
             say(sock, answer)

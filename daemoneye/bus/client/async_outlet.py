@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from daemoneye.bus.client.answers import no_room
 from daemoneye.bus.client.async_waiting import Line
-from daemoneye.bus.client.outgoing import Sealed
+from daemoneye.bus.client.loading import Loading
+from daemoneye.bus.client.outgoing import Apart, Outgoing, Sealed
 from daemoneye.errors import BusError
 
 TURN_NS = 1_000_000
@@ -30,6 +31,8 @@ class Outlet:
         "_gave",
         "_left",
         "_line",
+        "_load",
+        "_loading",
         "_loop",
         "_queue",
         "_taken",
@@ -45,10 +48,14 @@ class Outlet:
         self,
         loop: asyncio.AbstractEventLoop,
         timeout: float,
-        gave: Callable[[Sealed], None],
-        left: Callable[[list[Sealed]], None],
+        load: Callable[[Apart], Loading],
+        gave: Callable[[Outgoing], None],
+        left: Callable[[list[Outgoing]], None],
     ) -> None:
-        """`gave` is told of each frame that the kernel has, `left` of those it never took."""
+        """`load` begins with a payload that goes apart from its frame.
+
+        `gave` is told of each publish that the kernel has, `left` of those it never took.
+        """
         self.sock: socket.socket | None = None
         """Where it goes; None when there is no connection, or it is of no use any more."""
         self.timeout = timeout
@@ -60,10 +67,12 @@ class Outlet:
         self.ended: BusError | None = None
         """Why nobody may write any more."""
         self._loop = loop
+        self._load = load
         self._gave = gave
         self._left = left
-        self._queue: deque[Sealed] = deque()
+        self._queue: deque[Outgoing] = deque()
         self._taken = 0  # bytes of the first that the kernel has
+        self._loading: Loading | None = None  # of the first, when it goes apart
         self._line = Line(loop)
         self._timer: asyncio.TimerHandle | None = None  # runs while the kernel takes nothing
 
@@ -96,10 +105,10 @@ class Outlet:
             self.crowded = True
             self._loop.call_soon(self._had_turn)
 
-    def write(self, sealed: Sealed) -> None:
+    def write(self, outgoing: Outgoing) -> None:
         """Give it to the kernel, behind what that has not taken.  Only while there is a socket."""
         assert self.sock is not None
-        self._queue.append(sealed)
+        self._queue.append(outgoing)
         if len(self._queue) == 1 and self._give():
             self.crowded = True
             self._loop.add_writer(self.sock, self._go_on)
@@ -129,6 +138,9 @@ class Outlet:
         left = list(self._queue)
         self._queue.clear()
         self._taken = 0
+        if self._loading is not None:
+            self._loading.close()
+            self._loading = None
         self._left(left)
         self._line.call()
 
@@ -154,6 +166,10 @@ class Outlet:
         try:
             while queue:
                 first, taken = queue[0], self._taken
+                if type(first) is Apart:
+                    self._give_apart(first, sock)
+                    continue
+                assert type(first) is Sealed
                 taken += sock.send(memoryview(first.data)[taken:] if taken else first.data)
                 if taken < len(first.data):
                     self._taken = taken
@@ -165,6 +181,14 @@ class Outlet:
         except OSError:
             self.give_up()
         return False
+
+    def _give_apart(self, first: Apart, sock: socket.socket) -> None:
+        if self._loading is None:
+            self._loading = self._load(first)
+        self._loading.give(sock)
+        self._loading.close()
+        self._loading = None
+        self._gave(self._queue.popleft())
 
     def _go_on(self) -> None:
         """For the loop: the kernel has room again."""

@@ -16,7 +16,7 @@ from daemoneye.bus.client.async_waiting import Line, deadline_of
 from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.opening import Ending
-from daemoneye.bus.frames import Credit, Envelope
+from daemoneye.bus.frames import Credit, Envelope, Release
 from daemoneye.errors import BusClosed, BusError
 
 Run = Delivery["AsyncSubscription"]
@@ -28,7 +28,7 @@ class AsyncSource(Protocol):
     def here(self) -> asyncio.AbstractEventLoop:
         """The loop it belongs to.  Raises LocalProtocolError when another one runs this."""
 
-    def grant(self, credit: Credit) -> None:
+    def grant(self, credit: Credit | Release) -> None:
         """Tell the broker; without a connection there is nobody to tell, which is fine."""
 
     def end(self, subscription: AsyncSubscription) -> None:
@@ -126,7 +126,13 @@ class AsyncSubscription(Ending):
         self._line.call_all()
 
     def discard(self) -> None:
-        """Forget what has come and was not begun."""
+        """Let go of what has come: nobody will go through it any more."""
+        if self._run is not None and self._run.held is not None:
+            self._runs.appendleft(self._run)
+            self._run, self._current = None, iter(())  # or its memory would stay with us
+        for run in self._runs:
+            for release in run.dropped():
+                self.source.grant(release)
         self._runs.clear()
 
     def abandon(self, source: AsyncSource) -> None:

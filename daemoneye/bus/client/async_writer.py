@@ -17,18 +17,24 @@ from collections.abc import Sequence
 from daemoneye.bus.client.answers import no_connection
 from daemoneye.bus.client.async_outlet import TURN_NS, Outlet
 from daemoneye.bus.client.counters import Tally
+from daemoneye.bus.client.freight import Freight
+from daemoneye.bus.client.loading import Loading
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
+    NO_CARRIAGE,
+    Apart,
     Course,
     Courses,
     Draft,
     OutageBox,
+    Outgoing,
     Sealed,
     in_frames,
     seal,
+    set_apart,
 )
 from daemoneye.bus.client.wishes import Batch
-from daemoneye.bus.frames import Heading, Value, encode
+from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusError
 from daemoneye.framing import pack
@@ -39,15 +45,17 @@ _now_ns = time.time_ns
 class AsyncWriter:
     """What a client has to say, on its way to the socket."""
 
-    __slots__ = ("_box", "_courses", "_draft", "_loop", "_tail", "outlet", "tally")
+    __slots__ = ("_box", "_courses", "_draft", "_freight", "_loop", "_tail", "outlet", "tally")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
-        self._draft = Draft(limits.frame_bytes)
+        carriage = Carriage(False, limits.payload_bytes, limits.large_from_bytes)
+        self._draft = Draft(limits.frame_bytes, carriage)
+        self._freight = Freight()
         self._tail: asyncio.TimerHandle | None = None  # runs while a burst waits for company
         self._courses = Courses()
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
-        self.outlet = Outlet(loop, limits.write_timeout, self._gave, self._left)
+        self.outlet = Outlet(loop, limits.write_timeout, self._load, self._gave, self._left)
         self.tally = Tally()
 
     # ---- publishing, when there is room ---------------------------------------------------------
@@ -59,8 +67,10 @@ class AsyncWriter:
         """
         draft = self._draft
         course = self._courses.find(topic, content_type, target)
-        draft.check_size(course, len(payload))
         now = _now_ns()
+        if not draft.takes(course, len(payload)):
+            self.publish_on(course, [payload])
+            return
         if not draft.fits(course):
             self._write(draft.seal())
         if draft.add(course, payload, now):
@@ -70,14 +80,14 @@ class AsyncWriter:
         if now - self.outlet.turn_at > TURN_NS:
             self.outlet.make_way()
 
-    def course(self, heading: Heading, payload: bytes) -> Course:
+    def course(self, heading: Heading, payload: Content) -> Course:
         """The way of what shares its frame with no other.  Raises as `publish`."""
         course = self._courses.make(heading)
-        self._draft.check_size(course, len(payload))
+        self._draft.takes(course, len(payload))
         return course
 
-    def publish_on(self, course: Course, payloads: Sequence[bytes], request: int = 0) -> None:
-        """Write these as one frame behind what was published before.
+    def publish_on(self, course: Course, payloads: Sequence[Content], request: int = 0) -> None:
+        """Write these as one frame behind what was published before, or one apart from its frame.
 
         With a request number, whose answer somebody waits for, it is not kept without a
         connection: that raises BusBroken.
@@ -86,7 +96,11 @@ class AsyncWriter:
         if request and not self.connected:
             raise no_connection()
         now = _now_ns()
-        self._write(seal(course, payloads, [now] * len(payloads), request))
+        if len(payloads) == 1 and not self._draft.takes(course, len(payloads[0])):
+            self._write(set_apart(course, payloads[0], now, request).kept())
+        else:
+            parts = [bytes(each) for each in payloads]
+            self._write(seal(course, parts, [now] * len(parts), request))
         if now - self.outlet.turn_at > TURN_NS:
             self.outlet.make_way()
 
@@ -97,7 +111,7 @@ class AsyncWriter:
         """
         courses = [self._courses.find(topic, each.content_type, target) for each in batches]
         for course, batch in zip(courses, batches, strict=True):
-            self._draft.check_size(course, max(map(len, batch.payloads), default=0))
+            self._draft.takes(course, max(map(len, batch.payloads), default=0))
         for course, batch in zip(courses, batches, strict=True):
             for part in in_frames(batch.payloads):
                 if self.outlet.crowded:
@@ -144,9 +158,16 @@ class AsyncWriter:
 
     # ---- the connection -------------------------------------------------------------------------
 
-    def attach(self, sock: socket.socket, first: Sequence[Value], frame_limit: int) -> None:
+    def attach(
+        self,
+        sock: socket.socket,
+        first: Sequence[Value],
+        frame_limit: int,
+        carriage: Carriage = NO_CARRIAGE,
+    ) -> None:
         """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
-        self._draft.frame_limit = frame_limit
+        self._draft.agree(frame_limit, carriage)
+        self._freight.connected(carriage)
         self.outlet.sock = sock
         if first:
             # In one write: what the broker passes on between two of them, one owner would miss.
@@ -176,17 +197,23 @@ class AsyncWriter:
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _write(self, sealed: Sealed) -> None:
-        if self.connected:
-            self.outlet.write(sealed)
-        elif sealed.messages:
-            self._box.put(sealed)
+    def _write(self, outgoing: Outgoing) -> None:
+        if not self.connected:
+            if outgoing.messages:
+                self._box.put(outgoing)
+        elif type(outgoing) is Apart and self._freight.refuses(outgoing):
+            self._box.dropped += outgoing.messages  # another broker than the one it was meant for
+        else:
+            self.outlet.write(outgoing)
 
-    def _gave(self, sealed: Sealed) -> None:
-        self.tally.sent += sealed.messages
+    def _load(self, apart: Apart) -> Loading:
+        return Loading(apart, self._freight, self._draft.frame_limit, self.tally)
 
-    def _left(self, frames: list[Sealed]) -> None:
+    def _gave(self, outgoing: Outgoing) -> None:
+        self.tally.sent += outgoing.messages
+
+    def _left(self, frames: list[Outgoing]) -> None:
         """A frame that was cut off in the middle goes again as a whole, before what came later."""
-        for sealed in reversed(frames):
-            if sealed.messages:
-                self._box.put_back(sealed)
+        for outgoing in reversed(frames):
+            if outgoing.messages:
+                self._box.put_back(outgoing)

@@ -27,8 +27,9 @@ from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.client.wishes import batches, heading_of, options_of
-from daemoneye.bus.envelope import Correlation, Payload, encode_payload
+from daemoneye.bus.envelope import Content, Correlation, Payload, as_content
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
+from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
@@ -52,6 +53,7 @@ class BusClient:
         name: str | None = None,
         key: bytes | None = None,
         run_dir: str | os.PathLike[str] | None = None,
+        pass_memory: bool = True,
     ) -> BusClient:
         """A client of the running instance, found as the command line finds it.
 
@@ -60,8 +62,12 @@ class BusClient:
         proven by a key in the run directory.  Raises NotRunning, ConfigError when the place cannot
         be trusted or has no client of that name, Refused when the broker says no, BusBroken when
         it is not there.
+
+        Payloads of 256 KiB and more are passed on as memory where the platform can, else sent in
+        chunks; without `pass_memory` always in chunks.
         """
-        client = cls(_connection(Destination.find(address, name, key, run_dir)))
+        destination = Destination.find(address, name, key, run_dir)
+        client = cls(_connection(destination, pass_memory=pass_memory))
         client._connection.start(now=True)
         return client
 
@@ -93,7 +99,8 @@ class BusClient:
     ) -> None:
         """Publish and count, without waiting for anybody.
 
-        `payload` is bytes, a protobuf message, or what JSON knows.  With a `target` only that
+        `payload` is bytes, a protobuf message, or what JSON knows; of 256 KiB to 64 MiB it goes
+        apart from its frame, and is read where it lies.  With a `target` only that
         identity receives it; after `expires_at` (Unix time) nobody needs it.  A burst is joined
         into frames, whose tail leaves within a few milliseconds, or with `flush`.  Without a
         connection it waits in a bounded box, where the oldest goes first: that is counted in
@@ -106,11 +113,12 @@ class BusClient:
         and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
         """
+        data: Content
         if type(payload) is bytes:
             data, content_type = payload, ""
         else:
-            data, content_type = encode_payload(payload)
-        if correlation is None and not expires_at:
+            data, content_type = as_content(payload)
+        if correlation is None and not expires_at and type(data) is bytes:
             self._connection.writer.publish(str(topic), data, content_type, target)
         else:
             heading = heading_of(str(topic), target, content_type, correlation, expires_at)
@@ -142,7 +150,7 @@ class BusClient:
         AccessDenied, BackPressure, DeadlineExceeded after `timeout`
         seconds, and BusBroken when there is no connection or it was lost before the answer.
         """
-        data, content_type = encode_payload(payload)
+        data, content_type = as_content(payload)
         heading = heading_of(str(topic), target, content_type, correlation)
         connection = self._connection
         answer = connection.ask(
@@ -233,9 +241,12 @@ class BusClient:
 def _connection(
     destination: Destination,
     waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
+    *,
+    pass_memory: bool = True,
 ) -> Connection:
     def dial() -> Connected:
-        return introduce(destination.path, destination.claim(), ATTEMPT_TIMEOUT)
+        carriage = own_carriage(pass_memory)
+        return introduce(destination.path, destination.claim(), ATTEMPT_TIMEOUT, carriage)
 
     return Connection(dial, waiting)
 

@@ -30,11 +30,12 @@ from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_agai
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query
+from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
 from daemoneye.errors import BusClosed, DaemoneyeError, LocalProtocolError
-from daemoneye.system import can_wait_in_recv
+from daemoneye.system import can_wait_in_recv, receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
 
@@ -68,6 +69,9 @@ class Connection:
         self.dialogue: Dialogue[Subscription, Inbox[Answer]] = Dialogue(
             self.link, self.writer.tally
         )
+        self._passes_descriptors = False  # on this connection, either way
+        # Subscriptions that ended while a leader may have been sorting something for them.
+        self._ended: list[Subscription] = []
         # Held while a wish becomes known and is told, so that a reconnect tells it exactly once.
         # Entered again by a signal handler that falls into it.
         self._wishing = threading.RLock()
@@ -156,26 +160,29 @@ class Connection:
                 self.dialogue.pending.pop(interest.number, None)
         return subscription
 
-    def grant(self, credit: Credit) -> None:
+    def grant(self, credit: Credit | Release) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
         self.writer.tell(credit)
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens to it any more."""
-        subscription.inbox.items.clear()
+        subscription.discard()
         # Before the broker is told: its answer is what gets a leader of this inbox out of `recv`.
         self.reader.end_inbox(subscription.inbox, BusClosed(f"{subscription!r} was closed"))
         with self._wishing:
             for each in self.link.forget_owner(subscription):
                 self.writer.tell(each)
+        self._ended.append(subscription)
 
     # ---- for the reader -------------------------------------------------------------------------
 
     def _read(self, sock: socket.socket) -> Sorted:
-        data = sock.recv(READ_BYTES)
+        data = self._receive(sock)
         if not data:
             raise EOFError("the broker hung up")
         self._vigil.watched.heard = True
+        while self._ended:
+            self._ended.pop().discard()
         received = self.link.receive(data)
         found: list[tuple[Inbox[Any], Any]] = [
             (owner.inbox, run) for owner, run in received.deliveries
@@ -191,6 +198,14 @@ class Connection:
         for remark in outcome.remarks:
             _remark(remark)
         return found
+
+    def _receive(self, sock: socket.socket) -> bytes:
+        if not self._passes_descriptors:
+            return sock.recv(READ_BYTES)
+        data, passed, some_lost = receive_with_descriptors(sock, READ_BYTES)
+        if passed or some_lost:
+            self.link.came(contents_of(passed, some_lost, LARGEST))
+        return data
 
     # ---- for the keeper -------------------------------------------------------------------------
 
@@ -233,8 +248,10 @@ class Connection:
             # The leader waits inside `recv` where whoever writes can still decline to wait.
             sock.setblocking(can_wait_in_recv())
             with self._wishing:
-                wishes = self.link.connected(connected.epoch, connected.max_frame_bytes)
-                self.writer.attach(sock, wishes, connected.max_frame_bytes)
+                carriage, frame_limit = connected.carriage, connected.max_frame_bytes
+                self._passes_descriptors = carriage.descriptors
+                wishes = self.link.connected(connected.epoch, frame_limit, LARGEST)
+                self.writer.attach(sock, wishes, frame_limit, carriage)
             self._vigil = BrokerVigil(
                 connected.heartbeat_interval, connected.missed_heartbeats, time.monotonic()
             )

@@ -12,8 +12,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.endpoint import dial
-from daemoneye.bus.frames import Hello, Proof, Refusal, Value, Welcome, control_value, encode, parse
+from daemoneye.bus.frames import (
+    Carriage,
+    Hello,
+    Proof,
+    Refusal,
+    Value,
+    Welcome,
+    control_value,
+    encode,
+    parse,
+)
 from daemoneye.bus.handshake import (
     BAD_PROOF,
     NONCE_BYTES,
@@ -56,10 +67,16 @@ class Connected:
     """After how many seconds without a word from the broker it is pinged; 0: never."""
     missed_heartbeats: int = 2
     """After how many of those the connection is given up."""
+    carriage: Carriage = NO_CARRIAGE
+    """How large payloads travel on it."""
 
 
-def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
+def introduce(
+    path: Path, claim: Claim, timeout: float, carriage: Carriage = NO_CARRIAGE
+) -> Connected:
     """Connect to the broker at `path` and prove to be `claim`, within `timeout` seconds.
+
+    `carriage` is what we can do with large payloads.
 
     Raises Refused when the broker says no, other BusBroken when it is not there or does not answer,
     RemoteProtocolError when what answers is no broker of ours, ConfigError when the place belongs
@@ -68,7 +85,7 @@ def introduce(path: Path, claim: Claim, timeout: float) -> Connected:
     deadline = time.monotonic() + timeout
     sock = dial(path, timeout)
     try:
-        introduction = Introduction(claim, os.urandom(NONCE_BYTES))
+        introduction = Introduction(claim, os.urandom(NONCE_BYTES), carriage)
         answer: Value = introduction.hello()
         while isinstance(answer, Hello | Proof):
             say(sock, answer)
@@ -97,6 +114,7 @@ def concluded(
         answer.max_frame_bytes,
         answer.heartbeat_interval,
         answer.missed_heartbeats,
+        answer.carriage,
     )
 
 

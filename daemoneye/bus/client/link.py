@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic
 
+from daemoneye.bus.client.holdings import Held, Holdings
 from daemoneye.bus.client.interests import Interest, Options, Owner
 from daemoneye.bus.client.sequences import Sequences
 from daemoneye.bus.frames import (
@@ -33,6 +34,7 @@ from daemoneye.bus.frames import (
     PUBLISH,
     Answer,
     BadBody,
+    Chunk,
     Credit,
     Envelope,
     NotAFrame,
@@ -40,12 +42,14 @@ from daemoneye.bus.frames import (
     OuterFrame,
     Ping,
     Pong,
+    Release,
     StreamMark,
     Subscribe,
     Unsubscribe,
     Value,
     control_value,
     envelopes,
+    large_envelopes,
     read_outer,
 )
 from daemoneye.bus.frames import Confirm as Confirmation
@@ -69,15 +73,22 @@ class Delivery(Generic[Owner]):
     """What it cost in credit."""
     bytes: int
     """The same in bytes."""
+    held: Held | None = None
+    """Its payload, when that came with a descriptor."""
 
-    def consumed(self) -> list[Credit]:
-        """The owner is done with it; the grants to send, when it is time for some."""
-        grants = []
+    def consumed(self) -> list[Credit | Release]:
+        """The owner is done with it; what to say, when it is time for something."""
+        said: list[Credit | Release] = list(self.dropped())
         for each in self.interests:
             grant = each.taken(self.messages, self.bytes)
             if grant is not None:
-                grants.append(grant)
-        return grants
+                said.append(grant)
+        return said
+
+    def dropped(self) -> list[Release]:
+        """The owner will not look at it, because it is over; what to say."""
+        held, self.held = self.held, None
+        return held.done() if held is not None else []
 
 
 @dataclass(slots=True)
@@ -121,6 +132,7 @@ class Link(Generic[Owner]):
     __slots__ = (
         "_again",
         "_cutter",
+        "_holdings",
         "_marked",
         "_numbers",
         "_owed",
@@ -136,6 +148,7 @@ class Link(Generic[Owner]):
         self.interests: dict[int, Interest[Owner]] = {}
         self._numbers = count(1)
         self._cutter = FrameCutter(0)
+        self._holdings = Holdings()
         self._marked: tuple[dict[Owner, tuple[Interest[Owner], ...]], Mapping[str, int]] = (
             {},
             NO_LOSS,
@@ -184,16 +197,29 @@ class Link(Generic[Owner]):
 
     # ---- connections ----------------------------------------------------------------------------
 
-    def connected(self, epoch: int, max_frame_bytes: int) -> list[Subscribe]:
-        """A new connection is proven; what to say first on it."""
+    def connected(
+        self, epoch: int, max_frame_bytes: int, max_payload_bytes: int = 0
+    ) -> list[Subscribe]:
+        """A new connection is proven; what to say first on it.
+
+        `max_payload_bytes` is the largest payload that may come apart from its frame.
+        """
         if self.epoch:
             self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
             self._again = set(self.interests)
             self._sequences.reconnect()
         self.epoch = epoch
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
+        self._holdings.connected(max_payload_bytes)
         self._mark({}, NO_LOSS)
         return [each.subscribe(each.number) for each in list(self.interests.values())]
+
+    def came(self, contents: list[memoryview | None]) -> None:
+        """The memory behind descriptors that came with what is received next; None: not usable.
+
+        Raises RemoteProtocolError when too many wait for a publish that owns them.
+        """
+        self._holdings.arrivals.came(contents)
 
     def receive(self, data: bytes) -> Received[Owner]:
         """What these bytes mean.
@@ -230,6 +256,8 @@ class Link(Generic[Owner]):
                 received.notices += (value,)
             case Confirmation():
                 received.confirmed = value.messages
+            case Chunk():
+                self._holdings.arrivals.add(value)
             case Ping():
                 received.replies += (Pong(value.request),)
             case _:
@@ -254,13 +282,21 @@ class Link(Generic[Owner]):
         return found
 
     def _deliver(self, frame: OuterFrame, size: int, received: Received[Owner]) -> None:
-        events = envelopes(frame)
+        marked, lost = self._marked
+        held: Held | None = None
+        events: list[Envelope] | BadBody
+        if frame.large_bytes:
+            size += frame.large_bytes
+            events = large_envelopes(frame, self._holdings.claim(frame))
+            marked = self._still_wanting(marked)
+            held = self._hold(frame, 0 if isinstance(events, BadBody) else len(marked), received)
+        else:
+            events = envelopes(frame)
         if isinstance(events, BadBody):
             received.unreadable += (events,)
             messages, events = events.count, []
         else:
             messages = len(events)
-        marked, lost = self._marked
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)
@@ -268,9 +304,28 @@ class Link(Generic[Owner]):
             told = events
             if lost or missed or self._again or self._owed:
                 told = self._telling(events, interests, lost, missed)
-            received.deliveries.append((owner, Delivery(interests, told, messages, size)))
+            received.deliveries.append((owner, Delivery(interests, told, messages, size, held)))
         if lost and events:
-            self._marked = (marked, NO_LOSS)
+            self._marked = (self._marked[0], NO_LOSS)
+
+    def _still_wanting(
+        self, marked: dict[Owner, tuple[Interest[Owner], ...]]
+    ) -> dict[Owner, tuple[Interest[Owner], ...]]:
+        """Those of them that are not forgotten: nobody else will say when they are done with it."""
+        return {
+            owner: interests
+            for owner, interests in marked.items()
+            if any(each.number in self.interests for each in interests)
+        }
+
+    def _hold(self, frame: OuterFrame, users: int, received: Received[Owner]) -> Held | None:
+        """A payload is for so many owners; with a descriptor and for none, it is let go of."""
+        if not frame.descriptors:
+            return None
+        if not users:
+            received.replies += (Release((frame.parcel,)),)
+            return None
+        return self._holdings.hold(frame.parcel, users)
 
     # ---- gaps -----------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from daemoneye.bus.frames import Heading, encode_publish
+from daemoneye.bus.frames import Carriage, Content, Heading, encode_large, encode_publish
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import TooLarge
 from daemoneye.framing import pack
@@ -37,6 +37,9 @@ COURSES = 1024
 SEQUENCES = 1 << 16
 """For how many topics the last sequence is kept."""
 
+NO_CARRIAGE = Carriage()
+
+_NEVER = 1 << 62
 _MESSAGE_BYTES = 16  # of a body, beyond the payload: tags, lengths, the time
 _FRAME_BYTES = 64  # of a frame, beyond heading and body
 
@@ -98,14 +101,52 @@ class Sealed(NamedTuple):
     messages: int
     """How many it carries."""
 
+    @property
+    def size(self) -> int:
+        """What it takes to keep it, in bytes."""
+        return len(self.data)
+
+    def kept(self) -> Sealed:
+        """The same as nobody can change it."""
+        return self
+
+
+class Apart(NamedTuple):
+    """A publish whose payload goes ahead of it, ready to be written."""
+
+    frame: bytes
+    """The publish, but for the way its payload goes; without a header."""
+    content: Content
+    """The payload."""
+    messages: int = 1
+    """How many it carries."""
+
+    @property
+    def size(self) -> int:
+        """What it takes to keep it, in bytes."""
+        return len(self.frame) + len(self.content)
+
+    def kept(self) -> Apart:
+        """The same as nobody can change it: a copy of what its owner may write to."""
+        return self._replace(content=bytes(self.content))
+
 
 class Draft:
     """The frame that is being filled."""
 
-    __slots__ = ("_course", "_last_at", "_payloads", "_size", "_times", "frame_limit")
+    __slots__ = (
+        "_course",
+        "_large_from",
+        "_last_at",
+        "_max_payload_bytes",
+        "_payloads",
+        "_size",
+        "_times",
+        "frame_limit",
+    )
 
-    def __init__(self, frame_limit: int) -> None:
-        self.frame_limit = frame_limit
+    def __init__(self, frame_limit: int, carriage: Carriage = NO_CARRIAGE) -> None:
+        self.agree(frame_limit, carriage)
         self._course: Course | None = None
         self._payloads: list[bytes] = []
         self._times: list[int] = []
@@ -114,6 +155,12 @@ class Draft:
 
     def __len__(self) -> int:
         return len(self._payloads)
+
+    def agree(self, frame_limit: int, carriage: Carriage) -> None:
+        """From now on a frame has at most so many bytes, and what is larger goes in this way."""
+        self.frame_limit = frame_limit
+        self._max_payload_bytes = carriage.max_payload_bytes
+        self._large_from = carriage.large_from_bytes if carriage.max_payload_bytes else _NEVER
 
     def fits(self, course: Course) -> bool:
         """Whether what goes this way may join what is here."""
@@ -145,14 +192,21 @@ class Draft:
         """When the first message came, in ns of Unix time.  Only when there is one."""
         return self._times[0]
 
-    def check_size(self, course: Course, payload_bytes: int) -> None:
-        """Raises TooLarge when a payload of that size fits into no frame."""
-        if payload_bytes + course.room > self.frame_limit:
+    def takes(self, course: Course, payload_bytes: int) -> bool:
+        """Whether a payload of that size goes in a frame; else it goes apart from it.
+
+        Raises TooLarge when it cannot go at all.
+        """
+        if payload_bytes < self._large_from and payload_bytes + course.room <= self.frame_limit:
+            return True
+        most = self._max_payload_bytes or self.frame_limit - course.room
+        if payload_bytes > most or course.room > self.frame_limit:
             raise TooLarge(
-                f"a payload of {payload_bytes} bytes on {course.heading.topic} needs a frame of "
-                f"{payload_bytes + course.room}; the broker takes {self.frame_limit}",
+                f"a payload of {payload_bytes} bytes on {course.heading.topic} is too large:"
+                f" the broker takes {max(0, most)}",
                 hint="send it in parts, or put it in a file and send the name",
             )
+        return False
 
 
 def in_frames(payloads: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -173,6 +227,17 @@ def seal(
     return Sealed(pack(frame), len(payloads))
 
 
+def set_apart(course: Course, content: Content, time: int, request: int = 0) -> Apart:
+    """This payload apart from its publish, which takes its sequence."""
+    sequence = course.cell[0]
+    course.cell[0] = sequence + 1
+    return Apart(encode_large(course.heading, len(content), time, sequence, request), content)
+
+
+Outgoing: TypeAlias = Sealed | Apart
+"""What a client writes to publish something."""
+
+
 class OutageBox:
     """What was published while there was no connection: bounded, the oldest goes first."""
 
@@ -181,7 +246,7 @@ class OutageBox:
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._frames: deque[Sealed] = deque()
+        self._frames: deque[Outgoing] = deque()
         self._messages = self._bytes = 0
         self.dropped = 0
         """Messages that had no room, in all."""
@@ -189,23 +254,29 @@ class OutageBox:
     def __len__(self) -> int:
         return self._messages
 
-    def put(self, sealed: Sealed) -> None:
-        """Keep it until there is a connection, at the cost of older ones if need be."""
-        self._frames.append(sealed)
-        self._messages += sealed.messages
-        self._bytes += len(sealed.data)
+    def put(self, outgoing: Outgoing) -> None:
+        """Keep it until there is a connection, at the cost of older ones if need be.
+
+        What would not fit alone costs nothing but itself.
+        """
+        if outgoing.size > self._max_bytes:
+            self.dropped += outgoing.messages
+            return
+        self._frames.append(outgoing.kept())
+        self._messages += outgoing.messages
+        self._bytes += outgoing.size
         while self._messages > self._max_messages or self._bytes > self._max_bytes:
             self.dropped += self.take().messages
 
-    def take(self) -> Sealed:
+    def take(self) -> Outgoing:
         """The oldest.  Raises IndexError when there is none."""
-        sealed = self._frames.popleft()
-        self._messages -= sealed.messages
-        self._bytes -= len(sealed.data)
-        return sealed
+        outgoing = self._frames.popleft()
+        self._messages -= outgoing.messages
+        self._bytes -= outgoing.size
+        return outgoing
 
-    def put_back(self, sealed: Sealed) -> None:
+    def put_back(self, outgoing: Outgoing) -> None:
         """It could not be written after all: the first to go next time."""
-        self._frames.appendleft(sealed)
-        self._messages += sealed.messages
-        self._bytes += len(sealed.data)
+        self._frames.appendleft(outgoing)
+        self._messages += outgoing.messages
+        self._bytes += outgoing.size

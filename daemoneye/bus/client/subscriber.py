@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Inbox, Reader
-from daemoneye.bus.frames import Credit, Envelope
+from daemoneye.bus.frames import Credit, Envelope, Release
 from daemoneye.errors import BusClosed
 
 Run = Delivery["Subscription"]
@@ -29,7 +29,7 @@ class Source(Protocol):
     reader: Reader
     waiting: Callable[[], AbstractContextManager[None]]
 
-    def grant(self, credit: Credit) -> None:
+    def grant(self, credit: Credit | Release) -> None:
         """Tell the broker; without a connection there is nobody to tell, which is fine."""
 
     def end(self, subscription: Subscription) -> None:
@@ -100,6 +100,21 @@ class Subscription:
     def close(self) -> None:
         """Tell the broker that nobody listens any more; harmless when done before."""
         self.source.end(self)
+
+    def discard(self) -> None:
+        """Let go of what has come: nobody will go through it any more."""
+        run, self._run = self._run, None
+        dropped = [run] if run is not None else []
+        if run is not None and run.held is not None:
+            self._current = iter(())  # or its memory would stay with us
+        while self.inbox.items:
+            try:
+                dropped.append(self.inbox.items.popleft())
+            except IndexError:  # another thread has just taken it
+                break
+        for run in dropped:
+            for release in run.dropped():
+                self.source.grant(release)
 
     def abandon(self, source: Source) -> None:
         """After a fork: what is here is the parent's, what is asked for is asked of `source`.

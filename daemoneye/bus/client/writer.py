@@ -8,6 +8,9 @@ back for some ten, because it holds the interpreter; `flush` ends that).
 Without a connection frames wait in the outage box, and go first when there is one again.  A frame
 that was cut off in the middle goes again as a whole: the broker has thrown its half away.
 
+A large payload goes apart from its frame (`freight`), in its place among the others; other threads
+wait for that as for any write.
+
 A turn (`turn`) lasts over a write.  That may take as long as the kernel's buffer is full, which is
 short, because a broker never leaves a publisher's socket unread; past the write timeout the
 connection is given up.  What a signal handler publishes in the midst of its own thread's turn is
@@ -22,21 +25,28 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 
 from daemoneye.bus.client.answers import no_connection, no_room
 from daemoneye.bus.client.counters import Tally
+from daemoneye.bus.client.freight import Freight
+from daemoneye.bus.client.loading import Loading
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
+    NO_CARRIAGE,
+    Apart,
     Course,
     Courses,
     Draft,
     OutageBox,
+    Outgoing,
     Sealed,
     in_frames,
     seal,
+    set_apart,
 )
 from daemoneye.bus.client.turn import Turn
-from daemoneye.bus.frames import Heading, Value, encode
+from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.framing import pack
@@ -55,6 +65,7 @@ class Writer:
         "_draft",
         "_flags",
         "_flusher",
+        "_freight",
         "_sock",
         "_turn",
         "patience",
@@ -65,7 +76,9 @@ class Writer:
         self._turn = Turn()
         self._sock: socket.socket | None = None
         self._flags = no_wait_flag()
-        self._draft = Draft(limits.frame_bytes)
+        carriage = Carriage(False, limits.payload_bytes, limits.large_from_bytes)
+        self._draft = Draft(limits.frame_bytes, carriage)
+        self._freight = Freight()
         self._courses = Courses()
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
         self._flusher = _Flusher(self._flush_tail)
@@ -89,7 +102,9 @@ class Writer:
             try:
                 draft = self._draft
                 course = self._courses.find(topic, content_type, target)
-                draft.check_size(course, len(payload))
+                if not draft.takes(course, len(payload)):
+                    self._write_apart(course, payload)
+                    return
                 if not draft.fits(course):
                     self._write(draft.seal())
                 if draft.add(course, payload, _now_ns()):
@@ -101,17 +116,19 @@ class Writer:
                 if turn.aside:
                     turn.finish()
 
-    def publish_heading(self, heading: Heading, payload: bytes) -> None:
+    def publish_heading(self, heading: Heading, payload: Content) -> None:
         """Publish what shares its frame with no other.  Raises as `publish`."""
         with self._turn.taken() as ours:
             if not ours:
                 self._put_aside(heading, [payload])
                 return
             course = self._courses.make(heading)
-            self._draft.check_size(course, len(payload))
-            self._write_in_order(course, [payload])
+            if self._draft.takes(course, len(payload)):
+                self._write_in_order(course, [bytes(payload)])
+            else:
+                self._write_apart(course, payload)
 
-    def request(self, heading: Heading, payload: bytes, number: int, deadline: float) -> None:
+    def request(self, heading: Heading, payload: Content, number: int, deadline: float) -> None:
         """Publish something whose answer somebody waits for: without a connection it is not kept.
 
         Raises as `publish`, BusBroken, DeadlineExceeded when it cannot be begun until `deadline`,
@@ -119,12 +136,15 @@ class Writer:
         """
         with self._turn.alone(deadline):
             course = self._courses.make(heading)
-            self._draft.check_size(course, len(payload))
+            in_frame = self._draft.takes(course, len(payload))
             self._await_room(deadline)
             self._write_draft()
             if self._sock is None:
                 raise no_connection()
-            self._write(seal(course, [payload], [_now_ns()], number))
+            if in_frame:
+                self._write(seal(course, [bytes(payload)], [_now_ns()], number))
+            else:
+                self._write_apart(course, payload, number, deadline)
 
     def publish_many(
         self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
@@ -135,7 +155,7 @@ class Writer:
                 self._put_aside(Heading(topic, target, content_type), payloads)
                 return
             course = self._courses.find(topic, content_type, target)
-            self._draft.check_size(course, max(map(len, payloads), default=0))
+            self._draft.takes(course, max(map(len, payloads), default=0))
             self._write_in_order(course, payloads)
 
     def flush(self) -> None:
@@ -191,26 +211,33 @@ class Writer:
 
     # ---- the connection -------------------------------------------------------------------------
 
-    def attach(self, sock: socket.socket, first: Sequence[Value], frame_limit: int) -> None:
+    def attach(
+        self,
+        sock: socket.socket,
+        first: Sequence[Value],
+        frame_limit: int,
+        carriage: Carriage = NO_CARRIAGE,
+    ) -> None:
         """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
         with self._turn.alone():
-            self._draft.frame_limit = frame_limit
+            self._draft.agree(frame_limit, carriage)
+            self._freight.connected(carriage)
             self._sock = sock
             # In one write: what the broker passes on between two of them, one owner would miss.
             said = b"".join(pack(encode(value)) for value in first)
             if said and not self._write_bytes(said):
                 raise no_connection()
             while len(self._box):
-                sealed = self._box.take()
+                outgoing = self._box.take()
                 written = False
                 try:
-                    written = self._write_bytes(sealed.data)
+                    written = self._write_out(outgoing)
                 finally:
                     if not written:
-                        self._box.put_back(sealed)
+                        self._box.put_back(outgoing)
                 if not written:
                     raise no_connection()
-                self.tally.sent += sealed.messages
+                self.tally.sent += outgoing.messages
 
     def detach(self) -> None:
         """The connection is of no use any more."""
@@ -238,23 +265,43 @@ class Writer:
 
     # ---- inside; all of these are called in a turn -----------------------------------------------
 
-    def _put_aside(self, heading: Heading, payloads: Sequence[bytes]) -> None:
+    def _put_aside(self, heading: Heading, payloads: Sequence[Content]) -> None:
         """For our own thread's turn.  Raises as `publish`, and touches nothing."""
         check_topic(heading.topic)
         longest = max(map(len, payloads), default=0)
-        self._draft.check_size(Course(heading, [1]), longest)
-        if not self._turn.put_aside(partial(self._catch_up, heading, payloads)):
+        self._draft.takes(Course(heading, [1]), longest)
+        copies = [bytes(each) for each in payloads]  # of what the caller may change by then
+        if not self._turn.put_aside(partial(self._catch_up, heading, copies)):
             self._box.dropped += len(payloads)
 
     def _catch_up(self, heading: Heading, payloads: Sequence[bytes]) -> None:
         self._write_in_order(self._courses.make(heading), payloads)
 
     def _write_in_order(self, course: Course, payloads: Sequence[bytes]) -> None:
-        """Write these behind what was published before, in full frames."""
+        """Write these behind what was published before, in full frames or apart from them."""
+        draft = self._draft
+        if draft.takes(course, max(map(len, payloads), default=0)):
+            self._write_frames(course, payloads)
+            return
+        for in_frame, group in groupby(payloads, lambda each: draft.takes(course, len(each))):
+            if in_frame:
+                self._write_frames(course, list(group))
+            else:
+                for each in group:
+                    self._write_apart(course, each)
+
+    def _write_frames(self, course: Course, payloads: Sequence[bytes]) -> None:
         self._write_draft()
         now = _now_ns()
         for part in in_frames(payloads):
             self._write(seal(course, part, [now] * len(part)))
+
+    def _write_apart(
+        self, course: Course, payload: Content, request: int = 0, deadline: float = math.inf
+    ) -> None:
+        """Write one behind what was published before, its payload ahead of it."""
+        self._write_draft()
+        self._write(set_apart(course, payload, _now_ns(), request), deadline)
 
     def _await_room(self, deadline: float) -> None:
         """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
@@ -270,18 +317,54 @@ class Writer:
         if len(self._draft):
             self._write(self._draft.seal())
 
-    def _write(self, sealed: Sealed) -> None:
+    def _write(self, outgoing: Outgoing, deadline: float = math.inf) -> None:
         try:
-            written = self._sock is not None and self._write_bytes(sealed.data)
+            written = self._sock is not None and self._write_out(outgoing, deadline)
         except BaseException:  # a Ctrl-C: how much was written nobody knows, so it goes again
             if self._sock is not None:
                 self._give_up(self._sock)
-            self._box.put(sealed)
+            self._box.put(outgoing)
             raise
         if written:
-            self.tally.sent += sealed.messages
+            self.tally.sent += outgoing.messages
         else:
-            self._box.put(sealed)
+            self._box.put(outgoing)
+
+    def _write_out(self, outgoing: Outgoing, deadline: float = math.inf) -> bool:
+        """Whether the kernel has taken all of it.
+
+        Raises DeadlineExceeded when it was not done in time, which costs the connection.
+        """
+        if type(outgoing) is Sealed:
+            return self._write_bytes(outgoing.data)
+        assert type(outgoing) is Apart
+        freight = self._freight
+        if freight.refuses(outgoing):
+            self._box.dropped += outgoing.messages  # another broker than the one it was meant for
+            return True
+        sock = self._sock
+        assert sock is not None
+        loading = Loading(outgoing, freight, self._draft.frame_limit, self.tally)
+        try:
+            return self._load_all(loading, sock, deadline) or self._give_up(sock)
+        except OSError:
+            return self._give_up(sock)
+        finally:
+            loading.close()
+
+    def _load_all(self, loading: Loading, sock: socket.socket, deadline: float) -> bool:
+        room = Watch(sock.fileno(), WRITABLE)
+        while True:
+            try:
+                loading.give(sock)
+            except BlockingIOError:
+                left = max(0.0, deadline - time.monotonic())
+                if not room.wait(min(left, self.patience)):
+                    if left < self.patience:
+                        raise no_room() from None
+                    return False
+            else:
+                return True
 
     def _write_bytes(self, data: bytes) -> bool:
         """Whether the kernel has taken all of it."""

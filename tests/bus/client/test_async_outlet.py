@@ -11,7 +11,10 @@ import pytest
 
 from daemoneye.bus.client.async_outlet import Outlet
 from daemoneye.bus.client.async_waiting import home
-from daemoneye.bus.client.outgoing import Sealed
+from daemoneye.bus.client.counters import Tally
+from daemoneye.bus.client.freight import Freight
+from daemoneye.bus.client.loading import Loading
+from daemoneye.bus.client.outgoing import Apart, Outgoing, Sealed
 from daemoneye.errors import BusClosed, DeadlineExceeded
 from tests.bus.client.loops import in_a_loop, settle, until_true
 
@@ -25,13 +28,16 @@ class Ends:
 
     ours: socket.socket
     theirs: socket.socket
-    gave: list[Sealed] = field(default_factory=list)
-    left: list[Sealed] = field(default_factory=list)
+    gave: list[Outgoing] = field(default_factory=list)
+    left: list[Outgoing] = field(default_factory=list)
 
     def outlet(self, timeout: float = 60.0) -> Outlet:
-        outlet = Outlet(home(), timeout, self.gave.append, self.left.extend)
+        outlet = Outlet(home(), timeout, self.load, self.gave.append, self.left.extend)
         outlet.sock = self.ours
         return outlet
+
+    def load(self, apart: Apart) -> Loading:
+        return Loading(apart, Freight(), 1 << 20, Tally())
 
     async def read(self, size: int) -> bytes:
         """So many bytes, as they come."""

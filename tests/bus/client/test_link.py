@@ -10,11 +10,14 @@ from daemoneye.bus.client.interests import Interest, Options
 from daemoneye.bus.client.link import Link, Received
 from daemoneye.bus.frames import (
     Answer,
+    Carriage,
     Confirm,
+    Credit,
     Envelope,
     Notice,
     Ping,
     Pong,
+    Release,
     StreamMark,
     Value,
     encode,
@@ -22,6 +25,7 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.limits import MAX_STAMP_BYTES
 from daemoneye.errors import RemoteProtocolError, TooLarge
 from daemoneye.framing import pack
+from tests.bus.carriers import CHUNKS, DESCRIPTORS, Yard
 from tests.bus.support import EPOCH, NOW, Bus, Client
 
 FRAME_BYTES = 1 << 20
@@ -140,7 +144,8 @@ def test_a_run_that_is_consumed_pays_for_each_interest_it_matched() -> None:
     ]
     publisher(joined).publish("events.process.lifecycle", b"1")
     ((_, delivery),) = joined.hear().deliveries
-    assert [(each.subscription, each.messages) for each in delivery.consumed()] == [
+    grants = [each for each in delivery.consumed() if isinstance(each, Credit)]
+    assert [(each.subscription, each.messages) for each in grants] == [
         (number, 3) for number in numbers
     ]
 
@@ -369,3 +374,133 @@ def test_after_a_reconnect_everything_wanted_is_said_again() -> None:
         "control.#",
         two.number,
     )
+
+
+# ---- large payloads -----------------------------------------------------------------------------
+
+BATCH = "events.process.batch"
+LARGE = b"0123456789" * 50
+
+
+class Carrying:
+    """A link whose broker passes it descriptors, with no kernel between."""
+
+    def __init__(self, takes: Carriage = DESCRIPTORS) -> None:
+        self.yard = Yard()
+        self.link: Link[str] = Link()
+        self.source = self.yard.carrier("agent-1")
+        self.takes = takes
+        self.connect()
+
+    def connect(self) -> None:
+        self.session = self.yard.carrier("agent-2", self.takes)
+        self.session.say(*self.link.connected(EPOCH, FRAME_BYTES, 1 << 20))
+        self.hear()
+
+    def want(self, filter_text: str, owner: str = "me") -> Interest[str]:
+        interest = self.link.want(filter_text, Options(), owner)
+        self.session.say(interest.subscribe(interest.number))
+        self.hear()
+        return interest
+
+    def hear(self) -> Received[str]:
+        """What the link makes of all that comes; descriptors are looked at as the shell does."""
+        session, every = self.session.session, Received[str]([])
+        while buffers := session.take(1 << 16, NOW):
+            if session.passing is not None:
+                self.link.came([memoryview(self.yard.memory.contents[session.passing])])
+            data = b"".join(buffers)
+            session.written(len(data))
+            received = self.link.receive(data)
+            every.deliveries += received.deliveries
+            every.replies += received.replies
+            every.unreadable += received.unreadable
+        return every
+
+    @property
+    def held(self) -> int:
+        """How many the broker still counts as with us."""
+        return len(self.session.session.outbox.holding.given)
+
+
+@pytest.mark.parametrize("takes", [DESCRIPTORS, CHUNKS], ids=["descriptor", "chunks"])
+def test_a_large_payload_is_a_read_only_view_of_what_came(takes: Carriage) -> None:
+    carrying = Carrying(takes)
+    carrying.want("events.#")
+    carrying.source.cut(BATCH, LARGE)
+    carrying.source.pass_on(BATCH, LARGE)
+    carrying.yard.read_unread()
+    deliveries = [delivery for _, delivery in carrying.hear().deliveries]
+    assert len(deliveries) == 2
+    for delivery in deliveries:
+        (event,) = delivery.events
+        assert isinstance(event.payload, memoryview)
+        assert event.payload.readonly
+        assert event.payload == LARGE
+        assert delivery.bytes > len(LARGE)
+
+
+def test_it_is_let_go_of_when_its_owner_is_done() -> None:
+    carrying = Carrying()
+    carrying.want("events.#")
+    carrying.source.pass_on(BATCH, LARGE)
+    ((_, delivery),) = carrying.hear().deliveries
+    assert carrying.held == 1
+    carrying.session.say(*delivery.consumed())
+    assert carrying.held == 0
+    assert delivery.dropped() == []
+
+
+def test_two_owners_share_it_and_both_have_to_be_done() -> None:
+    carrying = Carrying()
+    carrying.want("events.#")
+    carrying.want("events.process.#", "you")
+    carrying.source.pass_on(BATCH, LARGE)
+    (_, mine), (_, yours) = carrying.hear().deliveries
+    assert mine.events[0].payload is yours.events[0].payload
+    carrying.session.say(*mine.consumed())
+    assert carrying.held == 1
+    carrying.session.say(*yours.dropped())
+    assert carrying.held == 0
+
+
+def test_what_nobody_wants_any_more_is_let_go_of_at_once() -> None:
+    carrying = Carrying()
+    interest = carrying.want("events.#")
+    carrying.source.pass_on(BATCH, b"x")
+    ((_, delivery),) = carrying.hear().deliveries
+    carrying.session.say(*delivery.consumed())
+    carrying.source.pass_on(BATCH, LARGE)
+    carrying.link.forget(interest)
+    received = carrying.hear()
+    assert received.deliveries == []
+    carrying.session.say(*received.replies)
+    assert carrying.held == 0
+
+
+def test_what_is_no_memory_of_that_size_is_told_and_let_go_of() -> None:
+    carrying = Carrying()
+    carrying.want("events.#")
+    descriptor = carrying.source.pass_on(BATCH, LARGE)
+    carrying.yard.memory.contents[descriptor] = LARGE[1:]
+    received = carrying.hear()
+    ((_, delivery),) = received.deliveries
+    assert delivery.events == []
+    assert "sealed memory" in received.unreadable[0].reason
+    carrying.session.say(*received.replies)
+    assert carrying.held == 0
+
+
+def test_what_came_on_a_lost_connection_is_not_told_on_the_next() -> None:
+    carrying = Carrying()
+    carrying.want("events.#")
+    carrying.source.pass_on(BATCH, LARGE)
+    ((_, delivery),) = carrying.hear().deliveries
+    carrying.connect()
+    assert [each for each in delivery.consumed() if isinstance(each, Release)] == []
+
+
+def test_descriptors_that_no_publish_owns_are_an_error_of_the_broker() -> None:
+    carrying = Carrying()
+    with pytest.raises(RemoteProtocolError):
+        carrying.link.came([None] * 9)

@@ -9,6 +9,7 @@ from daemoneye.bus.client.outgoing import (
     FRAME_TARGET_BYTES,
     FRAME_TARGET_MESSAGES,
     JOIN_WITHIN_NS,
+    Apart,
     Course,
     Courses,
     Draft,
@@ -17,7 +18,7 @@ from daemoneye.bus.client.outgoing import (
     in_frames,
     seal,
 )
-from daemoneye.bus.frames import Envelope, Heading, decode
+from daemoneye.bus.frames import Carriage, Envelope, Heading, decode
 from daemoneye.errors import InvalidTopic, TooLarge
 from daemoneye.framing import FrameCutter
 
@@ -96,11 +97,11 @@ def test_a_topic_that_is_none_is_refused_at_once() -> None:
 def test_the_largest_payload_makes_the_largest_frame_and_one_more_is_too_large() -> None:
     draft, way = Draft(10_000), course()
     largest = 10_000 - way.room
-    draft.check_size(way, largest)
+    assert draft.takes(way, largest)
     draft.add(way, bytes(largest), NOW)
     assert len(draft.seal().data) - 4 <= 10_000
-    with pytest.raises(TooLarge, match="10001; the broker takes 10000"):
-        draft.check_size(way, largest + 1)
+    with pytest.raises(TooLarge, match=f"the broker takes {largest}"):
+        draft.takes(way, largest + 1)
 
 
 def test_many_courses_are_forgotten_and_sequences_still_rise(
@@ -140,7 +141,7 @@ def test_the_box_gives_back_in_order() -> None:
         box.put(Sealed(text, 1))
     first = box.take()
     box.put_back(first)
-    assert [box.take().data for _ in range(2)] == [b"1", b"2"]
+    assert [box.take() for _ in range(2)] == [Sealed(b"1", 1), Sealed(b"2", 1)]
     assert (len(box), box.dropped) == (0, 0)
 
 
@@ -148,7 +149,7 @@ def test_the_oldest_goes_when_there_are_too_many() -> None:
     box = OutageBox(3, 1000)
     for number in range(5):
         box.put(Sealed(b"%d" % number, 1))
-    assert (len(box), box.dropped, box.take().data) == (3, 2, b"2")
+    assert (len(box), box.dropped, box.take()) == (3, 2, Sealed(b"2", 1))
 
 
 def test_the_oldest_goes_when_they_are_too_large() -> None:
@@ -156,3 +157,54 @@ def test_the_oldest_goes_when_they_are_too_large() -> None:
     for _ in range(3):
         box.put(Sealed(b"12345", 2))
     assert (len(box), box.dropped) == (4, 2)
+
+
+def test_what_would_not_fit_alone_costs_nothing_but_itself() -> None:
+    box = OutageBox(10, 100)
+    box.put(Sealed(b"1", 1))
+    box.put(Apart(b"frame", bytes(96)))
+    assert (len(box), box.dropped) == (1, 1)
+    box.put(Apart(b"frame", bytes(94)))
+    assert (len(box), box.dropped) == (2, 1)
+    box.put(Sealed(b"2", 1))
+    assert (len(box), box.dropped) == (2, 2)
+
+
+def test_what_is_kept_is_what_it_was() -> None:
+    box, content = OutageBox(10, 100), bytearray(b"before")
+    box.put(Apart(b"frame", memoryview(content)))
+    content[:] = b"after!"
+    kept = box.take()
+    assert isinstance(kept, Apart)
+    assert kept.content == b"before"
+
+
+# ---- large payloads -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "in_frame"), [(0, True), (999, True), (1000, False), (1001, False), (5000, False)]
+)
+def test_what_is_large_goes_apart_from_its_frame(size: int, in_frame: bool) -> None:
+    draft = Draft(10_000, Carriage(False, 5000, 1000))
+    assert draft.takes(course(), size) is in_frame
+
+
+def test_what_is_small_for_a_payload_and_large_for_a_frame_goes_apart() -> None:
+    way = course()
+    draft = Draft(500, Carriage(False, 5000, 1000))
+    assert draft.takes(way, 500 - way.room)
+    assert not draft.takes(way, 501 - way.room)
+
+
+def test_a_payload_at_the_limit_is_taken_and_one_past_it_is_too_large() -> None:
+    draft = Draft(10_000, Carriage(False, 5000, 1000))
+    assert not draft.takes(course(), 5000)
+    with pytest.raises(TooLarge, match="the broker takes 5000"):
+        draft.takes(course(), 5001)
+
+
+def test_a_heading_that_fits_into_no_frame_is_too_large() -> None:
+    way = course()
+    with pytest.raises(TooLarge):
+        Draft(way.room - 1, Carriage(False, 5000, 1000)).takes(way, 10)
