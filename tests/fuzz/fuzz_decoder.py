@@ -38,6 +38,7 @@ from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import RemoteProtocolError, TooLarge
 from daemoneye.framing import FrameCutter, pack
 from tests.fuzz import corpus
+from tests.fuzz.fuzz_parcels import hostile_carrier
 from tests.fuzz.mutations import mutated, varint
 
 NOW = 1_700_000_000_000_000_000
@@ -336,4 +337,5 @@ def _hostile_broker(dice: random.Random) -> None:
 
 _KINDS: tuple[Callable[[random.Random], None], ...] = (
     _any_bytes, _lone_body, _any_stream, _hostile_client, _hostile_client, _hostile_broker,
+    hostile_carrier,
 )  # fmt: skip
