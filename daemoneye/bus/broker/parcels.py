@@ -19,6 +19,10 @@ from daemoneye.bus.limits import Limits
 SHARES = 4
 """A client's share of what may be in flight is one in so many."""
 
+DAWDLING = 3
+"""So many times as long as a write may take a client may take to send a payload in chunks, when
+others need the room: who sends a byte now and then would keep it for ever."""
+
 NO_DESCRIPTOR = -1
 
 
@@ -98,6 +102,7 @@ class Holding:
     """What one client holds, and how it takes it."""
 
     __slots__ = (
+        "_begun",
         "_fed_at",
         "carriage",
         "coming",
@@ -123,6 +128,7 @@ class Holding:
         self.now_ns = 0
         """When this turn began to write: when what is given is given."""
         self._fed_at = 0
+        self._begun: dict[int, int] = {}  # of what is coming, by number: since when
 
     # ---- how much -------------------------------------------------------------------------------
 
@@ -149,11 +155,19 @@ class Holding:
         count = len(self.sending) + len(self.given)
         return count >= parcels.share_descriptors or given >= parcels.share_bytes
 
-    def is_stale(self, before_ns: int) -> bool:
-        """Whether it was given something before that time, or sends on something no more."""
+    @property
+    def is_crowding(self) -> bool:
+        """Whether what it has begun to send is more than its share, and more than one parcel."""
+        return len(self.coming) > 1 and _bytes(self.coming) > self.parcels.share_bytes
+
+    def is_stale(self, now_ns: int, patience_ns: int) -> bool:
+        """Whether it has kept what it was given for longer, sends on no more, or dawdles."""
         oldest = next(iter(self.given.values()), None)
-        return (oldest is not None and oldest[1] < before_ns) or (
-            bool(self.coming) and self._fed_at < before_ns
+        if oldest is not None and now_ns - oldest[1] > patience_ns:
+            return True
+        begun = next(iter(self._begun.values()), now_ns)
+        return bool(self.coming) and (
+            now_ns - self._fed_at > patience_ns or now_ns - begun > DAWDLING * patience_ns
         )
 
     def passes(self, parcel: Parcel) -> bool:
@@ -192,9 +206,15 @@ class Holding:
 
     # ---- coming in ------------------------------------------------------------------------------
 
-    def begin(self, number: int, size: int) -> None:
+    def begin(self, number: int, size: int, now_ns: int) -> None:
         """It begins to send a parcel in chunks, under this number of its own."""
         self.coming[number] = self.parcels.add(size)
+        self._begun[number] = now_ns
+
+    def arrived(self, number: int) -> Parcel | None:
+        """It is whole, and let go of by whoever takes it; None when there was no room for it."""
+        self._begun.pop(number, None)
+        return self.coming.pop(number, None)
 
     def fed(self, now_ns: int) -> None:
         """A chunk has come."""
@@ -202,7 +222,7 @@ class Holding:
 
     def give_up(self, number: int) -> None:
         """The rest will not come."""
-        parcel = self.coming.pop(number, None)
+        parcel = self.arrived(number)
         if parcel is not None:
             self.parcels.let_go(parcel)
 

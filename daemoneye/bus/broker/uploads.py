@@ -3,7 +3,9 @@
 When all the room for large payloads is taken it is made at the cost of whoever holds most.  What
 waits for a client is dropped, and counted as `overflow` like any other loss.  What a client was
 given and does not let go of for longer than a write may take, or what it has begun to send and
-does not go on with, costs it its connection.  Only when that does not help a publish is refused.
+does not go on with or not finish, costs it its connection.  Only when that does not help a publish
+is refused.  What a client has begun to send takes no more than its share, because it takes that by
+a promise.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ class Uploads:
         arrivals.add(chunk)
         holding.fed(now_ns)
         if is_new:
-            holding.begin(chunk.parcel, chunk.size)
-            if not self._make_room(0, 0, now_ns):
+            holding.begin(chunk.parcel, chunk.size, now_ns)
+            if holding.is_crowding or not self._make_room(0, 0, now_ns):
                 holding.give_up(chunk.parcel)
                 arrivals.discard(chunk.parcel)
         elif not chunk.size:
@@ -58,7 +60,7 @@ class Uploads:
         if frame.descriptors:
             return self._of_descriptor(session.arrivals.claim(), frame.large_bytes, now_ns)
         content = session.arrivals.collect(frame.parcel, frame.large_bytes)
-        parcel = session.outbox.holding.coming.pop(frame.parcel, None)
+        parcel = session.outbox.holding.arrived(frame.parcel)
         if content is None or parcel is None:
             return _no_room(frame.large_bytes)
         parcel.content = content
@@ -97,7 +99,7 @@ class Uploads:
         parcels = self._parcels
         if parcels.has_room(size, descriptors):
             return True
-        late_ns = now_ns - round(self._directory.limits.write_timeout * 1e9)
+        patience_ns = round(self._directory.limits.write_timeout * 1e9)
         holders = [each for each in self._directory if each.outbox.holding.bytes]
         for session in sorted(holders, key=lambda each: each.outbox.holding.bytes, reverse=True):
             holding = session.outbox.holding
@@ -109,7 +111,7 @@ class Uploads:
                 if cause:
                     self._deliveries.condemn(session, Ending(OVERFLOW, cause))
                     break
-            if not parcels.has_room(size, descriptors) and holding.is_stale(late_ns):
+            if not parcels.has_room(size, descriptors) and holding.is_stale(now_ns, patience_ns):
                 detail = f"it kept {holding.bytes} bytes of large payloads that others need"
                 self._deliveries.condemn(session, Ending(HOARDING, detail))
                 holding.leave()

@@ -139,17 +139,39 @@ def test_stale_is_who_was_given_something_long_ago_or_sends_on_no_more() -> None
         here.send(parcel)
         here.give(parcel)
         here.now_ns += 5
-    assert not here.is_stale(10)
-    assert here.is_stale(11)
+    assert not here.is_stale(20, 10)
+    assert here.is_stale(21, 10)
     here.release(next(iter(here.given)))
-    assert not here.is_stale(15)
+    assert not here.is_stale(25, 10)
     here = holding(parcels())
-    here.begin(7, 100)
+    here.begin(7, 100, 20)
     here.fed(20)
-    assert not here.is_stale(20)
-    assert here.is_stale(21)
+    assert not here.is_stale(30, 10)
+    assert here.is_stale(31, 10)
     here.give_up(7)
-    assert not here.is_stale(21)
+    assert not here.is_stale(31, 10)
+
+
+def test_stale_is_who_dawdles() -> None:
+    here = holding(parcels())
+    here.begin(7, 100, 20)
+    here.fed(50)
+    assert not here.is_stale(50, 10)
+    here.fed(51)
+    assert here.is_stale(51, 10)
+    assert here.arrived(7) is not None
+    assert not here.is_stale(99, 10)
+
+
+def test_what_it_has_begun_to_send_may_pass_the_share_by_one_parcel() -> None:
+    here = holding(parcels())
+    here.begin(1, 1 << 40, 0)
+    crowding = [here.is_crowding]
+    here.begin(2, 1, 0)
+    crowding.append(here.is_crowding)
+    here.give_up(1)
+    crowding.append(here.is_crowding)
+    assert crowding == [False, True, False]
 
 
 def test_a_share_is_never_nothing() -> None:
@@ -183,7 +205,7 @@ def test_the_accounts_are_those_of_what_is_held(data: st.DataObject) -> None:
             case "release" if here.given:
                 here.release(data.draw(st.sampled_from(list(here.given))))
             case "begin":
-                here.begin(len(here.coming), 3)
+                here.begin(len(here.coming), 3, 0)
             case "leave":
                 here.leave()
         held: set[Parcel] = set()

@@ -9,7 +9,15 @@ from daemoneye.bus.broker.deliveries import Ending
 from daemoneye.bus.broker.parcels import NO_DESCRIPTOR
 from daemoneye.bus.broker.session import Passed
 from daemoneye.bus.broker.uploads import HOARDING
-from daemoneye.bus.frames import Answer, Chunk, Confirm, Envelope, Notice, parcel_stamp
+from daemoneye.bus.frames import (
+    Answer,
+    Chunk,
+    Confirm,
+    Envelope,
+    Notice,
+    encode,
+    parcel_stamp,
+)
 from daemoneye.errors import RemoteProtocolError, TooLarge
 from tests.bus.carriers import CHUNKS, DESCRIPTORS, Carrier, Yard, lost, payloads
 from tests.bus.support import NOW
@@ -282,6 +290,34 @@ def test_who_begins_and_does_not_go_on_is_cut_off_when_others_need_the_room() ->
     publisher.cut(BATCH, WHOLE, now_ns=NOW + 11 * SECOND)
     assert payloads(quick.read()) == [WHOLE]
     assert list(yard.router.doomed) == [idle.session]
+
+
+def test_who_sends_a_byte_now_and_then_is_cut_off_when_others_need_the_room() -> None:
+    yard = Yard(large_bytes=400, write_timeout=10)
+    slow, publisher, quick = (yard.carrier(name) for name in ("slow", "agent-0", "quick"))
+    quick.subscribe("events.#")
+    for second in range(32):
+        chunk = Chunk(99, 400, second, b"x")
+        slow.router.receive(slow.session, [encode(chunk)], NOW + second * SECOND)
+    publisher.cut(BATCH, WHOLE, now_ns=NOW + 30 * SECOND)
+    assert "BackPressure" in refusal(publisher)
+    publisher.cut(BATCH, WHOLE, now_ns=NOW + 31 * SECOND)
+    assert payloads(quick.read()) == [WHOLE]
+    assert list(yard.router.doomed) == [slow.session]
+
+
+def test_what_one_begins_to_send_takes_no_more_than_its_share_from_others() -> None:
+    """A promise costs nothing, so no client may take all of the room by promising."""
+    yard, publisher, subscriber = scene(large_bytes=400)
+    greedy = yard.carrier("greedy")
+    for parcel in range(4):
+        greedy.begin(100, parcel)
+    assert yard.in_flight == (100, 0)
+    publisher.cut(BATCH, WHOLE)
+    assert payloads(subscriber.read()) == [WHOLE]
+    rest = [encode(Chunk(1, 100, 1, b"x" * 99)), greedy.frame_of(BATCH, 100) + parcel_stamp(1, 0)]
+    greedy.router.receive(greedy.session, rest, NOW)
+    assert "BackPressure" in refusal(greedy)
 
 
 def test_published_is_delivered_and_lost_and_waiting() -> None:
