@@ -17,10 +17,13 @@ from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import BadBody, Challenge, Envelope, Value, Welcome, decode, encode
 from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.bus.kinds import Carriage
 from daemoneye.framing import FrameCutter, pack
 from tests.support import scaled
 
 Heard = Value | list[Envelope] | BadBody
+
+NO_CARRIAGE = Carriage()
 
 QUIET = "events.bystander.tick"
 
@@ -118,9 +121,9 @@ class Caller:
             found.append(value)
         return found
 
-    def prove(self, claim: Claim, nonce: bytes = bytes(32)) -> Welcome:
+    def prove(self, claim: Claim, carriage: Carriage = NO_CARRIAGE) -> Welcome:
         """The whole handshake."""
-        introduction = Introduction(claim, nonce)
+        introduction = Introduction(claim, bytes(32), carriage)
         self.say(introduction.hello())
         challenge = self.hear()
         assert isinstance(challenge, Challenge)
