@@ -51,37 +51,34 @@ class Transfer:
         return pack(encode(Chunk(self.run.parcel.number, 0)))
 
 
-class Transfers:
-    """Those of one client, by lane."""
+class Transfers(dict[Lane, Transfer]):
+    """Those of one client, by lane.
 
-    __slots__ = ("_open",)
+    A dict, because every write asks whether there are any.
+    """
 
-    def __init__(self) -> None:
-        self._open: dict[Lane, Transfer] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
+    __slots__ = ()
 
     def begin(self, stream: Stream, run: Run) -> None:
         """This run goes next in its lane."""
-        assert stream.key.lane not in self._open
-        self._open[stream.key.lane] = Transfer(stream, run)
+        assert stream.key.lane not in self
+        self[stream.key.lane] = Transfer(stream, run)
 
     def at(self, lane: Lane) -> Transfer | None:
         """What is on its way in a lane."""
-        return self._open.get(lane)
+        return self.get(lane)
 
     def end(self, transfer: Transfer) -> None:
         """It is finished, or given up."""
-        del self._open[transfer.stream.key.lane]
+        del self[transfer.stream.key.lane]
 
     def of(self, stream: Stream) -> Transfer | None:
         """What is on its way of a stream."""
-        transfer = self._open.get(stream.key.lane)
+        transfer = self.get(stream.key.lane)
         return transfer if transfer is not None and transfer.stream is stream else None
 
     def take_all(self) -> list[Transfer]:
         """Those that are on their way, which are not any more."""
-        found = list(self._open.values())
-        self._open.clear()
+        found = list(self.values())
+        self.clear()
         return found
