@@ -23,12 +23,14 @@ from daemoneye.bus.broker.router import Router
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import Link
-from daemoneye.bus.client.outgoing import Courses, Draft
-from daemoneye.bus.frames import Heading, encode_publish
+from daemoneye.bus.client.outgoing import Courses, Draft, seal
+from daemoneye.bus.client.wishes import batches
+from daemoneye.bus.frames import Heading, OuterFrame, encode_publish, envelopes, parse
 from daemoneye.bus.limits import Limits
 from daemoneye.framing import FrameCutter, pack
 
 FEW, MANY = 200, 1200
+BATCH = 100  # messages in a full frame, near enough, so that counts are whole frames
 MISSING = "" if shutil.which("valgrind") else "valgrind is not installed"
 
 
@@ -105,18 +107,62 @@ def delivered(rig: Rig, count: int) -> Iterator[bytes]:
         rig.sink.written(sum(map(len, buffers)))
 
 
+def publish_many(count: int) -> None:
+    """A publisher's messages, in full frames."""
+    courses, payloads = Courses(), [PAYLOAD] * BATCH
+    for number in range(count // BATCH):
+        for batch in batches(payloads):
+            course = courses.find(TOPIC, batch.content_type, "")
+            seal(course, batch.payloads, [number] * BATCH)
+
+
+def before_receive_many(count: int) -> None:
+    """What `receive_many` does to get its input, to be taken off."""
+    for frame in full_frames(count):
+        assert frame.count == BATCH
+
+
+def receive_many(count: int) -> None:
+    """A subscriber's messages out of full frames, each looked at."""
+    for frame in full_frames(count):
+        events = envelopes(frame)
+        assert isinstance(events, list)
+        for event in events:
+            assert event.payload
+
+
+def full_frames(count: int) -> Iterator[OuterFrame]:
+    """So many messages as a broker delivers them, in full frames."""
+    raw = encode_publish(Heading(TOPIC), [PAYLOAD] * BATCH, [1] * BATCH, 1)
+    for _ in range(count // BATCH):
+        yield parse(raw)
+
+
 STEPS: dict[str, Callable[[int], None]] = {
-    each.__name__: each for each in (publish, before_route, route, before_receive, receive)
+    each.__name__: each
+    for each in (
+        publish,
+        before_route,
+        route,
+        before_receive,
+        receive,
+        publish_many,
+        before_receive_many,
+        receive_many,
+    )
 }
 
 
 def instructions() -> list[Figure]:
-    """Instructions for each message of 256 bytes: published, routed to one, received."""
+    """Instructions for each message of 256 bytes: published, routed to one, received.
+
+    Alone in its frame, and with `_many` among a hundred.
+    """
     if MISSING:
         print(f"skipped instructions: {MISSING}")
         return []
     cost = {name: (counted(name, MANY) - counted(name, FEW)) / (MANY - FEW) for name in STEPS}
-    for step in ("route", "receive"):
+    for step in ("route", "receive", "receive_many"):
         cost[step] -= cost.pop(f"before_{step}")
     return [Figure(f"instructions to {name}", value, "/msg") for name, value in cost.items()]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from types import MappingProxyType
 
@@ -99,10 +99,9 @@ def serve(directory: str, limits: str) -> None:
     print("ready", flush=True)
     while not broker.finished:
         broker.turn(broker.wait())
-        try:
-            asked.get_nowait()
-        except Empty:
+        if asked.empty():
             continue
+        asked.get_nowait()
         seen = broker.router.statistics()
         print(json.dumps(asdict(seen) | {"lost": dict(seen.lost)}), flush=True)
     broker.close()
