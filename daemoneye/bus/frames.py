@@ -64,6 +64,7 @@ from daemoneye.bus.kinds import (
 )
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
+from daemoneye.framing import HEADER_BYTES, pack_length
 
 __all__ = [
     "NO_LOSS",
@@ -112,6 +113,7 @@ __all__ = [
     "envelopes",
     "identity_stamp",
     "large_envelopes",
+    "packed_publish",
     "parcel_stamp",
     "parse",
 ]
@@ -211,6 +213,47 @@ class Heading:
         object.__setattr__(self, "prefix", frame.SerializeToString())
 
 
+def packed_publish(
+    heading: Heading,
+    payloads: Sequence[bytes],
+    times: Sequence[int],
+    sequence: int,
+    request: int = 0,
+) -> bytes:
+    """One frame of these payloads and their times (unix time in ns), with its header.
+
+    `sequence` is the first one's.  With a `request` number an Answer will say what became of it.
+    Put together from its pieces, so that a payload is copied twice on its way, not five times.
+    """
+    prefix, last = heading.prefix, _varint(sequence)
+    if len(payloads) == 1 and not request:
+        payload = payloads[0]
+        length = _varint(len(payload))
+        body_bytes = len(payload) + len(length) + 11
+        body_length = _varint(body_bytes)
+        size = len(prefix) + 4 + len(body_length) + body_bytes + len(last)
+        return b"".join(
+            (
+                pack_length(size),
+                prefix,
+                b"\x18\x01\x22",
+                body_length,
+                b"\x0a",
+                length,
+                payload,
+                b"\x12\x08",
+                _fixed64(times[0]),
+                b"\x28",
+                last,
+            )
+        )
+    body = pb.Batch(payload=payloads, time=times).SerializeToString()
+    before = b"".join((b"\x18", _varint(len(payloads)), _BODY_TAG, _varint(len(body))))
+    after = b"".join((b"\x28", last, b"\x78" + _varint(request) if request else b""))
+    size = len(prefix) + len(before) + len(body) + len(after)
+    return b"".join((pack_length(size), prefix, before, body, after))
+
+
 def encode_publish(
     heading: Heading,
     payloads: Sequence[bytes],
@@ -218,15 +261,8 @@ def encode_publish(
     sequence: int,
     request: int = 0,
 ) -> bytes:
-    """One frame of these payloads and their times (unix time in ns); `sequence` is the first one's.
-
-    With a `request` number an Answer will say what became of it.
-    """
-    if len(payloads) == 1 and not request:
-        return _publish_of_one(heading.prefix, payloads[0], times[0], sequence)
-    body = pb.Batch(payload=payloads, time=times).SerializeToString()
-    rest = pb.Frame(count=len(payloads), body=body, sequence=sequence, request=request)
-    return heading.prefix + rest.SerializeToString()
+    """The same without its header."""
+    return packed_publish(heading, payloads, times, sequence, request)[HEADER_BYTES:]
 
 
 def encode_large(heading: Heading, size: int, time: int, sequence: int, request: int = 0) -> bytes:
@@ -261,30 +297,11 @@ def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
     return head.SerializeToString() + _BODY_TAG + _varint(length)
 
 
-_BODY_TAG = b"\x22"  # field 4, length-delimited
-
-
-def _publish_of_one(prefix: bytes, payload: bytes, time: int, sequence: int) -> bytes:
-    """The bytes of such a frame with one message, at a third of the price of asking protobuf."""
-    length = _varint(len(payload))
-    return b"".join(
-        (
-            prefix,
-            b"\x18\x01\x22",  # a count of one; the body
-            _varint(len(payload) + len(length) + 11),
-            b"\x0a",  # of the body: the payload, the time
-            length,
-            payload,
-            b"\x12\x08",
-            _fixed64(time),
-            b"\x28",
-            _varint(sequence),
-        )
-    )
+_BODY_TAG = b"\x22"  # field 4, of a given length; \x18 is count, \x28 sequence, \x78 request
 
 
 def _read_batch_of_one(body: bytes) -> tuple[bytes, int] | None:
-    """Payload and time of what `_publish_of_one` wrote, at a third of the price of parsing it.
+    """Payload and time of what `packed_publish` wrote, at a third of the price of parsing it.
 
     None when it is written in another way: then the parser has to say what it is.
     """
@@ -327,7 +344,7 @@ def envelopes(frame: OuterFrame) -> list[Envelope] | BadBody:
         body = pb.Batch.FromString(raw)
     except DecodeError:
         return BadBody(header.topic, publisher, count, f"{len(raw)} bytes that are no batch")
-    payloads, times = body.payload, body.time
+    payloads, times = body.payload[:], body.time[:]  # lists: half the price to go through
     if not len(payloads) == len(times) == count:
         reason = f"{count} messages claimed, {len(payloads)} payloads and {len(times)} times found"
         return BadBody(header.topic, publisher, count, reason)

@@ -59,13 +59,15 @@ def test_a_stamp_has_these_bytes() -> None:
     )
 
 
-@pytest.mark.parametrize("payloads", [[b""], [b"x"], [b"x" * 127], [b"x" * 128], [b"x" * 70_000]])
-@pytest.mark.parametrize("sequence", [1, 127, 128, 16_383, 16_384, 2**64 - 1])
-def test_one_message_is_encoded_as_many_are(payloads: list[bytes], sequence: int) -> None:
-    body = pb.Batch(payload=payloads, time=[2**63]).SerializeToString()
-    rest = pb.Frame(count=1, body=body, sequence=sequence).SerializeToString()
+@pytest.mark.parametrize("sizes", [[0], [1], [127], [128], [70_000], [0, 1], [200] * 200])
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 16_383, 16_384, 2**64 - 1])
+def test_a_publish_put_together_is_what_protobuf_would_write(sizes: list[int], number: int) -> None:
+    payloads, times = [b"x" * size for size in sizes], [2**63] * len(sizes)
+    body = pb.Batch(payload=payloads, time=times).SerializeToString()
+    rest = pb.Frame(count=len(sizes), body=body, sequence=max(1, number), request=number)
     heading = Heading("a.b")
-    assert encode_publish(heading, payloads, [2**63], sequence) == heading.prefix + rest
+    frame = encode_publish(heading, payloads, times, max(1, number), request=number)
+    assert frame == heading.prefix + rest.SerializeToString()
 
 
 @given(

@@ -14,10 +14,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from daemoneye.bus.frames import Carriage, Content, Heading, encode_large, encode_publish
+from daemoneye.bus.frames import Carriage, Content, Heading, encode_large, packed_publish
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import TooLarge
-from daemoneye.framing import pack
 
 FRAME_TARGET_BYTES = 50 << 10
 """Where a frame is full: above some 128 KiB each one needs fresh pages, and that costs most."""
@@ -223,8 +222,8 @@ def seal(
     """These messages as one frame, which takes their sequences."""
     first = course.cell[0]
     course.cell[0] = first + len(payloads)
-    frame = encode_publish(course.heading, payloads, times, first, request)
-    return Sealed(pack(frame), len(payloads))
+    frame = packed_publish(course.heading, payloads, times, first, request)
+    return Sealed(frame, len(payloads))
 
 
 def set_apart(course: Course, content: Content, time: int, request: int = 0) -> Apart:

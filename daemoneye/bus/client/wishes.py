@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
@@ -49,6 +50,9 @@ def batches(payloads: Iterable[Payload]) -> list[Batch]:
     There is at least one batch, whose topic is checked although it may be empty.
     Raises LocalProtocolError, before any of them has gone anywhere.
     """
+    payloads = list(payloads)
+    if set(map(type, payloads)) <= {bytes}:
+        return [Batch("", cast("list[bytes]", payloads))]
     found: list[Batch] = []
     for payload, content_type in map(encode_payload, payloads):
         if not found or found[-1].content_type != content_type:
