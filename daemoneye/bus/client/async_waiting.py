@@ -83,9 +83,18 @@ def give(future: asyncio.Future[Given], what: Given) -> None:
 
 
 async def readable(loop: asyncio.AbstractEventLoop, sock: socket.socket, deadline: float) -> bool:
-    """Whether there is something to read before the deadline."""
+    """Whether there is something to read before the deadline.
+
+    Raises LocalProtocolError in a loop that cannot watch sockets.
+    """
     called: asyncio.Future[bool] = loop.create_future()
-    loop.add_reader(sock, give, called, True)
+    try:
+        loop.add_reader(sock, give, called, True)
+    except NotImplementedError:
+        raise LocalProtocolError(
+            f"{type(loop).__name__} cannot watch a socket, and this client needs that",
+            hint="on Windows run it in an asyncio.SelectorEventLoop",
+        ) from None
     try:
         return await until(called, deadline, False)
     finally:
