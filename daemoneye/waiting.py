@@ -18,6 +18,10 @@ _LONGEST_POLL = (1 << 31) - 1
 """What `poll` takes at most, in ms."""
 
 
+SELECTED_AT_MOST = 500
+"""How many descriptors `select` is given: Windows takes 512, others none above the number 1023."""
+
+
 class _Polls(Protocol):
     """What `select.poll`, `select.epoll` and `_Select` have in common."""
 
@@ -90,12 +94,14 @@ class Poller:
     Cost of a wait with epoll: that of the descriptors that are ready, not of all.
     """
 
-    __slots__ = ("_poll", "_unit", "_watched")
+    __slots__ = ("_poll", "_unit", "_watched", "at_most")
 
     def __init__(self) -> None:
         self._poll, self._unit = _poll(), 1000.0
+        self.at_most = SELECTED_AT_MOST if isinstance(self._poll, _Select) else sys.maxsize
+        """How many descriptors may be watched."""
         if sys.platform == "linux" and system.FEATURES.epoll:
-            self._poll, self._unit = select.epoll(), 1.0
+            self._poll, self._unit, self.at_most = select.epoll(), 1.0, sys.maxsize
         self._watched: set[int] = set()
 
     def watch(self, fd: int, what: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -68,6 +69,18 @@ def test_a_watch_of_what_was_closed_ends(lacking: tuple[str, ...]) -> None:
         watch = Watch(ours.fileno())
         ours.close()
         assert watch.wait(scaled(5))
+
+
+def test_select_takes_few_descriptors_and_the_others_any_number() -> None:
+    for lacking, at_most in (
+        ((), sys.maxsize),
+        (("epoll",), sys.maxsize),
+        (("epoll", "poll"), 500),
+    ):
+        with without(*lacking):
+            poller = Poller()
+            assert poller.at_most == at_most
+            poller.close()
 
 
 @WORLDS

@@ -7,6 +7,7 @@ thread of this one where the test looks into it; both live in the same world as 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from daemoneye import system
+from daemoneye import system, waiting
+from daemoneye.bus.client.async_bus_client import AsyncBusClient
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.orders import Admit, Credential
 from daemoneye.errors import AccessDenied, AlreadyRunning, BusClosed, Refused
 from daemoneye.rundir import RunDir, RunLock
 from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
+from tests.bus.client.loops import in_a_loop
 from tests.bus.fake_pipes import living_without
 from tests.support import lacking, scaled, wait_for
 
@@ -117,6 +120,40 @@ def test_more_than_a_socket_holds_arrives_whole(broker: Running) -> None:
         for text in texts:
             source.publish(TICK, text)
         assert payloads(events, len(texts)) == texts
+
+
+@in_a_loop
+async def test_tasks_hear_what_threads_say(broker: Running) -> None:
+    key = broker.admit("tasks")
+    async with (
+        AsyncBusClient.connect(broker.path, name="tasks", key=key) as bus,
+        bus.subscribe("events.#") as events,
+    ):
+        await asyncio.to_thread(speak_as_thread, broker)
+        await bus.publish(TICK, b"task")
+        await bus.publish(TICK, bytes(700 << 10))
+        heard = [await events.get(scaled(10)) for _ in range(3)]
+        assert [len(each.payload) if each else 0 for each in heard] == [6, 4, 700 << 10]
+
+
+def speak_as_thread(broker: Running) -> None:
+    with broker.client() as bus:
+        bus.publish(TICK, b"thread")
+
+
+def test_a_broker_that_waits_by_select_takes_in_no_more_than_that_can(
+    tidy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "SELECTED_AT_MOST", 5)
+    with living_without(("epoll", "poll"), tidy), broker_in_thread(tidy) as broker:
+        clients = [broker.client() for _ in range(3)]
+        with pytest.raises(Refused, match="3 are connected already"):
+            broker.client()
+        for each in clients:
+            each.close()
+        wait_for(lambda: broker.broker.router.statistics().clients == 0, "them to be gone")
+        with broker.client() as bus:
+            assert len(bus.clients()) == 1
 
 
 def test_threads_share_a_connection(broker: Running) -> None:

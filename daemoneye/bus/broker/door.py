@@ -37,6 +37,9 @@ from daemoneye.waiting import READABLE, Poller
 
 ACCEPTED_IN_A_TURN = 32
 
+WATCHED_BESIDES = 2
+"""What the broker waits for besides connections: the endpoint and the mailbox."""
+
 EXHAUSTED_PAUSE = 0.2
 """Seconds without accepting after descriptors ran out."""
 
@@ -105,11 +108,12 @@ class Door:
         limits = self.terms.limits
         reception = Reception(self.terms, os.urandom(NONCE_BYTES), peer.pid)
         client = Client(sock, peer, reception, limits.early_frame_bytes)
-        if len(clients) >= limits.connections:
+        most = min(limits.connections, self._poller.at_most - WATCHED_BESIDES)
+        if len(clients) >= most:
             oldest = self.lobby.make_room()
             if oldest is None:
                 self.counted.note(BUSY, f"refused process {peer.pid}: all places are taken")
-                client.say_once(Refusal(BUSY, f"{limits.connections} are connected already"))
+                client.say_once(Refusal(BUSY, f"{most} are connected already"))
                 sock.close()
                 return
             self.turn_away(oldest, clients, BUSY, "all places are taken")
