@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -251,6 +252,33 @@ def test_another_loop_is_refused_and_the_client_stays_good(broker: Running) -> N
         assert bus.connected
 
     asyncio.run(own())
+
+
+@in_a_loop
+async def test_a_forked_process_makes_its_own_client_and_does_not_disturb_the_loop(
+    broker: Running,
+) -> None:
+    def in_the_child(bus: AsyncBusClient) -> bool:
+        try:
+            bus.publish(TICK, b"").send(None)
+        except BusClosed as error:
+            asyncio.run(of_its_own())
+            return "fork" in str(error)
+        return False
+
+    async def of_its_own() -> None:
+        async with operator(broker) as bus:
+            await bus.publish(TICK, b"from the child")
+
+    async with operator(broker) as bus, bus.subscribe(TICK) as events:
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)  # a wait for ever ends the child, and not the test
+            os._exit(0 if in_the_child(bus) else 1)
+        assert await payloads(events, 1) == [b"from the child"]
+        assert os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, pid, 0))[1]) == 0
+        await bus.publish(TICK, b"still here")
+        assert await payloads(events, 1) == [b"still here"]
 
 
 def test_without_a_loop_there_is_no_client(tidy: Path) -> None:
