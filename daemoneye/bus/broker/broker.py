@@ -296,10 +296,11 @@ class Broker:
         if now >= self._statistics_at:
             self._tell_statistics(now)
         self.door.keep_time(self._clients, now)
-        for client in self._clients.overdue(now):
-            if client.session is not None:
-                self._note_ending(client.session, "stuck", "reads nothing: closed")
-            self._clients.close(client)
+        for client, session in self._clients.overdue(now):
+            self._write(client, session)  # the kernel tells only when most of its buffer is free
+            if client.is_overdue(now):
+                self._note_ending(session, "stuck", "reads nothing: closed")
+                self._clients.close(client)
         if self._mailbox.stop_asked and self._drain_deadline is None:
             self._begin_to_stop(now)
 

@@ -43,6 +43,10 @@ class Client:
         self.watched = Watched()
         self.stuck_deadline: float | None = None  # while it does not take what we write
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether it has taken nothing for too long."""
+        return self.stuck_deadline is not None and self.stuck_deadline <= now
+
     def say_once(self, value: Value) -> bool:
         """A frame of the handshake, or last words: they fit into an empty socket, or are lost."""
         data = pack(encode(value))
@@ -107,6 +111,7 @@ class Clients:
         self._poller.forget(fd)
         client.sock.close()
         self.stuck.pop(client, None)
+        client.stuck_deadline = None
         if client.session is not None:
             del self._by_session[client.session]
         self._left(client)
@@ -157,9 +162,13 @@ class Clients:
             return None
         return min(each.stuck_deadline or 0.0 for each in self.stuck)
 
-    def overdue(self, now: float) -> list[Client]:
-        """Those that have taken nothing for too long."""
-        return [each for each in self.stuck if (each.stuck_deadline or now) <= now]
+    def overdue(self, now: float) -> list[tuple[Client, Session]]:
+        """Those that have taken nothing for too long, as far as the kernel has told."""
+        return [
+            (each, each.session)
+            for each in self.stuck
+            if each.session is not None and each.is_overdue(now)
+        ]
 
     def _stick(self, client: Client, patience: float) -> None:
         client.stuck_deadline = time.monotonic() + patience
