@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from daemoneye.bus.client.dialler import introduce
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import (
     Answer,
     Goodbye,
+    Notice,
     Proof,
     Refusal,
     Subscribe,
@@ -25,6 +27,7 @@ from daemoneye.bus.frames import (
     parse,
 )
 from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.bus.orders import Admit, Credential, Ended
 from daemoneye.errors import Refused
 from daemoneye.framing import FrameCutter, pack
 from tests.bus.brokers import (
@@ -236,3 +239,57 @@ def test_an_idle_broker_with_clients_sleeps(short_dir: Path) -> None:
         before = cpu_seconds(process.pid)
         time.sleep(0.4)
         assert cpu_seconds(process.pid) - before <= 0.02
+
+
+# ---- keys ---------------------------------------------------------------------------------------
+
+RIGHT, WRONG = bytes(range(32)), bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("identity", "incarnation", "key", "reason"),
+    [
+        ("procmond", 3, WRONG, "bad-proof"),
+        ("procmond", 2, RIGHT, "unknown-identity"),  # it has ended
+        ("procmond", 4, RIGHT, "unknown-identity"),  # it is not born
+        ("procmond", 0, RIGHT, "unknown-identity"),  # only who is no child has any incarnation
+        ("perfmond", 3, RIGHT, "unknown-identity"),
+        ("operator", 3, RIGHT, "bad-proof"),  # a child is not the operator
+    ],
+)
+def test_b27_a_key_opens_for_one_incarnation_of_one_identity(
+    broker: Running, identity: str, incarnation: int, key: bytes, reason: str
+) -> None:
+    broker.admit("operator")
+    for number in (2, 3):
+        broker.obey(Admit(Credential("procmond", "collector", RIGHT, "process", number)))
+    broker.obey(Ended("procmond", 2, "exit:1"))
+    with pytest.raises(Refused) as caught:
+        introduce(broker.path, Claim(identity, incarnation, key), scaled(5))
+    assert caught.value.reason == reason
+    assert broker.broker.door.counted == {reason: 1}
+    assert broker.broker.statistics().counters()["turned_away_total"] == 1
+    introduce(broker.path, Claim("procmond", 3, RIGHT), scaled(5)).sock.close()
+
+
+def test_b27_what_an_ended_incarnation_had_is_released_at_once(broker: Running) -> None:
+    for number in (2, 3):
+        broker.obey(Admit(Credential("procmond", "collector", RIGHT, "process", number)))
+    wish = Subscribe(1, "control.collector.lifecycle", request=1)
+    with (
+        introduce(broker.path, Claim("procmond", 2, RIGHT), scaled(5)).sock as old,
+        introduce(broker.path, Claim("procmond", 3, RIGHT), scaled(5)).sock as new,
+        broker.client() as bus,
+    ):
+        for sock in (old, new):
+            sock.setblocking(True)
+            sock.send(pack(encode(wish)))
+        wait_for(lambda: len(bus.subscriptions()) == 2, "both to listen")
+        broker.obey(Ended("procmond", 2, "signal:9"))
+        *_, notice = read_all(old)
+        assert isinstance(notice, Notice)
+        assert (notice.code, notice.detail) == ("cut-off", "ended: incarnation 2 ended: signal:9")
+        assert broker.broker.statistics().cut_off == {"ended": 1}
+        rows = [row for row in bus.clients() if row.identity == "procmond"]
+        assert [row.incarnation for row in rows] == [3]
+        assert bus.publish_confirmed("control.collector.lifecycle", b"").subscribers == 1
