@@ -114,8 +114,8 @@ def test_what_is_published_arrives_in_order_and_says_who_said_it(
         assert len(bus.clients()) == 2
 
 
-def test_more_than_a_socket_holds_arrives_whole(broker: Running) -> None:
-    texts = [bytes([number]) * (700 << 10) for number in range(8)]
+def test_more_than_a_socket_or_a_frame_holds_arrives_whole(broker: Running) -> None:
+    texts = [bytes([number]) * (700 << 10) for number in range(8)] + [b"large" * (1 << 20)]
     with broker.client() as source, broker.client() as bus, bus.subscribe("events.#") as events:
         for text in texts:
             source.publish(TICK, text)
