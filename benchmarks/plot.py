@@ -69,16 +69,28 @@ def draw(results: Results, endured: Endured | None, path: Path) -> None:
 
 def draw_peers(axis: Any, results: Results, rows: Sequence[Row]) -> None:
     """A line for each peer that has any of these figures."""
-    names = {name for _, name in rows}
-    seen = [row for row in results.rows() if names & {each.name for each in row.values()}]
-    for peer in dict.fromkeys(peer for row in seen for peer in row):
-        draw_line(axis, results, peer, rows, peer)
+    for number, peer in enumerate(sorted({peer for row in results.rows() for peer in row})):
+        draw_line(axis, results, peer, rows, peer, f"C{number}")
 
 
-def draw_line(axis: Any, results: Results, peer: str, rows: Sequence[Row], label: str) -> None:
+def draw_line(
+    axis: Any,
+    results: Results,
+    peer: str,
+    rows: Sequence[Row],
+    label: str,
+    color: str | None = None,
+) -> None:
     """The figures of one peer, those that it has."""
     points = [(at, results.value(name, peer)) for at, name in rows]
     known = [(at, value) for at, value in points if value]
     if known:
         width = 2.5 if peer == OURS else 1.2
-        axis.plot(*zip(*known, strict=True), marker="o", markersize=3, linewidth=width, label=label)
+        axis.plot(
+            *zip(*known, strict=True),
+            marker="o",
+            markersize=3,
+            linewidth=width,
+            label=label,
+            color=color,
+        )

@@ -204,7 +204,7 @@ def test_a_peer_that_fails_costs_its_own_figures_only(tidy, changes, told):
 
 def test_a_silent_process_fails_in_time(tidy):
     with (
-        Worker([sys.executable, "-c", "import time; time.sleep(60)"], budget=0.1) as worker,
+        Worker([sys.executable, "-c", "import time; time.sleep(60)"], start_budget=0.1) as worker,
         pytest.raises(Failed, match="no answer in time"),
     ):
         worker.wait_ready()
