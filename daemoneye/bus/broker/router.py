@@ -185,6 +185,8 @@ class Router:
             refused=dict(self._deliveries.refusals),
             queued=total.queued,
             queued_bytes=self.directory.backlog.bytes,
+            large_bytes=self.parcels.bytes,
+            large_descriptors=self.parcels.descriptors,
             postponed=self.unfinished.postponed,
         )
 

@@ -54,6 +54,10 @@ class Statistics:
     """The memory for that in bytes, the broker's own frames included."""
     postponed: int
     """How often frames of a client had to wait for another turn, because they asked for much."""
+    large_bytes: int = 0
+    """Large payloads in flight."""
+    large_descriptors: int = 0
+    """The descriptors that some of those have."""
     turned_away: Mapping[str, int] = field(default_factory=dict)
     """Connections that came to nothing, by reason."""
     cut_off: Mapping[str, int] = field(default_factory=dict)
@@ -68,6 +72,8 @@ class Statistics:
             "delivered_total": self.delivered,
             "queued": self.queued,
             "queued_bytes": self.queued_bytes,
+            "large_bytes": self.large_bytes,
+            "large_descriptors": self.large_descriptors,
             "postponed_total": self.postponed,
             "denied_total": self.refused.get(DENIED, 0),
             **dict(_by_reason("lost", self.lost)),
@@ -88,6 +94,8 @@ class Statistics:
             queued=self.queued,
             queued_bytes=self.queued_bytes,
             postponed_total=self.postponed,
+            large_bytes=self.large_bytes,
+            large_descriptors=self.large_descriptors,
             lost=self.lost,
             refused=self.refused,
             turned_away=self.turned_away,

@@ -788,7 +788,7 @@ class DeadLetter(_message.Message):
     def __init__(self, group: _Optional[str] = ..., topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., content_type: _Optional[str] = ..., publisher: _Optional[str] = ..., delivery_count: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class BusStatistics(_message.Message):
-    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total")
+    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total", "large_bytes", "large_descriptors")
     class LostEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -831,6 +831,8 @@ class BusStatistics(_message.Message):
     TURNED_AWAY_FIELD_NUMBER: _ClassVar[int]
     CUT_OFF_FIELD_NUMBER: _ClassVar[int]
     POSTPONED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    LARGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LARGE_DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
     clients: int
     subscriptions: int
     published_total: int
@@ -845,4 +847,6 @@ class BusStatistics(_message.Message):
     turned_away: _containers.ScalarMap[str, int]
     cut_off: _containers.ScalarMap[str, int]
     postponed_total: int
-    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ...) -> None: ...
+    large_bytes: int
+    large_descriptors: int
+    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ..., large_bytes: _Optional[int] = ..., large_descriptors: _Optional[int] = ...) -> None: ...

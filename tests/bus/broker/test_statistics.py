@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from daemoneye.bus import handshake
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker import deliveries, streams, uploads
 from daemoneye.bus.broker.statistics import Statistics, reason_of
 from daemoneye.bus.frames import Envelope, Query, Unsubscribe
 from daemoneye.bus.limits import Limits
@@ -31,6 +33,8 @@ SEEN = Statistics(
     queued=0,
     queued_bytes=12,
     postponed=5,
+    large_bytes=9,
+    large_descriptors=8,
     turned_away={"bad-proof": 6},
     cut_off={"heartbeat": 1},
 )
@@ -53,6 +57,7 @@ def test_the_message_says_the_same() -> None:
     assert dict(message.turned_away) == SEEN.turned_away
     assert dict(message.cut_off) == SEEN.cut_off
     assert (message.lost_total, message.denied_total, message.postponed_total) == (3, 4, 5)
+    assert (message.large_bytes, message.large_descriptors) == (9, 8)
     assert (message.clients, message.queued_bytes, message.observed_at) == (2, 12, 99.5)
 
 
@@ -70,6 +75,21 @@ def test_the_message_says_the_same() -> None:
 def test_each_refusal_has_a_word_that_is_documented(error: BusError, word: str) -> None:
     assert reason_of(error) == word
     assert f"`{word}`" in document("docs/wire.md").partition("## What is counted")[2]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(streams.OVERFLOW, streams.EXPIRED, streams.OVERSIZE, streams.DENIED),
+        *(streams.DISCONNECTED, deliveries.UNREAD, deliveries.TOO_MANY_STREAMS.reason),
+        *(uploads.HOARDING, "heartbeat", "ended", "stuck"),
+        *(handshake.UNKNOWN_IDENTITY, handshake.BAD_PROOF, handshake.WRONG_PROCESS),
+        *(handshake.WRONG_VERSION, handshake.OUT_OF_ORDER, handshake.BUSY, handshake.TOO_LATE),
+        *("foreign-user", "exhausted", "gone"),
+    ],
+)
+def test_every_word_that_something_is_counted_under_is_documented(word: str) -> None:
+    assert f"`{word}`" in document("docs/wire.md")
 
 
 def test_every_frame_that_is_refused_is_counted_by_its_reason() -> None:
