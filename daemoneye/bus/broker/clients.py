@@ -5,6 +5,7 @@ A connection is a `Client` from the moment it is accepted; it has a session once
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from daemoneye.bus.broker.mishaps import Mishaps
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
+from daemoneye.bus.memory import content_of
 from daemoneye.bus.vigil import Watched
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import Peer, send_gathered, send_with_descriptors
@@ -138,7 +140,10 @@ class Clients:
                     self._poller.watch(sock.fileno(), READABLE | WRITABLE)
                     self._stick(client, patience)
                 return
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.ETOOMANYREFS and session.outbox.passing is not None:
+                    _cut_up(session)
+                    continue
                 self.close(client)
                 return
             session.written(sent)
@@ -173,3 +178,12 @@ class Clients:
     def _stick(self, client: Client, patience: float) -> None:
         client.stuck_deadline = time.monotonic() + patience
         self.stuck[client] = None
+
+
+def _cut_up(session: Session) -> None:
+    """More descriptors of our user are on their way than the kernel allows: send chunks instead."""
+    parcel = session.outbox.passing
+    assert parcel is not None
+    if parcel.content is None:
+        parcel.content = content_of(parcel.descriptor, parcel.size)
+    session.outbox.pass_no_more()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -199,6 +200,21 @@ class Outbox:
                 stream.delivered(run)
         self._begun = left
 
+    def pass_no_more(self) -> None:
+        """What was to be passed cannot be: from now on, payloads go to this client in chunks.
+
+        The parcel's content has to be there.
+        """
+        parcel, self.passing = self.passing, None
+        assert parcel is not None
+        data, stream, run = self._sending.pop()
+        self._sending_bytes -= len(data)
+        self.holding.carriage = replace(self.holding.carriage, descriptors=False)
+        if stream is None or run is None:
+            self.holding.release(parcel.number)  # its subscription has ended meanwhile
+        else:
+            self._transfers.begin(stream, run)
+
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing that `take` would have to look at: cheaper than asking it."""
@@ -302,7 +318,8 @@ class Outbox:
 
     def _send_chunk(self, transfer: Transfer) -> None:
         if not transfer.is_whole:
-            self._append(transfer.chunk(), None, None)
+            most = self.backlog.parcels.limits.frame_bytes  # what every client is ready for
+            self._append(transfer.chunk(most), None, None)
             return
         self._transfers.end(transfer)
         self._announce(transfer.stream)

@@ -31,8 +31,8 @@ class Transfer:
         assert self.run.parcel is not None
         return self.offset >= self.run.parcel.size
 
-    def chunk(self) -> bytes:
-        """The next chunk, packed.
+    def chunk(self, most_bytes: int) -> bytes:
+        """The next chunk, packed, with at most so much content.
 
         As one piece, though that copies it: whatever is cut off between two buffers of a frame
         would leave the rest of the stream without meaning.
@@ -40,7 +40,7 @@ class Transfer:
         parcel = self.run.parcel
         assert parcel is not None
         assert parcel.content is not None, f"{parcel!r} is to be cut and nobody has read it"
-        part = parcel.content[self.offset : self.offset + CHUNK_BYTES]
+        part = parcel.content[self.offset : self.offset + min(CHUNK_BYTES, most_bytes)]
         head = chunk_head(parcel.number, parcel.size, self.offset, len(part))
         self.offset += len(part)
         return b"".join((pack_length(len(head) + len(part)), head, part))

@@ -6,7 +6,7 @@ import pytest
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.arrivals import CHUNK_BYTES
-from daemoneye.bus.frames import Chunk, Envelope, Ping, Unsubscribe
+from daemoneye.bus.frames import Chunk, Envelope, Ping, Unsubscribe, encode
 from tests.bus.carriers import CHUNKS, Carrier, Yard, lost, payloads
 from tests.bus.support import NOW, Heard
 
@@ -177,3 +177,46 @@ def test_chunks_cost_the_credit_of_the_whole_payload() -> None:
     balance = subscriber.session.subscriptions[1].balance
     assert balance.sent_messages == 1
     assert len(LARGE) < balance.sent_bytes < len(LARGE) + 300
+
+
+def test_no_chunk_is_larger_than_a_frame_may_be() -> None:
+    yard, publisher, subscriber = scene(frame_bytes=4096)
+    publisher.pass_on(BATCH, LARGE)
+    yard.read_unread()
+    assert payloads(subscriber.read()) == [LARGE]
+    assert subscriber.chunks == len(LARGE) // 4096
+
+
+# ---- a kernel that passes no more ---------------------------------------------------------------
+
+
+def refused(yard: Yard, publisher: Carrier) -> Carrier:
+    """A subscriber to everything whose next descriptor the kernel has not taken."""
+    subscriber = yard.carrier("agent-3")
+    subscriber.subscribe("events.#")
+    publisher.pass_on(BATCH, LARGE)
+    subscriber.session.take(1 << 16, NOW)
+    parcel = subscriber.session.outbox.passing
+    assert parcel is not None
+    parcel.content = memoryview(LARGE)
+    return subscriber
+
+
+def test_what_cannot_be_passed_goes_in_chunks_and_so_does_the_next() -> None:
+    yard, publisher, _ = scene()
+    subscriber = refused(yard, publisher)
+    subscriber.session.outbox.pass_no_more()
+    publisher.pass_on(BATCH, LARGE[::-1])
+    yard.read_unread()
+    assert payloads(subscriber.read()) == [LARGE, LARGE[::-1]]
+    assert subscriber.got == []
+    assert subscriber.session.outbox.holding.bytes == 0
+
+
+def test_what_cannot_be_passed_and_nobody_wants_any_more_is_let_go_of() -> None:
+    yard, publisher, _ = scene()
+    subscriber = refused(yard, publisher)
+    yard.router.receive(subscriber.session, [encode(Unsubscribe(1))], NOW)
+    subscriber.session.outbox.pass_no_more()
+    assert payloads(subscriber.read()) == []
+    assert subscriber.session.outbox.holding.bytes == 0
