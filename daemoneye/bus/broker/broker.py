@@ -101,7 +101,7 @@ class Broker:
         # Measured from the last turn: one look at the clock in a turn has to do.
         left = max(0.0, self._next_deadline - self._now)
         timeout = left if timeout is None else min(left, timeout)
-        if self.router.unfinished:
+        if self.router.unfinished or self.router.dirty:
             timeout = 0.0
         self._due_at = self._now + timeout
         return self._poller.poll(timeout)
@@ -220,11 +220,12 @@ class Broker:
             if parcel.holders and parcel.content is None:
                 parcel.content = content_of(parcel.descriptor, parcel.size)
         router.parcels.unread.clear()
+        unfinished: list[Session] = []
         while router.dirty:
             session = router.dirty.pop()
             client = clients.of(session)
-            if client is not None:
-                self._write(client, session)
+            if client is not None and self._write(client, session):
+                unfinished.append(session)
         while router.doomed:
             session, ending = router.doomed.popitem()
             client = clients.of(session)
@@ -233,10 +234,12 @@ class Broker:
                     self._note_ending(session, ending.reason, f"is cut off: {ending.detail}")
                 self._write(client, session)
                 clients.close(client)
+        router.dirty.update(unfinished)
 
-    def _write(self, client: Client, session: Session) -> None:
+    def _write(self, client: Client, session: Session) -> bool:
+        """Whether there is more that the kernel may take, in the next turn."""
         limits = self._limits
-        self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
+        return self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
 
     def _close_released(self) -> None:
         released = self.router.parcels.released

@@ -20,6 +20,9 @@ from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import Peer, send_gathered, send_with_descriptors
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
+WRITES_IN_A_TURN = 8
+"""How often so much as one turn takes is written to a client that reads it at once."""
+
 
 class Client:
     """One connection."""
@@ -120,12 +123,15 @@ class Clients:
 
     # ---- writing --------------------------------------------------------------------------------
 
-    def write(self, client: Client, session: Session, max_bytes: int, patience: float) -> None:
+    def write(self, client: Client, session: Session, max_bytes: int, patience: float) -> bool:
         """Write what its session has, until nothing may be sent or the kernel takes no more.
 
-        A connection that does not take anything for `patience` seconds is among the `overdue`.
+        Or until it has had its turn: whether that was it.  Somebody who reads as fast as we write
+        would otherwise have a large payload as a whole while all others wait.  A connection that
+        does not take anything for `patience` seconds is among the `overdue`.
         """
         sock, now_ns = client.sock, time.time_ns()
+        left = WRITES_IN_A_TURN * max_bytes
         while buffers := session.take(max_bytes, now_ns):
             passing = session.passing
             try:
@@ -139,22 +145,26 @@ class Clients:
                 if client.stuck_deadline is None:
                     self._poller.watch(sock.fileno(), READABLE | WRITABLE)
                     self._stick(client, patience)
-                return
+                return False
             except OSError as error:
                 if error.errno == errno.ETOOMANYREFS and session.outbox.passing is not None:
                     _cut_up(session)
                     continue
                 self.close(client)
-                return
+                return False
             session.written(sent)
             if client.stuck_deadline is not None:
                 self._stick(client, patience)
             if session.is_idle:
                 break
+            left -= sent
+            if left <= 0:
+                return True
         if client.stuck_deadline is not None:
             client.stuck_deadline = None
             del self.stuck[client]
             self._poller.watch(sock.fileno(), READABLE)
+        return False
 
     def shift(self, seconds: float) -> None:
         """Nobody could take anything for so long: we wrote nothing."""
