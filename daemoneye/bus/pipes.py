@@ -13,6 +13,7 @@ That the name is ours alone, and whoever comes our own user, is the work of `nam
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import logging
 import os
@@ -21,12 +22,14 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
+from weakref import WeakSet
 
 from daemoneye import named_pipes
 from daemoneye.errors import AlreadyRunning, BusBroken, ConfigError
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.named_pipes import Listener, Pipe
 from daemoneye.system import UNKNOWN_UID, Peer, socket_pair
+from daemoneye.waiting import Watch
 
 log = logging.getLogger("daemoneye.bus")
 
@@ -40,6 +43,7 @@ RETRY_SECONDS = 0.2
 """How long nobody is let in after there was no room."""
 
 _READ_BYTES = 64 << 10
+_LOOK_SECONDS = 0.01
 
 
 def name_of(path: Path) -> str:
@@ -55,7 +59,10 @@ class Ferry:
     message, and hangs up when the other has: at once, or after LINGER_SECONDS.
     """
 
-    __slots__ = ("_heard_all", "_limit", "_over", "_pipe", "_sending_since", "_sock")
+    __slots__ = (
+        *("_heard_all", "_limit", "_over", "_pipe", "_sending_since", "_sock"),
+        "__weakref__",
+    )
 
     def __init__(self, pipe: Pipe, sock: socket.socket, max_frame_bytes: int) -> None:
         """From now on both are the ferry's.  `sock` is one of a pair, in blocking mode."""
@@ -65,8 +72,20 @@ class Ferry:
         self._heard_all = threading.Event()
         self._over = threading.Event()
         self._sending_since: float | None = None
+        _AFLOAT.add(self)
         for run in (self._bring_in, self._take_out, self._guard):
             threading.Thread(target=run, name="bus-ferry", daemon=True).start()
+
+    def finish(self, deadline: float) -> None:
+        """Wait until all that our side has said is on its way, until the deadline at most."""
+        quiet_looks = 0
+        while quiet_looks < 2 and not self._over.is_set() and time.monotonic() < deadline:
+            quiet_looks = 0 if self._is_busy() else quiet_looks + 1
+            time.sleep(_LOOK_SECONDS)
+
+    def _is_busy(self) -> bool:
+        fd = self._sock.fileno()
+        return self._sending_since is not None or (fd >= 0 and Watch(fd).wait(0))
 
     def _bring_in(self) -> None:
         """Pipe to socket, until the other side has said everything."""
@@ -90,9 +109,11 @@ class Ferry:
             log.debug("nothing more goes into a pipe: %r", error)
         _shut(self._sock, socket.SHUT_RD)
         self._heard_all.wait(LINGER_SECONDS)
-        self._over.set()
         self._pipe.close()
+        _shut(self._sock, socket.SHUT_RDWR)
+        self._heard_all.wait(LINGER_SECONDS)  # so that nobody is inside what is closed
         self._sock.close()
+        self._over.set()
 
     def _send(self, frame: bytes) -> None:
         self._sending_since = time.monotonic()
@@ -106,6 +127,17 @@ class Ferry:
             if began is not None and time.monotonic() - began >= PATIENCE_SECONDS:
                 self._pipe.close()
                 return
+
+
+_AFLOAT: WeakSet[Ferry] = WeakSet()
+
+
+@atexit.register
+def finish_all() -> None:
+    """A process that ends has said what it has said: the kernel would carry it, threads do not."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    for each in list(_AFLOAT):
+        each.finish(deadline)
 
 
 class PipeEndpoint:

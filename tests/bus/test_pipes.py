@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,49 @@ def test_rubbish_of_our_own_ends_it(
     ours.sendall(b"\xff\xff\xff\xff")
     with pytest.raises((EOFError, OSError)):
         theirs.recv_bytes(FRAME)
+
+
+def test_a_process_that_ends_waits_until_its_last_words_are_on_their_way(tidy: Path) -> None:
+    near, far = socket.socketpair()
+    theirs, heard = FakePipe(far), list[bytes]()
+    ours = ferried(FakePipe(near), FRAME)
+    ours.setblocking(True)
+
+    def read_late() -> None:
+        time.sleep(0.1)
+        while frame := theirs.recv_bytes(FRAME):
+            heard.append(frame)
+        theirs.close()
+
+    reading = threading.Thread(target=read_late)
+    reading.start()
+    for _ in range(4):
+        ours.sendall(pack(b"x" * FRAME))
+    ours.close()
+    pipes.finish_all()
+    reading.join(scaled(5))
+    assert heard == [b"x" * FRAME] * 4
+
+
+def test_a_process_that_ends_waits_for_nobody_who_never_reads(
+    ferry: tuple[socket.socket, FakePipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "LINGER_SECONDS", 0.1)
+    ours, _ = ferry
+    ours.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        ours.sendall(pack(b"x" * 1000) * 5000)
+    began = time.monotonic()
+    pipes.finish_all()
+    assert 0.1 <= time.monotonic() - began < scaled(2)
+
+
+def test_a_process_that_ends_does_not_wait_when_nothing_is_left(
+    ferry: tuple[socket.socket, FakePipe],
+) -> None:
+    began = time.monotonic()
+    pipes.finish_all()
+    assert time.monotonic() - began < scaled(1)
 
 
 def test_who_lingers_is_hung_up_on(
