@@ -14,7 +14,7 @@ from benchmarks.rounds import Remarks
 from benchmarks.sustained import Endured
 
 SCHEMA_VERSION = 2
-NAME_WIDTH = 36
+NAME_WIDTH = 42
 UNIT_WIDTH = 7
 
 COMPARED = ("/s", "µs", "ms")

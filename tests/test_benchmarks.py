@@ -18,6 +18,7 @@ from benchmarks.__main__ import PEERS, main, parsed
 from benchmarks.bus import Contest, publishing, round_trip
 from benchmarks.control import control
 from benchmarks.goals import Goal, goals
+from benchmarks.large import ALL_READ, WAYS, flood
 from benchmarks.measure import Figure, Pace, Results, percentile, shown, shown_bytes
 from benchmarks.peers import Relay, naive, ours
 from benchmarks.processes import Failed, Worker, python
@@ -171,6 +172,13 @@ def test_a_sustained_run_accounts_for_every_message(tidy):
     assert [each.received is None for each in endured.accounts] == [False, False, True]
     assert endured.accounts[2].queued > 0
     assert endured.samples[0][1] > 0
+
+
+def test_large_payloads_travel_both_ways(tidy):
+    for way in WAYS:
+        received, lost = flood(way, ALL_READ, 0.05)
+        assert received > 0
+        assert 0 <= lost < 100
 
 
 def broken_relay(_directory):
