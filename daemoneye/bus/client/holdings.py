@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from daemoneye.bus.arrivals import Arrivals
 from daemoneye.bus.frames import OuterFrame, Release
+from daemoneye.errors import TooLarge
 
 
 class Held:
@@ -56,8 +57,12 @@ class Holdings:
     def claim(self, frame: OuterFrame) -> memoryview | None:
         """The payload of a publish; None when it is not what may be used.
 
-        Raises RemoteProtocolError when nothing came.
+        Raises RemoteProtocolError when nothing came, and TooLarge when it is past the limit: what
+        it costs in credit is its size, whatever came.
         """
+        if frame.large_bytes > self._arrivals.max_bytes:
+            most = self._arrivals.max_bytes
+            raise TooLarge(f"a payload of {frame.large_bytes} bytes is past the limit of {most}")
         if frame.descriptors:
             return self._arrivals.claim()
         return self._arrivals.collect(frame.parcel, frame.large_bytes)

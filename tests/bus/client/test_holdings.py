@@ -14,7 +14,7 @@ from daemoneye.bus.frames import (
     parcel_stamp,
     parse,
 )
-from daemoneye.errors import RemoteProtocolError
+from daemoneye.errors import RemoteProtocolError, TooLarge
 
 
 def holdings() -> Holdings:
@@ -35,6 +35,15 @@ def test_a_publish_claims_the_memory_that_came_with_it() -> None:
     assert here.claim(publish(1)) is None
     with pytest.raises(RemoteProtocolError):
         here.claim(publish(1))
+
+
+@pytest.mark.parametrize("size", [101, (1 << 64) - 1])
+def test_a_payload_past_the_limit_is_not_believed(size: int) -> None:
+    """Else a subscriber would owe a credit that cannot be said."""
+    here = holdings()
+    here.arrivals.came([memoryview(b"abc")])
+    with pytest.raises(TooLarge, match="past the limit of 100"):
+        here.claim(publish(1, size=size))
 
 
 def test_a_publish_claims_the_chunks_that_came_ahead_of_it() -> None:
