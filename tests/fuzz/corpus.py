@@ -30,8 +30,10 @@ from daemoneye.bus.frames import (
     Welcome,
     arrival_stamp,
     encode,
+    encode_large,
     encode_publish,
     identity_stamp,
+    parcel_stamp,
 )
 from daemoneye.bus.orders import Admit, Credential, Ended, Rules, Say, encode_order
 from daemoneye.bus.topics import TopicFilter
@@ -110,9 +112,15 @@ PUBLISHES: tuple[bytes, ...] = (
 _STAMP = identity_stamp("procmond", "collector", 4242, 3) + arrival_stamp(1)
 
 FROM_CLIENTS: tuple[bytes, ...] = (*map(encode, SAID_BY_CLIENTS), *PUBLISHES)
+LARGE: tuple[bytes, ...] = (
+    encode_large(Heading(TICK), 600, 1, 30) + parcel_stamp(1, 0),
+    encode_large(Heading(TICK), 600, 1, 31) + parcel_stamp(7, 1),
+)
+"""Publishes of what came ahead: in the chunks above, or with a descriptor."""
+
 FROM_BROKERS: tuple[bytes, ...] = (
     *map(encode, SAID_BY_BROKERS),
-    *(raw + _STAMP for raw in PUBLISHES),
+    *(raw + _STAMP for raw in (*PUBLISHES, *LARGE)),
 )
 FRAMES: tuple[bytes, ...] = (*map(encode, HANDSHAKE), *FROM_CLIENTS, *FROM_BROKERS)
 

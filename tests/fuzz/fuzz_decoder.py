@@ -43,6 +43,7 @@ from tests.fuzz.mutations import mutated, varint
 
 NOW = 1_700_000_000_000_000_000
 FRAME_BYTES = 1 << 16
+LARGE_BYTES = 20_000
 
 GOOD, WATCHED = "good", "events.good.tick"
 MALLORY = Identity("mallory", "worker", incarnation=5, pid=666)
@@ -305,16 +306,20 @@ def _check_accounts(router: Router) -> None:
 def _hostile_broker(dice: random.Random) -> None:
     link: Link[str] = Link()
     dialogue: Dialogue[str, str] = Dialogue(link, Tally())
-    link.connected(7, FRAME_BYTES)
+    link.connected(7, FRAME_BYTES, LARGE_BYTES)
     interests, _ = dialogue.want(("events.#", "control.#"), Options(), "me", ["one", "two"])
     interests += dialogue.want((corpus.TICK,), Options(), "you", ["three"])[0]
     for _ in range(dice.randrange(1, 6)):
         try:
+            if dice.random() < 0.3:
+                link.came([dice.choice((None, memoryview(bytes(600)), memoryview(b"x")))])
             received = link.receive(_bad_stream(dice, corpus.FROM_BROKERS))
         except (RemoteProtocolError, TooLarge) as error:
             _printable(error)
             dialogue.lost(error)
-            said = link.connected(dice.choice((7, 8)), dice.choice((0, 100, FRAME_BYTES)))
+            said = link.connected(
+                dice.choice((7, 8)), dice.choice((0, 100, FRAME_BYTES)), LARGE_BYTES
+            )
             assert {each.subscription for each in said} == set(link.interests)
             for each in said:
                 encode(each)
@@ -326,12 +331,10 @@ def _hostile_broker(dice: random.Random) -> None:
             assert remark.text.isprintable()
         for owner, delivery in received.deliveries:
             assert owner in ("me", "you")
+            assert set(delivery.interests) <= set(interests)
             assert all(type(each) is Envelope for each in delivery.events)
-            for interest in delivery.interests:
-                assert interest in interests
-                credit = interest.taken(delivery.messages, delivery.bytes)
-                if credit is not None and credit.messages < 1 << 64:
-                    encode(credit)
+            for due in delivery.consumed():
+                encode(due)
     link.forget(interests[0])
 
 
