@@ -33,9 +33,11 @@ from daemoneye.bus.frames import (
     encode_publish,
 )
 from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.bus.memory import own_carriage
 from daemoneye.errors import BusBroken
 from daemoneye.framing import pack
 from tests.bus.brokers import TICK, BrokerProcess, Running, broker_in_thread, broker_process
+from tests.bus.client.alike import Tasks, Threads
 from tests.hostile.support import Bystander, Caller, Relay, descriptors_of
 from tests.support import scaled, wait_for
 
@@ -131,15 +133,25 @@ class Cut:
         return passed, self.left > 0
 
 
-def test_b24_a_broker_cut_at_every_byte_is_come_back_to(tidy: Path) -> None:
+@pytest.fixture(params=[Threads, Tasks])
+def kind(request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
+    """Either kind of client."""
+    kind: Threads | Tasks = request.param()
+    yield kind
+    kind.close()
+
+
+def test_b24_a_broker_cut_at_every_byte_is_come_back_to(tidy: Path, kind: Threads | Tasks) -> None:
     with broker_in_thread(tidy) as broker:
         broker.admit("raw")
         whole = Cut(1 << 30)
-        assert talk(broker, whole) == 1
+        assert talk(broker, kind, whole) == 1
         assert whole.said > 300
         until_welcome = welcome_bytes(broker)
         with ThreadPoolExecutor(8) as pool:  # most of the time they wait before they come again
-            connections = list(pool.map(lambda end: talk(broker, Cut(end)), range(whole.said + 1)))
+            connections = list(
+                pool.map(lambda end: talk(broker, kind, Cut(end)), range(whole.said + 1))
+            )
         assert connections[:until_welcome] == [0] * until_welcome
         later = connections[until_welcome:]
         assert set(later) <= {1, 2}  # a cut behind all that was wanted costs no connection more
@@ -150,18 +162,18 @@ def test_b24_a_broker_cut_at_every_byte_is_come_back_to(tidy: Path) -> None:
 def welcome_bytes(broker: Running) -> int:
     """How much a broker says until a client is in."""
     with Caller(broker.path) as caller:
-        welcome = caller.prove(Claim("raw", 1, broker.keys["raw"]))
+        welcome = caller.prove(Claim("raw", 1, broker.keys["raw"]), own_carriage())
     return len(framed(Challenge(bytes(32), broker.broker.door.terms.epoch), welcome))
 
 
-def talk(broker: Running, cut: Cut) -> int:
+def talk(broker: Running, kind: Threads | Tasks, cut: Cut) -> int:
     """Subscribe, publish, receive, ask, leave, whatever happens.
 
     How many connections that took; 0 when there was none at all.
     """
     with Relay(broker.path.with_name(f"r{cut.left}"), broker.path, cut) as relay:
         try:
-            bus = BusClient.connect(relay.path, name="raw", key=broker.keys["raw"])
+            bus = kind.connect(relay.path, name="raw", key=broker.keys["raw"])
         except BusBroken:
             return 0
         with bus, bus.subscribe("events.#") as events:
