@@ -206,6 +206,8 @@ class Reception:
             return self._refuse(WRONG_VERSION, f"this broker speaks version {PROTOCOL_VERSION}")
         if len(hello.nonce) != NONCE_BYTES:
             return self._refuse(OUT_OF_ORDER, f"a nonce has {NONCE_BYTES} bytes")
+        if not hello.incarnation:
+            return self._refuse(OUT_OF_ORDER, "an incarnation is a number above zero")
         credential = keyring.find(hello.identity, hello.incarnation)
         if credential is None:
             return self._refuse(UNKNOWN_IDENTITY, _NO_KEY)

@@ -115,6 +115,7 @@ def test_who_has_not_is_refused(claim: Claim, pid: int, reason: str) -> None:
         (Hello(0, "procmond", 3, b"C" * 32), "wrong-version"),
         (Hello(1, "procmond", 3, b"C" * 31), "protocol"),
         (Hello(1, "procmond", 3, b""), "protocol"),
+        (Hello(1, "operator", 0, b"C" * 32), "protocol"),
         (Proof(b"m" * 32), "protocol"),
         (Goodbye(), "protocol"),
     ],

@@ -129,7 +129,7 @@ def test_b27_the_key_of_another_incarnation_does_not_open(broker: Running) -> No
         (Claim("procmond", 2, old), "bad-proof"),
         (Claim("procmond", 1, new), "unknown-identity"),
         (Claim("procmond", 3, new), "unknown-identity"),
-        (Claim("procmond", 0, new), "unknown-identity"),
+        (Claim("procmond", 0, new), "protocol"),
     ):
         with turned_away(broker, reason), pytest.raises(Refused) as refused:
             introduce(broker.path, claim, scaled(5))
