@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,12 +20,15 @@ from daemoneye.bus.access import AccessRule
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.frames import (
     Answer,
+    Chunk,
+    Credit,
     Goodbye,
     Heading,
     Hello,
     Notice,
     Overflow,
     Ping,
+    Pong,
     Proof,
     Query,
     Refusal,
@@ -198,6 +202,18 @@ def over(attack: Attack) -> str:
     return notice(caller)
 
 
+def keeps_the_room_for_large_payloads(attack: Attack) -> str:
+    """It has begun to send one and does not go on, and somebody else needs the room."""
+    room = {"large_bytes": 400_000.0, "write_timeout": 0.2}
+    attack.broker.obey(Rules((), {**LIMITS, **room}))
+    caller = attack.said(Chunk(1, 300_000, 0, b"x"), Ping(5))
+    assert isinstance(caller.hear(), Pong)
+
+    time.sleep(0.3)  # longer than a write may take
+    attack.bus.publish_confirmed(TICK, bytes(300_000))
+    return notice(caller)
+
+
 def takes_nothing(attack: Attack) -> str:
     """Closed without a word, because none would be taken."""
     attack.broker.obey(Rules((), {**LIMITS, "write_timeout": 0.2}))
@@ -252,9 +268,7 @@ def slow(attack: Attack) -> str:
     caller = attack.said(Subscribe(1, TICK, max_messages=5, credit_messages=1, request=1))
     assert isinstance(caller.hear(), Answer)
     attack.publish(MANY)
-    caller.say(
-        Subscribe(2, "a"), pack(bytes.fromhex("080d2208") + b"\x08\x01\x10\x64\x18\x80\x80\x40")
-    )
+    caller.say(Credit(1, 100, 1 << 20))
     return loss(caller)
 
 
@@ -314,6 +328,7 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
         "unread": (does_not_read_answers, "cut-off: unread: "),
         "streams": (overlapping_filters, "cut-off: streams: its overlapping filters"),
         "ended": (over, "cut-off: ended: incarnation 1 ended: signal:9"),
+        "parcels": (keeps_the_room_for_large_payloads, "cut-off: parcels: it kept 300000 bytes"),
         "stuck": (takes_nothing, "nothing is taken"),
     },
     "refused": {
