@@ -64,6 +64,7 @@ class Broker:
         self._poller = Poller()
         self.door = Door(path, limits, self._poller)
         self.router = Router(limits, access, self.door.terms.epoch)
+        self._parcels = self.router.parcels
         self.cut_off: Counter[str] = Counter()
         """How many proven connections were ended from here, by reason."""
         self._mailbox = mailbox
@@ -132,7 +133,8 @@ class Broker:
             self._keep_time(now)
             deadlines_differ = True
         self._write_dirty()
-        self._close_released()
+        if self._parcels.released:
+            self._close_released()
         if deadlines_differ or self._clients.stuck:
             self._next_deadline = self._earliest_deadline()
         return self._handed_up()
@@ -216,10 +218,10 @@ class Broker:
 
     def _write_dirty(self) -> None:
         router, clients = self.router, self._clients
-        for parcel in router.parcels.unread:
+        for parcel in self._parcels.unread:
             if parcel.holders and parcel.content is None:
                 parcel.content = content_of(parcel.descriptor, parcel.size)
-        router.parcels.unread.clear()
+        self._parcels.unread.clear()
         unfinished: list[Session] = []
         while router.dirty:
             session = router.dirty.pop()
@@ -242,7 +244,7 @@ class Broker:
         return self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
 
     def _close_released(self) -> None:
-        released = self.router.parcels.released
+        released = self._parcels.released
         while released:
             os.close(released.pop())
 

@@ -130,12 +130,11 @@ class Clients:
         would otherwise have a large payload as a whole while all others wait.  A connection that
         does not take anything for `patience` seconds is among the `overdue`.
         """
-        sock, now_ns = client.sock, time.time_ns()
+        sock, outbox, now_ns = client.sock, session.outbox, time.time_ns()
         left = WRITES_IN_A_TURN * max_bytes
-        while buffers := session.take(max_bytes, now_ns):
-            passing = session.passing
+        while buffers := outbox.take(max_bytes, now_ns):
             try:
-                if passing is not None:
+                if outbox.passing is not None and (passing := session.passing) is not None:
                     sent = send_with_descriptors(sock, buffers, [passing])
                 elif len(buffers) > 1:
                     sent = send_gathered(sock, buffers)
@@ -147,15 +146,15 @@ class Clients:
                     self._stick(client, patience)
                 return False
             except OSError as error:
-                if error.errno == errno.ETOOMANYREFS and session.outbox.passing is not None:
+                if error.errno == errno.ETOOMANYREFS and outbox.passing is not None:
                     _cut_up(session)
                     continue
                 self.close(client)
                 return False
-            session.written(sent)
+            outbox.written(sent)
             if client.stuck_deadline is not None:
                 self._stick(client, patience)
-            if session.is_idle:
+            if outbox.is_idle:
                 break
             left -= sent
             if left <= 0:

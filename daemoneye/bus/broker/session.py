@@ -106,11 +106,6 @@ class Session:
         self.outbox.written(count)
 
     @property
-    def is_idle(self) -> bool:
-        """Whether `take` has nothing to look at."""
-        return self.outbox.is_idle
-
-    @property
     def pending(self) -> bool:
         """Whether `take` has something to give, credit considered."""
         return self.outbox.pending

@@ -177,7 +177,12 @@ class Connection:
     # ---- for the reader -------------------------------------------------------------------------
 
     def _read(self, sock: socket.socket) -> Sorted:
-        data = self._receive(sock)
+        if self._passes_descriptors:
+            data, passed, some_lost = receive_with_descriptors(sock, READ_BYTES)
+            if passed or some_lost:
+                self.link.came(contents_of(passed, some_lost, LARGEST))
+        else:
+            data = sock.recv(READ_BYTES)
         if not data:
             raise EOFError("the broker hung up")
         self._vigil.watched.heard = True
@@ -198,14 +203,6 @@ class Connection:
         for remark in outcome.remarks:
             _remark(remark)
         return found
-
-    def _receive(self, sock: socket.socket) -> bytes:
-        if not self._passes_descriptors:
-            return sock.recv(READ_BYTES)
-        data, passed, some_lost = receive_with_descriptors(sock, READ_BYTES)
-        if passed or some_lost:
-            self.link.came(contents_of(passed, some_lost, LARGEST))
-        return data
 
     # ---- for the keeper -------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Delivery(Generic[Owner]):
 
     def consumed(self) -> list[Credit | Release]:
         """The owner is done with it; what to say, when it is time for something."""
-        said: list[Credit | Release] = list(self.dropped())
+        said: list[Credit | Release] = [] if self.held is None else [*self.dropped()]
         for each in self.interests:
             grant = each.taken(self.messages, self.bytes)
             if grant is not None:
