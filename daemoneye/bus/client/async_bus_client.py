@@ -126,7 +126,7 @@ class AsyncBusClient(Ending):
             writer.publish(str(topic), data, content_type, target)
         else:
             heading = heading_of(str(topic), target, content_type, correlation, expires_at)
-            writer.publish_on(writer.course(heading, data), [data])
+            writer.publish_on(writer.course(heading, data), data)
 
     async def publish_many(
         self, topic: str | Topic[object], payloads: Iterable[Payload], *, target: str = ""
@@ -160,7 +160,7 @@ class AsyncBusClient(Ending):
         writer = connection.writer
         course = writer.course(heading_of(str(topic), target, content_type, correlation), data)
         answer = await connection.ask(
-            lambda request: writer.publish_on(course, [data], request), timeout
+            lambda request: writer.publish_on(course, data, request), timeout
         )
         return receipt_of(answer)
 

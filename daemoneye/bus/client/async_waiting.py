@@ -83,18 +83,9 @@ def give(future: asyncio.Future[Given], what: Given) -> None:
 
 
 async def readable(loop: asyncio.AbstractEventLoop, sock: socket.socket, deadline: float) -> bool:
-    """Whether there is something to read before the deadline.
-
-    Raises LocalProtocolError in a loop that cannot watch sockets.
-    """
+    """Whether there is something to read before the deadline."""
     called: asyncio.Future[bool] = loop.create_future()
-    try:
-        loop.add_reader(sock, give, called, True)
-    except NotImplementedError:
-        raise LocalProtocolError(
-            f"{type(loop).__name__} cannot watch a socket, and this client needs that",
-            hint="on Windows run it in an asyncio.SelectorEventLoop",
-        ) from None
+    loop.add_reader(sock, give, called, True)
     try:
         return await until(called, deadline, False)
     finally:

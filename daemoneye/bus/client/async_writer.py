@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from daemoneye.bus.client.answers import no_connection
 from daemoneye.bus.client.async_outlet import TURN_NS, Outlet
@@ -29,12 +29,11 @@ from daemoneye.bus.client.outgoing import (
     OutageBox,
     Outgoing,
     Sealed,
-    in_frames,
     seal,
     set_apart,
 )
 from daemoneye.bus.client.wishes import Batch
-from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
+from daemoneye.bus.frames import Carriage, Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusError
 from daemoneye.framing import pack
@@ -69,7 +68,7 @@ class AsyncWriter:
         course = self._courses.find(topic, content_type, target)
         now = _now_ns()
         if not draft.takes(course, len(payload)):
-            self.publish_on(course, [payload])
+            self.publish_on(course, payload)
             return
         if not draft.fits(course):
             self._write(draft.seal())
@@ -80,14 +79,14 @@ class AsyncWriter:
         if now - self.outlet.turn_at > TURN_NS:
             self.outlet.make_way()
 
-    def course(self, heading: Heading, payload: Content) -> Course:
+    def course(self, heading: Heading, payload: bytes) -> Course:
         """The way of what shares its frame with no other.  Raises as `publish`."""
         course = self._courses.make(heading)
         self._draft.takes(course, len(payload))
         return course
 
-    def publish_on(self, course: Course, payloads: Sequence[Content], request: int = 0) -> None:
-        """Write these as one frame behind what was published before, or one apart from its frame.
+    def publish_on(self, course: Course, payload: bytes, request: int = 0) -> None:
+        """Write this behind what was published before, in a frame of its own or apart from it.
 
         With a request number, whose answer somebody waits for, it is not kept without a
         connection: that raises BusBroken.
@@ -96,11 +95,10 @@ class AsyncWriter:
         if request and not self.connected:
             raise no_connection()
         now = _now_ns()
-        if len(payloads) == 1 and not self._draft.takes(course, len(payloads[0])):
-            self._write(set_apart(course, payloads[0], now, request).kept())
+        if self._draft.takes(course, len(payload)):
+            self._write(seal(course, [payload], [now], request))
         else:
-            parts = [bytes(each) for each in payloads]
-            self._write(seal(course, parts, [now] * len(parts), request))
+            self._write(set_apart(course, payload, now, request))
         if now - self.outlet.turn_at > TURN_NS:
             self.outlet.make_way()
 
@@ -113,10 +111,17 @@ class AsyncWriter:
         for course, batch in zip(courses, batches, strict=True):
             self._draft.takes(course, max(map(len, batch.payloads), default=0))
         for course, batch in zip(courses, batches, strict=True):
-            for part in in_frames(batch.payloads):
+            now = _now_ns()
+            ready: Iterator[Outgoing] = self._draft.ready(course, batch.payloads, now)
+            while True:
                 if self.outlet.crowded:
                     await self.outlet.room()
-                self.publish_on(course, part)
+                self.write_draft()  # what others have published meanwhile
+                if (outgoing := next(ready, None)) is None:
+                    break
+                self._write(outgoing)
+                if _now_ns() - self.outlet.turn_at > TURN_NS:
+                    self.outlet.make_way()
 
     def write_draft(self) -> None:
         """Write what waits for company."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from daemoneye.bus.frames import Carriage, Content, Heading, encode_large, packed_publish
@@ -207,6 +208,21 @@ class Draft:
             )
         return False
 
+    def ready(self, course: Course, payloads: Sequence[bytes], now_ns: int) -> Iterator[Outgoing]:
+        """All of these in order, in full frames, and apart from their frames what is large.
+
+        Each takes its sequences when it is asked for.
+        """
+        if self.takes(course, max(map(len, payloads), default=0)):
+            yield from _framed(course, payloads, now_ns)
+            return
+        for in_frame, group in groupby(payloads, lambda each: self.takes(course, len(each))):
+            if in_frame:
+                yield from _framed(course, list(group), now_ns)
+            else:
+                for each in group:
+                    yield set_apart(course, each, now_ns)
+
 
 def in_frames(payloads: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """These payloads cut into what makes a full frame each, going by the largest of them."""
@@ -214,6 +230,11 @@ def in_frames(payloads: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     step = max(1, min(FRAME_TARGET_MESSAGES, FRAME_TARGET_BYTES // largest))
     for start in range(0, len(payloads), step):
         yield payloads[start : start + step]
+
+
+def _framed(course: Course, payloads: Sequence[bytes], now_ns: int) -> Iterator[Sealed]:
+    for part in in_frames(payloads):
+        yield seal(course, part, [now_ns] * len(part))
 
 
 def seal(

@@ -25,7 +25,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
 
 from daemoneye.bus.client.answers import no_connection, no_room
 from daemoneye.bus.client.counters import Tally
@@ -41,7 +40,6 @@ from daemoneye.bus.client.outgoing import (
     OutageBox,
     Outgoing,
     Sealed,
-    in_frames,
     seal,
     set_apart,
 )
@@ -279,22 +277,9 @@ class Writer:
 
     def _write_in_order(self, course: Course, payloads: Sequence[bytes]) -> None:
         """Write these behind what was published before, in full frames or apart from them."""
-        draft = self._draft
-        if draft.takes(course, max(map(len, payloads), default=0)):
-            self._write_frames(course, payloads)
-            return
-        for in_frame, group in groupby(payloads, lambda each: draft.takes(course, len(each))):
-            if in_frame:
-                self._write_frames(course, list(group))
-            else:
-                for each in group:
-                    self._write_apart(course, each)
-
-    def _write_frames(self, course: Course, payloads: Sequence[bytes]) -> None:
         self._write_draft()
-        now = _now_ns()
-        for part in in_frames(payloads):
-            self._write(seal(course, part, [now] * len(part)))
+        for outgoing in self._draft.ready(course, payloads, _now_ns()):
+            self._write(outgoing)
 
     def _write_apart(
         self, course: Course, payload: Content, request: int = 0, deadline: float = math.inf

@@ -134,16 +134,3 @@ def test_a_client_belongs_to_one_loop() -> None:
         check_home(loop)
     with pytest.raises(LocalProtocolError, match="no event loop"):
         home()
-
-
-@in_a_loop
-async def test_a_loop_that_watches_no_sockets_is_told_of_one_that_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def add_reader(*_: object) -> None:
-        raise NotImplementedError
-
-    monkeypatch.setattr(home(), "add_reader", add_reader)
-    ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(LocalProtocolError, match="SelectorEventLoop"):
-        await readable(home(), ours, math.inf)

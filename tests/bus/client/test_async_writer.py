@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from daemoneye.bus.arrivals import CHUNK_BYTES
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.async_writer import AsyncWriter
+from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.client.wishes import batches
-from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode
+from daemoneye.bus.frames import Carriage, Chunk, Envelope, Goodbye, Heading, Ping, Value, decode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, BusClosed, InvalidTopic, TooLarge
 from daemoneye.framing import FrameCutter
@@ -30,12 +32,12 @@ class Wire:
 
     writer: AsyncWriter = field(default_factory=lambda: AsyncWriter(home(), LIMITS))
 
-    def connect(self, *first: Value) -> None:
+    def connect(self, *first: Value, carriage: Carriage = NO_CARRIAGE) -> None:
         self.cutter = FrameCutter(1 << 20)
         self.ours, self.theirs = socket.socketpair()
         for each in (self.ours, self.theirs):
             each.setblocking(False)
-        self.writer.attach(self.ours, first, 1 << 20)
+        self.writer.attach(self.ours, first, 1 << 20, carriage)
 
     def disconnect(self) -> None:
         self.writer.detach()
@@ -97,7 +99,7 @@ async def test_full_frames_are_written_without_waiting_for_the_loop() -> None:
 async def test_what_shares_its_frame_with_no_other_stands_behind_what_came_before() -> None:
     async with wired() as wire:
         wire.publish(b"1", b"2", b"3")
-        wire.writer.publish_on(wire.writer.course(Heading(TICK), b"4"), [b"4"], request=9)
+        wire.writer.publish_on(wire.writer.course(Heading(TICK), b"4"), b"4", request=9)
         assert await wire.payloads(4) == [b"1", b"2", b"3", b"4"]
 
 
@@ -109,7 +111,7 @@ async def test_without_a_connection_publishes_wait_and_requests_do_not() -> None
     with pytest.raises(BusBroken):
         wire.writer.send(Ping())
     with pytest.raises(BusBroken):
-        wire.writer.publish_on(wire.writer.course(Heading(TICK), b"2"), [b"2"], request=9)
+        wire.writer.publish_on(wire.writer.course(Heading(TICK), b"2"), b"2", request=9)
     assert wire.writer.waiting == 1
     wire.connect(Ping(7))
     assert (await wire.heard(2))[0] == Ping(7)
@@ -215,3 +217,39 @@ async def test_the_end_does_not_wait_longer_than_it_may() -> None:
         assert home().time() - began < 1.0
         with pytest.raises(BusClosed):
             await waiting
+
+
+# ---- large payloads -----------------------------------------------------------------------------
+
+IN_CHUNKS = Carriage(False, 64 << 20, 1 << 18)
+
+
+@in_a_loop
+async def test_a_large_payload_goes_in_its_place_and_others_wait_behind_it() -> None:
+    wire = Wire()
+    wire.connect(carriage=IN_CHUNKS)
+    wire.publish(b"1", LARGE, b"3")
+    wire.writer.write_draft()
+    assert wire.writer.outlet.is_stuck
+    heard = await wire.heard(3 + -(-len(LARGE) // CHUNK_BYTES))
+    assert b"".join(each.content for each in heard if isinstance(each, Chunk)) == LARGE
+    publishes = [each for each in heard if isinstance(each, Envelope)]
+    assert [heard.index(each) for each in publishes] == [0, len(heard) - 2, len(heard) - 1]
+    assert [(each.sequence, each.payload) for each in publishes] == [(1, b"1"), (2, b""), (3, b"3")]
+    await until_true(lambda: wire.writer.tally.sent == 3, "all to be counted")
+    wire.disconnect()
+
+
+@in_a_loop
+async def test_a_large_payload_that_was_cut_off_goes_again_as_a_whole() -> None:
+    wire = Wire()
+    wire.connect(carriage=IN_CHUNKS)
+    wire.publish(LARGE)
+    wire.theirs.recv(1000)
+    wire.disconnect()
+    assert wire.writer.waiting == 1
+    wire.connect(carriage=IN_CHUNKS)
+    heard = await wire.heard(1 + -(-len(LARGE) // CHUNK_BYTES))
+    assert b"".join(each.content for each in heard if isinstance(each, Chunk)) == LARGE
+    assert isinstance(heard[-1], Envelope)
+    wire.disconnect()

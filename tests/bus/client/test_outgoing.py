@@ -208,3 +208,26 @@ def test_a_heading_that_fits_into_no_frame_is_too_large() -> None:
     way = course()
     with pytest.raises(TooLarge):
         Draft(way.room - 1, Carriage(False, 5000, 1000)).takes(way, 10)
+
+
+def test_many_are_made_ready_in_order_and_only_the_large_ones_go_apart() -> None:
+    draft, courses = Draft(1 << 20, Carriage(True, 100_000, 1000)), Courses()
+    sizes = [10, 10, 2000, 3000, *[10] * 300, 1000]
+    ready = list(draft.ready(course(courses), [bytes(size) for size in sizes], NOW))
+    shapes = [(type(each), each.messages) for each in ready]
+    assert shapes == [(Sealed, 2), (Apart, 1), (Apart, 1), (Sealed, 256), (Sealed, 44), (Apart, 1)]
+    (following,) = envelopes_of(seal(course(courses), [b""], [NOW]))
+    assert following.sequence == len(sizes) + 1
+
+
+def test_what_is_made_ready_takes_its_sequences_when_it_is_asked_for() -> None:
+    draft, courses = Draft(1 << 20), Courses()
+    ready = draft.ready(course(courses), [b""] * 300, NOW)
+    first = next(ready)
+    (between,) = envelopes_of(seal(course(courses), [b""], [NOW]))
+    second = next(ready)
+    assert isinstance(first, Sealed)
+    assert isinstance(second, Sealed)
+    assert envelopes_of(first)[-1].sequence + 1 == between.sequence
+    assert envelopes_of(second)[0].sequence == between.sequence + 1
+    assert list(ready) == []
