@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,43 @@ def test_a_payload_at_the_limit_arrives_and_one_past_it_is_too_large(broker: Run
             bus.publish_many(TICK, [b"1", bytes(largest + 1)])
         bus.publish(TICK, b"goes on")
         assert payloads(events, 1) == [b"goes on"]
+
+
+@pytest.mark.parametrize("sending", [True, False], ids=["memory", "chunks"])
+@pytest.mark.parametrize("hearing", [True, False], ids=["memory", "chunks"])
+def test_large_payloads_arrive_in_their_place_whichever_way_they_go(
+    broker: Running, sending: bool, hearing: bool
+) -> None:
+    connect = broker.connect
+    broker.connect = partial(connect, pass_memory=sending)
+    with broker.client("mouth") as source:
+        broker.connect = partial(connect, pass_memory=hearing)
+        with broker.client("ear") as ear, ear.subscribe("events.#") as events:
+            sizes = [1, (256 << 10) - 1, 256 << 10, 5, 1 << 20, (4 << 20) + 1, 0]
+            sent = [bytes([number]) * size for number, size in enumerate(sizes)]
+            for each in sent:
+                source.publish(TICK, each)
+            source.publish(TICK, memoryview(sent[2]), expires_at=time.time() + 3600)
+            source.publish_many(TICK, sent)
+            assert source.publish_confirmed(TICK, sent[4], timeout=scaled(5)).subscribers == 1
+            assert payloads(events, 2 * len(sent) + 2) == [*sent, sent[2], *sent, sent[4]]
+        assert source.counters().dropped == 0
+
+
+def test_large_payloads_that_wait_for_a_connection_are_bounded_and_come(
+    process: BrokerProcess,
+) -> None:
+    with process.client() as bus, bus.subscribe("events.#") as events:
+        process.kill()
+        wait_for(lambda: not bus.connected, "the end to be noticed")
+        for number in range(10):
+            bus.publish(TICK, bytes([number]) * (1 << 20))
+        assert bus.counters().waiting + bus.counters().dropped == 10
+        assert bus.counters().dropped > 0
+        process.start()
+        wait_for(lambda: bus.connected and bus.subscriptions(), "the subscription", within=15)
+        kept = 10 - bus.counters().dropped
+        assert [each[0] for each in payloads(events, kept)] == list(range(10 - kept, 10))
 
 
 def test_a_denied_subscription_says_what_may_be_read(broker: Running) -> None:
