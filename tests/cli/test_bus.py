@@ -132,6 +132,8 @@ def test_a_narrow_table_leaves_out_the_last_columns() -> None:
 # ---- as a named client --------------------------------------------------------------------------
 
 NAMED = """\
+[bus]
+statistics_interval = "200ms"
 [collectors.perfmond]
 enabled = false
 [bus.clients.dashboard]
@@ -168,3 +170,21 @@ def test_a_named_client_has_its_own_rights_and_its_key_goes_with_the_instance(
     assert "[bus.clients.dashbord]" in unknown.stderr
     named.process.kill()  # without a word: the guardian tidies up
     wait_for(lambda: not key.exists(), "its key to be gone")
+
+
+def test_what_the_broker_counts_is_heard_and_shown_by_its_reason(named: Instance) -> None:
+    denied = named.command("bus", "pub", "events.demo.a", "x", "--as", "dashboard")
+    assert denied.returncode == 77
+    done = named.command("bus", "sub", "$bus.stats", "--json", "--count", "1", "--for", "20s")
+    heard = json.loads(done.stdout)
+    assert (heard["topic"], heard["publisher"]["name"]) == ("$bus.stats", "broker")
+    assert heard["payload"]["refused"] == {"denied": 1}
+    assert heard["payload"]["subscriptions"] > 0
+    wait_for(
+        lambda: "refused_denied_total" in named.document("status")["broker"],
+        "the broker's next beat",
+    )
+    counted = named.document("status")["broker"]
+    assert (counted["refused_denied_total"], counted["denied_total"]) == (1, 1)
+    refused = named.command("bus", "sub", "$bus.stats", "--as", "dashboard", "--for", "1s")
+    assert refused.returncode == 77

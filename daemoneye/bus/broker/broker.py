@@ -321,7 +321,8 @@ class Broker:
             self.router.tell(session, Ping())
         for session in silence.lost:
             limits = self.router.limits
-            detail = f"{limits.missed_heartbeats} times nothing in {limits.heartbeat_interval:g} s"
+            seconds = limits.missed_heartbeats * limits.heartbeat_interval
+            detail = f"nothing came from it in {seconds:g} s"
             self.router.cut_off(session, Ending("heartbeat", detail))
 
     def _tell_statistics(self, now: float) -> None:
