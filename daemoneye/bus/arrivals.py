@@ -25,7 +25,9 @@ from daemoneye.errors import RemoteProtocolError, TooLarge
 Thing = TypeVar("Thing")
 
 CHUNK_BYTES = 64 << 10
-"""How much content a chunk has, but for the last."""
+"""How much content a chunk has, but for the last: with half as much 4 MiB to four subscribers take
+10.4 ms instead of 8.2, with four times as much 9.9 (fresh pages for each), with twice as much the
+same, and control has to wait for one."""
 
 OPEN_PARCELS = 4
 """How many parcels may be on their way in chunks at once; a sender needs one for each lane."""
