@@ -14,18 +14,22 @@ import pytest
 from daemoneye.bus.broker import clients
 from daemoneye.bus.client.dialler import introduce
 from daemoneye.bus.frames import (
+    PUBLISH,
+    Carriage,
     Chunk,
     Heading,
     Notice,
     Subscribe,
     Value,
+    control_value,
     encode,
     encode_large,
     parcel_stamp,
+    parse,
 )
 from daemoneye.bus.handshake import Claim
 from daemoneye.bus.memory import can_pass_memory, own_carriage
-from daemoneye.framing import pack
+from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import memfd_of, send_with_descriptors
 from tests.bus.brokers import TICK, Running, assert_well, broker_in_thread, read_all
 from tests.support import scaled, wait_for
@@ -104,6 +108,29 @@ def test_a_descriptor_may_come_with_bytes_before_its_frame(broker: Running) -> N
         assert events.get(scaled(5)) is not None
         events.close()
     no_memory_is_held(broker)
+
+
+def test_plain_frames_are_enough_for_who_takes_chunks(broker: Running) -> None:
+    key = broker.admit("plain")
+    carriage = Carriage(descriptors=False, max_payload_bytes=64 << 20)
+    connected = introduce(broker.path, Claim("plain", 1, key), 5.0, carriage)
+    with connected.sock as sock, broker.client() as bus:
+        sock.sendall(pack(encode(Subscribe(1, TICK, request=1))))
+        wait_for(lambda: len(bus.subscriptions()) == 1, "the subscription")
+        bus.publish(TICK, LARGE)
+        bus.flush()
+        sock.settimeout(scaled(5))
+        cutter, came = FrameCutter(connected.max_frame_bytes + 192), b""
+        while True:
+            for raw in cutter.feed(sock.recv(1 << 16)):
+                frame = parse(raw)
+                if frame.kind == PUBLISH:
+                    assert (frame.large_bytes, frame.descriptors) == (len(LARGE), 0)
+                    assert came == LARGE
+                    return
+                if isinstance(chunk := control_value(frame), Chunk):
+                    assert (chunk.size, chunk.offset) == (len(LARGE), len(came))
+                    came += chunk.content
 
 
 def unsealed() -> int:
