@@ -8,6 +8,7 @@ nothing leave by timeout.  A keeper would rescue it too, so every other run is w
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import socket
@@ -16,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
-from daemoneye.errors import BusBroken, BusClosed
+from daemoneye.errors import BusBroken, BusClosed, BusError
 from tests.support import scaled, wait_for
 
 ROUNDS = int(os.environ.get("DAEMONEYE_STRESS_ROUNDS", "40"))
@@ -37,7 +39,10 @@ class Letters:
 
     def __post_init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
-        self.reader = Reader(self.read, self.recover)
+        self.reader = Reader(self.read, self.recover, self.tend)
+        self.tended: list[float] = []
+        self.tend_interval = math.inf
+        self.silence: BusError | None = None
         self.causes: list[BaseException | None] = []
         self.bug: BaseException | None = None
 
@@ -49,6 +54,14 @@ class Letters:
             bug, self.bug = self.bug, None
             raise bug
         return [(self.boxes[number], bytes((number,))) for number in data]
+
+    def tend(self, now: float) -> float:
+        """When to be called again; the connection is given up when the test says so."""
+        self.tended.append(now)
+        if self.silence is not None:
+            error, self.silence = self.silence, None
+            raise error
+        return now + self.tend_interval
 
     def recover(self, cause: BaseException | None) -> socket.socket:
         """A new connection, when the test allows one."""
@@ -282,3 +295,42 @@ def test_no_wake_up_is_lost(seed: int) -> None:
     assert not reader._asleep
     assert not reader._state.leading
     assert not any(box.waiting for box in stress.letters.boxes)
+
+
+# ---- the keeper tends ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tended() -> Iterator[Letters]:
+    made = Letters([Inbox() for _ in range(4)])
+    made.tend_interval = scaled(0.05)
+    made.reader.start(made.ours)
+    yield made
+    made.end()
+
+
+def test_a_connection_is_tended_whether_or_not_anybody_reads(tended: Letters) -> None:
+    wait_for(lambda: len(tended.tended) >= 3, "looks while nobody waits")
+    with pytest.raises(TimeoutError):
+        tended.reader.get(tended.boxes[0], scaled(0.3))
+    waits = [later - earlier for earlier, later in pairwise(tended.tended)]
+    assert len(waits) >= 5
+    assert min(waits) >= tended.tend_interval
+
+
+def test_a_connection_without_a_vigil_is_looked_at_once(letters: Letters) -> None:
+    letters.send(1)
+    assert letters.reader.get(letters.boxes[1], scaled(5)) == b"\x01"
+    assert len(letters.tended) <= 1
+
+
+def test_giving_a_connection_up_frees_whoever_reads_it(tended: Letters) -> None:
+    thread, found = in_thread(lambda: tended.reader.get(tended.boxes[2], scaled(10)))
+    wait_for(lambda: tended.reader._state.leading, "somebody to read")
+    tended.silence = BusBroken("nothing came")
+    wait_for(lambda: tended.causes, "another connection to be asked for")
+    assert [str(each) for each in tended.causes] == ["nothing came"]
+    tended.reconnect()
+    tended.send(2)
+    thread.join(scaled(10))
+    assert found == [b"\x02"]

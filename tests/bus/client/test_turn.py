@@ -90,3 +90,24 @@ def test_who_waits_for_an_answer_waits_for_its_turn_until_a_deadline() -> None:
     with turn.alone(time.monotonic() + 1e12):
         assert turn.busy
     thread.join()
+
+
+def test_who_does_not_wait_has_a_turn_only_if_nobody_else_has() -> None:
+    turn, found = Turn(), list[bool]()
+
+    def other() -> None:
+        with turn.taken_nowait() as ours:
+            found.append(ours)
+
+    for taken in (True, False):
+        thread = threading.Thread(target=other)
+        if taken:
+            with turn.taken(), turn.taken_nowait() as again:
+                assert not again
+                thread.start()
+                thread.join(scaled(5))
+        else:
+            thread.start()
+            thread.join(scaled(5))
+    assert found == [False, True]
+    assert not turn.busy

@@ -17,6 +17,7 @@ from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, DeadlineExceeded, InvalidTopic, LocalProtocolError, TooLarge
 from daemoneye.framing import FrameCutter, pack
+from daemoneye.waiting import WRITABLE, Watch
 from tests.support import scaled, wait_for
 
 TICK = "events.demo.tick"
@@ -301,3 +302,16 @@ def test_a_ctrl_c_within_a_frame_gives_the_connection_up_and_the_frame_goes_agai
     wait_for(lambda: wire.theirs.fileno() >= 0, "the new connection")
     assert wire.payloads(2) == [bytes(1_000_000), b"2"]
     again.join(scaled(5))
+
+
+def test_what_may_not_wait_is_written_only_where_there_is_room(wire: Wire) -> None:
+    wire.writer.tell_nowait(Ping())  # there is no connection: nobody to tell
+    wire.connect()
+    wire.writer.tell_nowait(Ping(7))
+    assert wire.heard(1) == [Ping(7)]
+    while Watch(wire.ours.fileno(), WRITABLE).wait(0.0):
+        wire.ours.send(pack(encode(Ping(8))) * 100, socket.MSG_DONTWAIT)
+    began = time.monotonic()
+    wire.writer.tell_nowait(Ping(9))
+    assert time.monotonic() - began < scaled(0.1)
+    assert wire.writer.connected
