@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.bus.brokers import broker_in_thread
+from tests.fuzz.ambush import Ambush
 from tests.fuzz.fuzz_decoder import fuzz_decoder
 from tests.fuzz.fuzz_handshake import Siege, fuzz_handshake
 from tests.fuzz.rounds import run
@@ -22,12 +23,17 @@ def main() -> None:
     asked = parser.parse_args()
     logging.disable(logging.WARNING)  # what is refused is as it should be
     print(f"seed {asked.seed}, {asked.seconds:g} s for each target")
-    print(f"decoder: {run(fuzz_decoder, asked.seed, asked.seconds)} rounds")
-    print(f"handshake: {run(fuzz_handshake, asked.seed, asked.seconds / 2)} rounds")
+    seed, seconds = asked.seed, asked.seconds
+    print(f"decoder: {run(fuzz_decoder, seed, seconds * 2 / 3)} rounds")
+    with tempfile.TemporaryDirectory(prefix="de-") as directory:
+        ambush = Ambush(Path(directory))
+        print(f"ambush: {run(ambush.lie_in_wait, seed, seconds / 3)} rounds")
+        ambush.close()
+    print(f"handshake: {run(fuzz_handshake, seed, seconds / 2)} rounds")
     with tempfile.TemporaryDirectory(prefix="de-") as directory:
         with broker_in_thread(Path(directory)) as broker:
             siege = Siege(broker)
-            print(f"siege: {run(siege.assault, asked.seed, asked.seconds / 2)} rounds")
+            print(f"siege: {run(siege.assault, seed, seconds / 2)} rounds")
             siege.close()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bus.brokers import broker_in_thread
+from tests.fuzz.ambush import Ambush
 from tests.fuzz.corpus import FRAMES
 from tests.fuzz.fuzz_decoder import fuzz_decoder
 from tests.fuzz.fuzz_handshake import Siege, fuzz_handshake
@@ -27,6 +28,12 @@ def test_b28_a_broker_under_siege_serves_its_client(tidy: Path) -> None:
         siege = Siege(broker)
         assert run(siege.assault, 1, 1.0) > 20
         siege.close()
+
+
+def test_b28_a_client_in_an_ambush_raises_errors_of_ours_and_ends(tidy: Path) -> None:
+    ambush = Ambush(tidy)
+    assert run(ambush.lie_in_wait, 1, 2.0) > 5
+    ambush.close()
 
 
 def test_a_round_that_fails_can_be_had_again() -> None:
