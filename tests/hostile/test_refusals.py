@@ -321,7 +321,7 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
         "gone": (hung_up, "nobody"),
     },
     "cut_off": {
-        "heartbeat": (gone_silent, "cut-off: heartbeat: 2 times nothing"),
+        "heartbeat": (gone_silent, "cut-off: heartbeat: nothing came"),
         "protocol": (rubbish, "protocol: bytes that are no frame"),
         "oversize": (frame_past_the_limit, "protocol: a frame of 2097152 bytes is past"),
         "overflow": (does_not_read_what_it_may_not_miss, "cut-off: overflow: the outbox of"),
