@@ -252,7 +252,7 @@ RIGHT, WRONG = bytes(range(32)), bytes(32)
         ("procmond", 3, WRONG, "bad-proof"),
         ("procmond", 2, RIGHT, "unknown-identity"),  # it has ended
         ("procmond", 4, RIGHT, "unknown-identity"),  # it is not born
-        ("procmond", 0, RIGHT, "unknown-identity"),  # only who is no child has any incarnation
+        ("procmond", 0, RIGHT, "protocol"),  # there is no such incarnation
         ("perfmond", 3, RIGHT, "unknown-identity"),
         ("operator", 3, RIGHT, "bad-proof"),  # a child is not the operator
     ],
