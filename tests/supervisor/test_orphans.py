@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daemoneye.supervisor import orphans
+from daemoneye.supervisor import guardian, orphans
 from tests.support import is_running, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a subreaper is Linux's")
@@ -18,7 +18,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a subreaper is 
 
 def started(mark: str | None) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **({orphans.CHILD_MARK: mark} if mark else {})}
-    return subprocess.Popen(["sleep", "600"], env=environment)
+    process = subprocess.Popen(["sleep", "600"], env=environment)
+    # It is told of when its exec begins, and its environment can be read when that is over.
+    if mark:
+        wait_for(lambda: guardian.variable_of(process.pid, orphans.CHILD_MARK) == mark, "its mark")
+    return process
 
 
 @pytest.mark.parametrize(
