@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import Self
 
 from daemoneye.errors import AlreadyRunning, ConfigError, NotRunning
-from daemoneye.system import SOCKET_PATH_LIMIT_BYTES, lock_nowait, user_id
+from daemoneye.system import (
+    NO_FOLLOW,
+    NON_BLOCKING,
+    SOCKET_PATH_LIMIT_BYTES,
+    lock_nowait,
+    user_id,
+)
 
 KEY_BYTES = 32
 OPERATOR = "operator"
@@ -284,8 +290,7 @@ def _open_regular(path: Path, flags: int) -> int:
 
     Raises OSError for what is no regular file, and for a symbolic link.
     """
-    safe = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    fd = os.open(path, flags | safe, 0o600)
+    fd = os.open(path, flags | NO_FOLLOW | NON_BLOCKING, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))

@@ -281,6 +281,9 @@ def pidfd_open(pid: int) -> int | None:
 NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """For `os.open`: refuse a symbolic link, where the platform can."""
 
+NON_BLOCKING: int = getattr(os, "O_NONBLOCK", 0)
+"""For `os.open`: do not wait for the other end of a named pipe."""
+
 
 def set_nonblocking(fd: int) -> None:
     """Let reads and writes of a pipe answer at once."""

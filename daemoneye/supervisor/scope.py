@@ -93,7 +93,7 @@ class Switch:
         """
         if self._reader < 0:
             return Birth(mark), _nothing
-        trigger = os.open(f"/proc/self/fd/{self._reader}", os.O_RDONLY)
+        trigger = os.open(f"/proc/self/fd/{self._reader}", os.O_RDONLY | system.NON_BLOCKING)
         if sys.platform == "linux":  # as always here, see `kernel_switch`
             fcntl.fcntl(trigger, fcntl.F_SETSIG, signal.SIGKILL)
             fcntl.fcntl(trigger, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
