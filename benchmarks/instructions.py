@@ -65,8 +65,7 @@ def publish(count: int) -> None:
     """A publisher's messages, each into a frame of its own."""
     draft, courses = Draft(Limits().frame_bytes), Courses()
     for number in range(count):
-        draft.add(courses.find(TOPIC, "", ""), PAYLOAD, number << 20)
-        draft.seal()
+        assert draft.add(courses.find(TOPIC, "", ""), PAYLOAD, (number + 1) << 20)
 
 
 def route(count: int) -> None:

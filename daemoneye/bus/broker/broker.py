@@ -217,26 +217,31 @@ class Broker:
     # ---- going out ------------------------------------------------------------------------------
 
     def _write_dirty(self) -> None:
-        router, clients = self.router, self._clients
-        for parcel in self._parcels.unread:
-            if parcel.holders and parcel.content is None:
-                parcel.content = content_of(parcel.descriptor, parcel.size)
-        self._parcels.unread.clear()
+        dirty, doomed, clients = self.router.dirty, self.router.doomed, self._clients
+        if self._parcels.unread:
+            self._read_parcels()
         unfinished: list[Session] = []
-        while router.dirty:
-            session = router.dirty.pop()
+        while dirty:
+            session = dirty.pop()
             client = clients.of(session)
             if client is not None and self._write(client, session):
                 unfinished.append(session)
-        while router.doomed:
-            session, ending = router.doomed.popitem()
+        while doomed:
+            session, ending = doomed.popitem()
             client = clients.of(session)
             if client is not None:
                 if ending != GOODBYE:
                     self._note_ending(session, ending.reason, f"is cut off: {ending.detail}")
                 self._write(client, session)
                 clients.close(client)
-        router.dirty.update(unfinished)
+        dirty.update(unfinished)
+
+    def _read_parcels(self) -> None:
+        """Have in memory what came by descriptor and has to go in chunks."""
+        for parcel in self._parcels.unread:
+            if parcel.holders and parcel.content is None:
+                parcel.content = content_of(parcel.descriptor, parcel.size)
+        self._parcels.unread.clear()
 
     def _write(self, client: Client, session: Session) -> bool:
         """Whether there is more that the kernel may take, in the next turn."""

@@ -28,7 +28,7 @@ from daemoneye.bus.broker.deliveries import (
     Joining,
 )
 from daemoneye.bus.broker.directory import Directory
-from daemoneye.bus.broker.parcels import Parcel, Parcels
+from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.requests import Requests
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
@@ -78,7 +78,10 @@ class Router:
         "_supervisor",
         "_uploads",
         "directory",
+        "dirty",
+        "doomed",
         "handed_up",
+        "parcels",
         "unfinished",
     )
 
@@ -89,6 +92,15 @@ class Router:
         self.unfinished = Agenda()
         """Sessions whose frames wait for the next turn: read no more of them until then."""
         self._deliveries = Deliveries(self.directory)
+        self.dirty = self._deliveries.dirty
+        """Sessions that may have something to write: the shell empties this."""
+        self.doomed = self._deliveries.doomed
+        """Sessions that are over and whose connection has to be closed: the shell empties this.
+
+        What `take` still gives may be written first: last words.
+        """
+        self.parcels = self.directory.backlog.parcels
+        """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
         self._requests = Requests(self.directory, self._deliveries)
         self._uploads = Uploads(self.directory, self._deliveries)
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
@@ -102,24 +114,6 @@ class Router:
     def limits(self) -> Limits:
         """The limits in force."""
         return self.directory.limits
-
-    @property
-    def dirty(self) -> set[Session]:
-        """Sessions that may have something to write: the shell empties this."""
-        return self._deliveries.dirty
-
-    @property
-    def doomed(self) -> dict[Session, Ending]:
-        """Sessions that are over and whose connection has to be closed: the shell empties this.
-
-        What `take` still gives may be written first: last words.
-        """
-        return self._deliveries.doomed
-
-    @property
-    def parcels(self) -> Parcels:
-        """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
-        return self.directory.backlog.parcels
 
     def open(
         self, identity: Identity, declared: Declared, now_ns: int, carriage: Carriage = NO_CARRIAGE
@@ -213,7 +207,7 @@ class Router:
         Raises RemoteProtocolError when they break the protocol, and TooLarge for a parcel past
         the limit; what stood before is delivered, and the session has to be closed.
         """
-        if session in self._deliveries.doomed:
+        if session in self.doomed:
             return
         publishing, directory = session.publishing, self.directory
         routes, max_bytes = publishing.routes, self.limits.frame_bytes

@@ -72,8 +72,9 @@ class AsyncWriter:
             return
         if not draft.fits(course):
             self._write(draft.seal())
-        if draft.add(course, payload, now):
-            self._write(draft.seal())
+        sealed = draft.add(course, payload, now)
+        if sealed is not None:
+            self._write(sealed)
         elif self._tail is None:
             self._tail = self._loop.call_later(FLUSH_INTERVAL, self.write_draft)
         if now - self.outlet.turn_at > TURN_NS:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
-from daemoneye.bus.client.connection import Connection, at_leisure
+from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
@@ -75,7 +75,7 @@ class BusClient:
     def for_child(
         cls,
         passport: Passport,
-        waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
+        waiting: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> BusClient:
         """The client of a supervised child.
 
@@ -240,7 +240,7 @@ class BusClient:
 
 def _connection(
     destination: Destination,
-    waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
+    waiting: Callable[[], AbstractContextManager[None]] | None = None,
     *,
     pass_memory: bool = True,
 ) -> Connection:

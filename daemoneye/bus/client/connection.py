@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer
@@ -40,25 +40,17 @@ from daemoneye.system import can_wait_in_recv, receive_with_descriptors
 log = logging.getLogger("daemoneye.bus")
 
 
-_NOTHING = nullcontext()
-
-
-def at_leisure() -> AbstractContextManager[None]:
-    """How somebody waits whose waiting nobody watches."""
-    return _NOTHING
-
-
 class Connection:
     """What a client and its subscriptions stand on."""
 
     def __init__(
         self,
         dial: Callable[[], Connected],
-        waiting: Callable[[], AbstractContextManager[None]] = at_leisure,
+        waiting: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError.
 
-        What waits for events does so inside of `waiting()`.
+        What waits for events does so inside of `waiting()`, if that is given.
         """
         self._dial = dial
         self.waiting = waiting

@@ -166,19 +166,23 @@ class Draft:
         """Whether what goes this way may join what is here."""
         return course is self._course or not self._payloads
 
-    def add(self, course: Course, payload: bytes, now_ns: int) -> bool:
-        """Put one message in; whether to seal and write now.  Only when it fits."""
+    def add(self, course: Course, payload: bytes, now_ns: int) -> Sealed | None:
+        """Put one message in; the frame to write when it is time to.  Only when it fits."""
+        alone = now_ns - self._last_at > JOIN_WITHIN_NS
+        self._last_at = now_ns
+        if alone and not self._payloads:
+            return seal(course, (payload,), (now_ns,))
         self._course = course
         self._payloads.append(payload)
         self._times.append(now_ns)
         self._size += len(payload) + _MESSAGE_BYTES
-        alone = now_ns - self._last_at > JOIN_WITHIN_NS
-        self._last_at = now_ns
-        return (
+        if (
             alone
             or self._size >= FRAME_TARGET_BYTES
             or len(self._payloads) >= FRAME_TARGET_MESSAGES
-        )
+        ):
+            return self.seal()
+        return None
 
     def seal(self) -> Sealed:
         """What is here as one frame, with its sequences; the draft is empty afterwards."""

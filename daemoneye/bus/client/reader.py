@@ -119,7 +119,7 @@ class Reader:
                     stand_back = state.vouched and state.woken > 0
             return inbox.items.popleft()
         finally:
-            if not state.vouched:
+            if self._asleep and not state.vouched:
                 self._pass_on()
             self._mutex.release()
 

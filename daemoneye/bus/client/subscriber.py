@@ -28,7 +28,7 @@ class Source(Protocol):
     """Where runs come from, and where credit and an ending go to: the client's connection."""
 
     reader: Reader
-    waiting: Callable[[], AbstractContextManager[None]]
+    waiting: Callable[[], AbstractContextManager[None]] | None
 
     def grant(self, credit: Credit | Release) -> None:
         """Tell the broker; without a connection there is nobody to tell, which is fine."""
@@ -158,14 +158,20 @@ class Subscription:
         try:
             if self._current is done:
                 self._pay()
-                with self.source.waiting():
-                    run = self._run = self.source.reader.get(self.inbox, timeout)
+                self._run = run = self._next_run(timeout)
                 self._current = iter(run.events)
         except TimeoutError:
             return False
         finally:
             self._advancing.release()
         return True
+
+    def _next_run(self, timeout: float | None) -> Run:
+        waiting, reader = self.source.waiting, self.source.reader
+        if waiting is None:
+            return reader.get(self.inbox, timeout)
+        with waiting():
+            return reader.get(self.inbox, timeout)
 
     def _pay(self) -> None:
         """Give back what the run that has been gone through cost: before waiting for the next."""

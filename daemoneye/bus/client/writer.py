@@ -105,8 +105,9 @@ class Writer:
                     return
                 if not draft.fits(course):
                     self._write(draft.seal())
-                if draft.add(course, payload, _now_ns()):
-                    self._write(draft.seal())
+                sealed = draft.add(course, payload, _now_ns())
+                if sealed is not None:
+                    self._write(sealed)
                 elif self._flusher.asleep:
                     self._flusher.wake()
             finally:
@@ -316,13 +317,17 @@ class Writer:
             self._box.put(outgoing)
 
     def _write_out(self, outgoing: Outgoing, deadline: float = math.inf) -> bool:
+        """Whether the kernel has taken all of it; raises as `_write_large`."""
+        if type(outgoing) is Sealed:
+            return self._write_bytes(outgoing.data)
+        assert type(outgoing) is Apart
+        return self._write_large(outgoing, deadline)
+
+    def _write_large(self, outgoing: Apart, deadline: float) -> bool:
         """Whether the kernel has taken all of it.
 
         Raises DeadlineExceeded when it was not done in time, which costs the connection.
         """
-        if type(outgoing) is Sealed:
-            return self._write_bytes(outgoing.data)
-        assert type(outgoing) is Apart
         freight = self._freight
         if freight.refuses(outgoing):
             self._box.dropped += outgoing.messages  # another broker than the one it was meant for
@@ -356,20 +361,18 @@ class Writer:
         sock = self._sock
         assert sock is not None
         try:
-            return self._send_all(sock, data) or self._give_up(sock)
+            try:
+                sent = sock.send(data, self._flags)
+            except BlockingIOError:
+                sent = 0
+            return sent == len(data) or self._send_rest(sock, data, sent) or self._give_up(sock)
         except OSError:
             return self._give_up(sock)
         except BaseException:  # a Ctrl-C within a frame: nothing may follow what is there of it
             self._give_up(sock)
             raise
 
-    def _send_all(self, sock: socket.socket, data: bytes) -> bool:
-        try:
-            sent = sock.send(data, self._flags)
-        except BlockingIOError:
-            sent = 0
-        if sent == len(data):
-            return True
+    def _send_rest(self, sock: socket.socket, data: bytes, sent: int) -> bool:
         room = Watch(sock.fileno(), WRITABLE)
         rest = memoryview(data)[sent:]
         while rest:

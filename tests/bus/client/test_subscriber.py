@@ -25,7 +25,7 @@ class Source:
 
     def __init__(self) -> None:
         self.reader = Reader(self._read, self._recover)
-        self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.waiting: Callable[[], AbstractContextManager[None]] | None = nullcontext
         self.granted: list[Credit | Release] = []
         self.subscription = Subscription(self, None)
         self.interest = Interest(1, "events.#", Options(max_messages=4), self.subscription)
