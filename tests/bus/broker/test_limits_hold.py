@@ -34,7 +34,7 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.handshake import Claim
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Rules
-from daemoneye.errors import BusError, Refused
+from daemoneye.errors import BusError, Refused, TooLarge
 from daemoneye.framing import pack
 from tests.bus.broker.test_heartbeat import read_until
 from tests.bus.brokers import (
@@ -51,6 +51,7 @@ from tests.support import document, scaled, wait_for
 
 HERE = "tests/bus/broker/test_limits_hold.py"
 DOOR = "tests/bus/broker/test_door.py"
+PARCELS = "tests/bus/broker/test_parcels.py"
 
 HELD = {
     "frame_bytes": (HERE, "test_frame_bytes_at_the_limit_and_one_past_it"),
@@ -73,6 +74,10 @@ HELD = {
     "client_bytes": (HERE, "test_client_bytes_are_all_that_waits_for_one"),
     "outbound_bytes": (HERE, "test_outbound_bytes_are_all_that_waits_for_all"),
     "urgent_bytes": (HERE, "test_urgent_bytes_unread_and_one_answer_more"),
+    "payload_bytes": (HERE, "test_payload_bytes_at_the_limit_and_one_past_it"),
+    "large_from_bytes": (HERE, "test_large_from_bytes_one_before_and_at_it"),
+    "large_bytes": (PARCELS, "test_there_is_room_up_to_the_limits_and_none_past_them"),
+    "large_descriptors": (PARCELS, "test_there_is_room_up_to_the_limits_and_none_past_them"),
     "routes": (
         "tests/bus/broker/test_router.py",
         "test_publishing_on_very_many_topics_does_not_grow_the_table_of_routes",
@@ -102,11 +107,7 @@ HELD = {
 }
 
 
-OF_LARGE_PAYLOADS = {"payload_bytes", "large_from_bytes", "large_bytes", "large_descriptors"}
-"""These are held beside what they are about."""
-
-
-@pytest.mark.parametrize("name", sorted({*Limits.names()} - OF_LARGE_PAYLOADS))
+@pytest.mark.parametrize("name", Limits.names())
 def test_each_limit_is_held_by_a_test(name: str) -> None:
     file, test = HELD[name]
     assert f"def {test}(" in document(file)
@@ -149,6 +150,37 @@ def test_frame_bytes_at_the_limit_and_one_past_it(tidy: Path) -> None:
         assert notice.code == "protocol"
         assert f"past the limit of {limit}" in notice.detail
         assert broker.broker.cut_off == {"oversize": 1}
+
+
+def test_payload_bytes_at_the_limit_and_one_past_it(tidy: Path) -> None:
+    limit = 300_000
+    with (
+        broker_in_thread(tidy, payload_bytes=limit) as broker,
+        broker.client() as bus,
+        bus.subscribe(TICK) as events,
+    ):
+        with pytest.raises(TooLarge):
+            bus.publish(TICK, bytes(limit + 1))
+        sent = bytes(range(250)) * (limit // 250)
+        bus.publish(TICK, sent)
+        event = events.get(scaled(10))
+        assert event is not None
+        assert bytes(event.payload) == sent
+
+
+def test_large_from_bytes_one_before_and_at_it(tidy: Path) -> None:
+    limit = 50_000
+    with (
+        broker_in_thread(tidy, large_from_bytes=limit) as broker,
+        broker.client() as bus,
+        bus.subscribe(TICK) as events,
+    ):
+        for size, apart in ((limit - 1, False), (limit, True)):
+            bus.publish(TICK, bytes(size))
+            event = events.get(scaled(10))
+            assert event is not None
+            assert len(event.payload) == size
+            assert isinstance(event.payload, memoryview) is apart
 
 
 # ---- connections --------------------------------------------------------------------------------
