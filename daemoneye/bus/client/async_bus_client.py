@@ -80,10 +80,11 @@ class AsyncBusClient(Ending):
 
     @classmethod
     def for_child(cls, passport: Passport) -> AsyncBusClient:
-        """The client of a supervised child, made in its running loop.
+        """The client of a supervised child, made in its running loop from `child.passport`.
 
         Returns at once and connects in the background, so that a child lives although the broker
-        does not.
+        does not.  Use it instead of `child.bus`, not beside it: each would give numbers of its own
+        to what the child publishes on a topic.
         """
         client = cls(_connection(Destination.of_child(passport)))
         client._connection.connect_later()

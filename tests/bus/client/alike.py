@@ -40,6 +40,9 @@ class Tasks:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self._mishaps: list[str] = []
+        """What went wrong in the loop where nobody waited for it."""
+        self.loop.set_exception_handler(lambda _, what: self._mishaps.append(f"{what}"))
         self._thread = threading.Thread(target=self.loop.run_forever, name="loop")
         self._thread.start()
         self._pid = os.getpid()
@@ -66,6 +69,7 @@ class Tasks:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(scaled(5))
         self.loop.close()
+        assert not self._mishaps, self._mishaps
 
 
 class _Client:
