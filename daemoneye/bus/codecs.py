@@ -217,8 +217,15 @@ def _release_frame(value: Release) -> pb.Frame:
     return pb.Frame(kind=pb.KIND_RELEASE, body=body.SerializeToString())
 
 
+_RELEASED_AT_MOST = 1 << 12
+"""Descriptors that one frame may let go of: more than a client is ever given at once."""
+
+
 def _release(frame: pb.Frame) -> Release:
-    return Release(tuple(pb.Release.FromString(frame.body).parcel))
+    parcels = pb.Release.FromString(frame.body).parcel
+    if len(parcels) > _RELEASED_AT_MOST:
+        raise RemoteProtocolError(f"a release of {len(parcels)} descriptors at once")
+    return Release(tuple(parcels))
 
 
 def _chunk_frame(value: Chunk) -> pb.Frame:

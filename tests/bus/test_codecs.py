@@ -131,6 +131,13 @@ def test_a_number_out_of_range_is_a_local_error(value: Value) -> None:
         encode(value)
 
 
+def test_a_release_of_more_than_anybody_has_is_told() -> None:
+    most = Release(tuple(range(1, 4097)))
+    assert decode(encode(most)) == most
+    with pytest.raises(RemoteProtocolError, match="4097 descriptors"):
+        decode(encode(Release((*most.parcels, 1))))
+
+
 def test_an_unknown_overflow_policy_is_told() -> None:
     body = pb.SubscribeOptions(subscription=1, overflow=77)  # type: ignore[arg-type]  # unknown on purpose
     raw = pb.Frame(kind=pb.KIND_SUBSCRIBE, topic="a", body=body.SerializeToString())

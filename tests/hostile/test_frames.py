@@ -112,6 +112,15 @@ COSTLY = {
     "a filter of dots": pb.Frame(
         kind=pb.KIND_SUBSCRIBE, request=1, topic="." * ROOM, body=b"\x08\x05"
     ).SerializeToString(),
+    "a release of a million": pb.Frame(
+        kind=pb.KIND_RELEASE, body=field(1, b"\1" * ROOM)
+    ).SerializeToString(),
+    "a release of as many, one by one": pb.Frame(
+        kind=pb.KIND_RELEASE, body=b"\x08\x01" * (ROOM // 2)
+    ).SerializeToString(),
+    "a chunk of a megabyte": pb.Frame(
+        kind=pb.KIND_CHUNK, parcel=1, large_bytes=ROOM, body=bytes(ROOM)
+    ).SerializeToString(),
     "an answer of empty rows": pb.Frame(
         kind=pb.KIND_ANSWER, body=field(7, b"") * (ROOM // 2)
     ).SerializeToString(),
