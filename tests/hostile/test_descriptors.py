@@ -13,7 +13,8 @@ import pytest
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.endpoint import dial
-from daemoneye.errors import BusBroken
+from daemoneye.bus.memory import can_pass_memory
+from daemoneye.errors import BackPressure, BusBroken
 from tests.bus.brokers import TICK, BrokerProcess, broker_in_thread, broker_process
 from tests.hostile.support import Bystander, cpu_seconds, descriptors_of
 from tests.support import scaled, wait_for
@@ -71,6 +72,18 @@ def test_b29_who_knocks_meanwhile_is_not_left_waiting(short_dir: Path) -> None:
             with pytest.raises(BusBroken, match="hung up"):
                 broker.client()
             assert time.monotonic() - began < scaled(1.5)
+
+
+@pytest.mark.skipif(not can_pass_memory(), reason="no sealed memory is passed here")
+def test_b29_a_large_payload_without_a_descriptor_for_it_is_refused(short_dir: Path) -> None:
+    """The kernel drops it on the way; the session lives, and so do the others."""
+    with broker_process(short_dir) as broker, broker.client() as bus, broker.client() as other:
+        with without_descriptors(broker, left=0), Bystander(other).undisturbed(within=1.0):
+            for _ in range(3):
+                with pytest.raises(BackPressure, match="no descriptor free"):
+                    bus.publish_confirmed(TICK, bytes(300_000))
+        assert bus.publish_confirmed(TICK, bytes(300_000)).subscribers == 0
+        wait_for(lambda: len(bus.clients()) == 2, "nobody to have been cut off")
 
 
 @contextmanager
