@@ -17,6 +17,8 @@ SCHEMA_VERSION = 2
 NAME_WIDTH = 42
 UNIT_WIDTH = 7
 
+FEW = 3  # goals that are named although this run says nothing of them
+
 COMPARED = ("/s", "µs", "ms")
 """Units of which a ratio says something that no other row says."""
 
@@ -70,7 +72,8 @@ def print_goals(results: Results) -> None:
         else:
             print(goal)
     if unseen:
-        print(f"not measured: {'; '.join(unseen)}")
+        named = "; ".join(unseen) if len(unseen) <= FEW else f"{len(unseen)} more goals"
+        print(f"not measured: {named}")
 
 
 def print_endured(endured: Endured | None) -> None:
