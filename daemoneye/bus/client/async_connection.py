@@ -177,6 +177,7 @@ class AsyncConnection:
             if not data:
                 raise EOFError("the broker hung up")
             self._vigil.watched.heard = True
+            self.writer.outlet.had_turn()
             received = self.link.receive(data)
             for subscription, run in received.deliveries:
                 subscription.deliver(run)

@@ -94,7 +94,7 @@ class Outlet:
                 self._line.call()  # who finds that we wrote something, or may write too
         if self.ended is not None:
             raise self.ended
-        self._had_turn()
+        self.had_turn()
 
     def make_way(self) -> None:
         """Have who writes next wait for a turn of the loop: for others, and for what comes in.
@@ -103,7 +103,12 @@ class Outlet:
         """
         if not self.crowded:
             self.crowded = True
-            self._loop.call_soon(self._had_turn)
+            self._loop.call_soon(self.had_turn)
+
+    def had_turn(self) -> None:
+        """The loop has had a turn, or has one now."""
+        self.turn_at = time.time_ns()
+        self.crowded = bool(self._queue or self._line or self.ended)
 
     def write(self, outgoing: Outgoing) -> None:
         """Give it to the kernel, behind what that has not taken.  Only while there is a socket."""
@@ -153,11 +158,6 @@ class Outlet:
                 sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-
-    def _had_turn(self) -> None:
-        """The loop has had a turn, or has one now."""
-        self.turn_at = time.time_ns()
-        self.crowded = bool(self._queue or self._line or self.ended)
 
     def _give(self) -> bool:
         """Give the kernel as much as it takes; whether something is left."""
