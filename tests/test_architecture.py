@@ -226,7 +226,7 @@ def test_a_package_says_of_each_module_whether_it_is_a_rule_or_a_shell(package: 
 @pytest.mark.parametrize(
     ("generated", "importers"),
     [
-        ("daemoneye.bus.proto.frames_pb2", {"frames.py", "codecs.py", "orders.py"}),
+        ("daemoneye.bus.proto.frames_pb2", {"frames.py", "publishes.py", "codecs.py", "orders.py"}),
         ("daemoneye.lifeline_pb2", {"lifeline.py"}),
     ],
 )

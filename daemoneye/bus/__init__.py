@@ -22,6 +22,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     envelope       an event as its subscriber sees it, a payload as its publisher gives it
     kinds          every kind of frame, as a value
     frames         frames ↔ protobuf bytes
+    publishes      of publishes: encoding beside decoding, and the broker's stamp
     codecs         of every kind but publishes: encoding beside decoding
     arrivals       what comes ahead of the frame that owns it: descriptors, chunks
     orders         what the supervisor orders the broker to do ↔ protobuf bytes

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from daemoneye.bus.access import Declared
+from daemoneye.bus.broker.lobby import Lobby
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.dialler import introduce
 from daemoneye.bus.client.subscriber import Subscription
@@ -33,7 +34,6 @@ from daemoneye.bus.handshake import (
     Claim,
     Introduction,
     Keyring,
-    Lobby,
     Reception,
     State,
     Terms,

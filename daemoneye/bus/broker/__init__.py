@@ -4,6 +4,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 
     router         frames in → deliveries out: the middle of the broker
     directory      who is connected, who wants what, and who may
+    lobby          who has connected and has proved nothing yet
     places         who has a place at the broker, and who may have one more
     routes         where a publisher's topic leads, remembered
     session        one client as the broker knows it

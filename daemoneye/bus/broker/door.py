@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from daemoneye.bus.broker.clients import Client, Clients
+from daemoneye.bus.broker.lobby import Lobby
 from daemoneye.bus.broker.mishaps import Mishaps
 from daemoneye.bus.broker.places import Places
 from daemoneye.bus.endpoint import Exhausted, Foreign, listen
@@ -24,7 +25,6 @@ from daemoneye.bus.handshake import (
     TOO_LATE,
     WRONG_PROCESS,
     Keyring,
-    Lobby,
     Reception,
     State,
     Terms,

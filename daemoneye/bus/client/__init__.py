@@ -28,6 +28,7 @@ Shells for threads:
     connection     one client's connection, over any number of sockets
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
+    flusher        the thread that writes the tail of a burst
     loading        a large payload on its way into a socket
     turn           whose turn it is in there, and what a signal handler wants meanwhile
 

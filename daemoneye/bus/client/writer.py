@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import math
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from daemoneye.bus.client.answers import no_connection, no_room
 from daemoneye.bus.client.counters import Tally
+from daemoneye.bus.client.flusher import Flusher
 from daemoneye.bus.client.freight import Freight
 from daemoneye.bus.client.loading import Loading
 from daemoneye.bus.client.outgoing import (
@@ -79,7 +79,7 @@ class Writer:
         self._freight = Freight()
         self._courses = Courses()
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
-        self._flusher = _Flusher(self._flush_tail)
+        self._flusher = Flusher(self._flush_tail)
         self.tally = Tally()
         self.patience = limits.write_timeout
         """How long one write may wait for the broker to read anything, in seconds."""
@@ -402,40 +402,3 @@ class Writer:
             if _now_ns() - self._draft.began_at >= FLUSH_INTERVAL * 1e9:
                 self._write_draft()
             return True
-
-
-class _Flusher:
-    """A thread that writes the tail of a burst; it is there from the first burst on."""
-
-    __slots__ = ("_ended", "_flush_tail", "_go", "_thread", "asleep")
-
-    def __init__(self, flush_tail: Callable[[], bool]) -> None:
-        self._flush_tail = flush_tail
-        self._go = threading.Semaphore(0)
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
-        self.asleep = True
-
-    def wake(self) -> None:
-        """A burst has begun; called while it is asleep, in a turn."""
-        self.asleep = False
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="bus-flusher", daemon=True)
-            self._thread.start()
-        self._go.release()
-
-    def stop(self, timeout: float) -> None:
-        """End the thread, and wait for that."""
-        self._ended.set()
-        self._go.release()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
-        while True:
-            self._go.acquire()
-            while not self._ended.wait(FLUSH_INTERVAL):
-                if not self._flush_tail():
-                    break
-            if self._ended.is_set():
-                return

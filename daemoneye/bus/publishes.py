@@ -1,0 +1,313 @@
+"""Publishes, which is what there is a lot of: as their publisher, the broker and a reader see them.
+
+* A publisher keeps what consecutive messages share as a `Heading`, whose bytes are made once, and
+  puts a frame together from pieces: the tests hold it against what protobuf would write.
+* The broker appends a stamp to an outer frame that it has parsed whole.  In protobuf the last value
+  of a scalar wins, so the broker's word replaces the client's and nothing is encoded again.  That
+  is safe because nothing in a frame parsed whole can swallow what follows it.
+* A subscriber gets the messages of a frame as envelopes in one go.
+
+Pure.  `frames.py` is the way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import lru_cache, partial
+from itertools import count as counting
+from itertools import repeat
+from struct import Struct
+
+from google.protobuf.message import DecodeError
+
+from daemoneye.bus.envelope import (
+    NO_LOSS,
+    BadBody,
+    Content,
+    Correlation,
+    Envelope,
+    Header,
+    Publisher,
+)
+from daemoneye.bus.proto import frames_pb2 as pb
+from daemoneye.errors import LocalProtocolError
+from daemoneye.framing import HEADER_BYTES, pack_length
+
+MIN_MESSAGE_BYTES = 10
+"""No message takes less in a body: two bytes of payload field and eight of time."""
+
+
+class Guarantee(IntEnum):
+    """How sure a delivery is; the default is the topic's."""
+
+    DEFAULT = pb.GUARANTEE_UNSPECIFIED
+    BEST_EFFORT = pb.GUARANTEE_BEST_EFFORT
+    AT_LEAST_ONCE = pb.GUARANTEE_AT_LEAST_ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What consecutive messages have to agree in to travel as one frame.
+
+    Raises LocalProtocolError when the protocol cannot say it.
+    """
+
+    topic: str
+    """Where to publish; checked by `topics`, not here."""
+    target: str = ""
+    """Only this identity may receive it; empty: all."""
+    content_type: str = ""
+    """What the payloads are; empty for plain bytes."""
+    correlation: Correlation | None = None
+    """How they belong to other events."""
+    expires_at: int = 0
+    """Unix time in ns after which nobody needs them; 0: never."""
+    guarantee: Guarantee = Guarantee.DEFAULT
+    """How sure their delivery is."""
+    deduplication_id: str = ""
+    """Two with the same are one."""
+    partition_key: str = ""
+    """In a group, equal keys go to the same member."""
+    retain: bool = False
+    """Whether the last one is kept for those who subscribe later."""
+    prefix: bytes = field(init=False, repr=False, compare=False)
+    """All of that as the beginning of a frame."""
+
+    def __post_init__(self) -> None:
+        try:
+            frame = pb.Frame(
+                kind=pb.KIND_PUBLISH,
+                topic=self.topic,
+                target=self.target,
+                content_type=self.content_type,
+                correlation=_correlation_message(self.correlation),
+                expires_at=self.expires_at,
+                guarantee=self.guarantee,  # type: ignore[arg-type]  # the same numbers
+                deduplication_id=self.deduplication_id,
+                partition_key=self.partition_key,
+                retain=self.retain,
+            )
+        except (ValueError, TypeError) as error:
+            raise LocalProtocolError(
+                f"a publish on {self.topic!r} cannot be said: {error}"
+            ) from error
+        object.__setattr__(self, "prefix", frame.SerializeToString())
+
+
+def packed_publish(
+    heading: Heading,
+    payloads: Sequence[bytes],
+    times: Sequence[int],
+    sequence: int,
+    request: int = 0,
+) -> bytes:
+    """One frame of these payloads and their times (unix time in ns), with its header.
+
+    `sequence` is the first one's.  With a `request` number an Answer will say what became of it.
+    Put together from its pieces, so that a payload is copied twice on its way, not five times.
+    """
+    prefix, last = heading.prefix, _varint(sequence)
+    if len(payloads) == 1 and not request:
+        payload = payloads[0]
+        length = _varint(len(payload))
+        body_bytes = len(payload) + len(length) + 11
+        body_length = _varint(body_bytes)
+        size = len(prefix) + 4 + len(body_length) + body_bytes + len(last)
+        return b"".join(
+            (
+                pack_length(size),
+                prefix,
+                b"\x18\x01\x22",
+                body_length,
+                b"\x0a",
+                length,
+                payload,
+                b"\x12\x08",
+                _fixed64(times[0]),
+                b"\x28",
+                last,
+            )
+        )
+    body = pb.Batch(payload=payloads, time=times).SerializeToString()
+    before = b"".join((b"\x18", _varint(len(payloads)), _BODY_TAG, _varint(len(body))))
+    after = b"".join((b"\x28", last, b"\x78" + _varint(request) if request else b""))
+    size = len(prefix) + len(before) + len(body) + len(after)
+    return b"".join((pack_length(size), prefix, before, body, after))
+
+
+def encode_publish(
+    heading: Heading,
+    payloads: Sequence[bytes],
+    times: Sequence[int],
+    sequence: int,
+    request: int = 0,
+) -> bytes:
+    """The same without its header."""
+    return packed_publish(heading, payloads, times, sequence, request)[HEADER_BYTES:]
+
+
+def encode_large(heading: Heading, size: int, time: int, sequence: int, request: int = 0) -> bytes:
+    """A publish of one payload of this size, which goes ahead of it.
+
+    How it goes there has to be said too: append what `parcel_stamp` gives.
+    """
+    rest = pb.Frame(
+        count=1,
+        body=pb.Batch(payload=[b""], time=[time]).SerializeToString(),
+        sequence=sequence,
+        request=request,
+        large_bytes=size,
+    )
+    return heading.prefix + rest.SerializeToString()
+
+
+def parcel_stamp(parcel: int, descriptors: int) -> bytes:
+    """How a large payload went ahead of its publish: under which number, in how many descriptors.
+
+    With none it went in chunks.  Zeros are written too, as in `identity_stamp`.
+    """
+    return _number_field(14, descriptors) + _number_field(17, parcel)
+
+
+def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
+    """What stands before `length` bytes of content to make them a frame: a Chunk, not yet packed.
+
+    So the content of a large payload is written from where it lies.
+    """
+    head = pb.Frame(kind=pb.KIND_CHUNK, parcel=parcel, large_bytes=size, offset=offset)
+    return head.SerializeToString() + _BODY_TAG + _varint(length)
+
+
+_BODY_TAG = b"\x22"  # field 4, of a given length; \x18 is count, \x28 sequence, \x78 request
+
+
+def _read_batch_of_one(body: bytes) -> tuple[bytes, int] | None:
+    """Payload and time of what `packed_publish` wrote, at a third of the price of parsing it.
+
+    None when it is written in another way: then the parser has to say what it is.
+    """
+    end = len(body) - 10
+    if end < 2 or body[0] != 0x0A or body[end : end + 2] != b"\x12\x08":
+        return None
+    length, start = body[1], 2
+    if length > 0x7F:
+        length, start = length & 0x7F | body[2] << 7, 3
+        if body[2] > 0x7F:  # 16 KiB and more: the parser's own price is nothing then
+            return None
+    return (body[start:end], _fixed64_at(body, end + 2)[0]) if start + length == end else None
+
+
+_BYTES = [bytes((value,)) for value in range(0x80)]
+_fixed64 = Struct("<Q").pack
+_fixed64_at = Struct("<Q").unpack_from
+
+
+def envelopes(frame: pb.Frame) -> list[Envelope] | BadBody:
+    """The messages of a delivered publish; a body that is not what it claims comes as a value."""
+    publisher = _publisher(
+        frame.publisher, frame.publisher_role, frame.publisher_pid, frame.publisher_incarnation
+    )
+    count, raw = frame.count, frame.body
+    header = _header(
+        (
+            frame.topic,
+            publisher,
+            frame.content_type,
+            frame.target,
+            _correlation_of(frame) if frame.HasField("correlation") else None,
+            frame.received_at,
+            frame.expires_at,
+        )
+    )
+    if count == 1 and (alone := _read_batch_of_one(raw)) is not None:
+        return [Envelope((*alone, frame.sequence, header, NO_LOSS))]
+    try:
+        body = pb.Batch.FromString(raw)
+    except DecodeError:
+        return BadBody(header.topic, publisher, count, f"{len(raw)} bytes that are no batch")
+    payloads, times = body.payload[:], body.time[:]  # lists: half the price to go through
+    if not len(payloads) == len(times) == count:
+        reason = f"{count} messages claimed, {len(payloads)} payloads and {len(times)} times found"
+        return BadBody(header.topic, publisher, count, reason)
+    sequences = counting(frame.sequence)
+    return list(map(Envelope, zip(payloads, times, sequences, repeat(header), repeat(NO_LOSS))))
+
+
+def large_envelopes(frame: pb.Frame, content: Content | None) -> list[Envelope] | BadBody:
+    """The one message of a delivered publish whose payload came ahead of it.
+
+    None: what came is not what may be used.
+    """
+    events = envelopes(frame)
+    if isinstance(events, BadBody):
+        return events
+    if content is not None and len(content) == frame.large_bytes and len(events) == 1:
+        return [events[0].carrying(content)]
+    publisher = events[0].publisher if events else Publisher("", "", 0, 0)
+    reason = f"the payload of {frame.large_bytes} bytes did not come as sealed memory of that size"
+    return BadBody(frame.topic, publisher, frame.count, reason)
+
+
+_header = partial(tuple.__new__, Header)
+"""A Header of a tuple of its fields, at a third of the price of calling it."""
+
+_publisher = lru_cache(maxsize=1024)(Publisher)
+
+
+def _correlation_of(frame: pb.Frame) -> Correlation:
+    said = frame.correlation
+    tags = tuple(sorted(said.tags.items()))
+    return Correlation(said.id, said.parent, said.root, said.stage, tags, said.traceparent)
+
+
+def _correlation_message(correlation: Correlation | None) -> pb.Correlation | None:
+    if correlation is None:
+        return None
+    return pb.Correlation(
+        id=correlation.id,
+        parent=correlation.parent,
+        root=correlation.root,
+        stage=correlation.stage,
+        tags=dict(correlation.tags),
+        traceparent=correlation.traceparent,
+    )
+
+
+# ---- the broker's stamp -------------------------------------------------------------------------
+
+
+def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
+    """The part of the stamp that a session keeps.
+
+    Zeros are written too, though protobuf would leave them out: what is not written would let the
+    client's own claim stand.
+    """
+    stamp = pb.Stamp(publisher=name, publisher_role=role).SerializeToString()
+    return stamp + _number_field(21, pid) + _number_field(22, incarnation)
+
+
+def arrival_stamp(now_ns: int) -> bytes:
+    """The part that changes: when the frame reached the broker, in unix time in ns."""
+    return _ARRIVAL_TAG + _fixed64(now_ns)
+
+
+_ARRIVAL_TAG = pb.Stamp(received_at=1).SerializeToString()[:-8]
+
+
+def _number_field(field_number: int, value: int) -> bytes:
+    return _varint(field_number << 3) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return _BYTES[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
