@@ -220,3 +220,12 @@ def test_what_cannot_be_passed_and_nobody_wants_any_more_is_let_go_of() -> None:
     subscriber.session.outbox.pass_no_more()
     assert payloads(subscriber.read()) == []
     assert subscriber.session.outbox.holding.bytes == 0
+
+
+def test_the_last_words_of_a_session_pass_nothing() -> None:
+    yard, publisher, _ = scene()
+    subscriber = refused(yard, publisher)
+    yard.router.end("agent-3", 1, "signal:9")
+    subscriber.session.take(1 << 16, NOW)
+    assert subscriber.session.passing is None
+    assert yard.in_flight == (len(LARGE), 1)  # the other subscriber's

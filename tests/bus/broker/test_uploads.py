@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daemoneye.bus.access import AccessRule
 from daemoneye.bus.broker.deliveries import Ending
-from daemoneye.bus.broker.parcels import NO_DESCRIPTOR
+from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, Parcel
 from daemoneye.bus.broker.session import Passed
 from daemoneye.bus.broker.uploads import HOARDING
 from daemoneye.bus.frames import (
     Answer,
+    BadBody,
+    Carriage,
     Chunk,
     Confirm,
     Envelope,
     Notice,
+    Overflow,
+    Subscribe,
+    Unsubscribe,
     encode,
     parcel_stamp,
 )
 from daemoneye.errors import RemoteProtocolError, TooLarge
 from tests.bus.carriers import CHUNKS, DESCRIPTORS, Carrier, Yard, lost, payloads
-from tests.bus.support import NOW
+from tests.bus.support import NOW, Heard
 
 BATCH = "events.process.batch"
 WHOLE = b"0123456789" * 10
@@ -332,3 +339,104 @@ def test_published_is_delivered_and_lost_and_waiting() -> None:
     seen = yard.router.statistics()
     assert seen.published == 9
     assert seen.delivered + sum(seen.lost.values()) + seen.queued == 9
+
+
+# ---- all together -------------------------------------------------------------------------------
+
+
+class Everybody:
+    """Clients that come and go, publish, read a little and let go, as hypothesis has it."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        self.yard = Yard(large_bytes=400, large_descriptors=8, write_timeout=10)
+        self.now = NOW
+        self.names = 0
+        self.clients = [self.newcomer() for _ in range(4)]
+
+    def newcomer(self) -> Carrier:
+        self.names += 1
+        takes = self.data.draw(st.sampled_from([DESCRIPTORS, CHUNKS, Carriage(True, 50)]))
+        client = self.yard.carrier(f"agent-{self.names}", takes)
+        overflow = self.data.draw(st.sampled_from(["drop-oldest", "drop-newest", "latest"]))
+        client.say(Subscribe(1, "events.#", Overflow(overflow)))
+        return client
+
+    def step(self) -> None:
+        """One of them does something."""
+        draw = self.data.draw
+        position = draw(st.integers(0, len(self.clients) - 1))
+        client = self.clients[position]
+        self.now += draw(st.sampled_from([0, 1, 20 * SECOND]))
+        match draw(st.sampled_from(["pass", "cut", "small", "read", "release", "part", "leave"])):
+            case "pass":
+                client.pass_on(BATCH, self.payload(), now_ns=self.now, expires_at=self.expiry())
+            case "cut":
+                client.cut(BATCH, self.payload(), size=40, now_ns=self.now)
+            case "small":
+                client.publish(BATCH, b"small")
+            case "read":
+                self.check(client.read_once(self.now, draw(st.sampled_from([1, 1 << 16]))) or [])
+            case "release":
+                client.release()
+            case "part" if 1 in client.session.subscriptions:
+                client.say(Unsubscribe(1))
+            case "leave":
+                self.yard.router.close(client.session)
+        self.yard.read_unread()
+        while self.yard.router.doomed:
+            self.yard.router.close(self.yard.router.doomed.popitem()[0])
+        for number, each in enumerate(self.clients):
+            if each.session not in self.yard.router.directory:
+                self.clients[number] = self.newcomer()
+
+    def payload(self) -> bytes:
+        """All bytes say how many there are, so what arrives can be told to be whole."""
+        size = self.data.draw(st.integers(1, 120))
+        return bytes([size]) * size
+
+    def expiry(self) -> int:
+        return self.data.draw(st.sampled_from([0, self.now + SECOND]))
+
+    def check(self, heard: list[Heard]) -> None:
+        assert not [each for each in heard if isinstance(each, BadBody)]
+        for payload in payloads(heard):
+            assert payload == b"small" or payload == bytes([len(payload)]) * len(payload)
+
+    def balance(self) -> None:
+        """What is in flight is what somebody holds, and no message is unaccounted for."""
+        held: set[Parcel] = set()
+        for session in self.yard.router.directory:
+            holding = session.outbox.holding
+            held |= {*holding.waiting.values(), *holding.sending.values()}
+            held |= {parcel for parcel, _ in holding.given.values()}
+            tally = session.outbox.tally()
+            assert tally.queued == sum(
+                stream.messages for stream in session.outbox.streams.values()
+            )
+        assert self.yard.in_flight == (
+            sum(parcel.size for parcel in held),
+            sum(parcel.descriptor != NO_DESCRIPTOR for parcel in held),
+        )
+        assert self.yard.router.parcels.bytes <= 400
+        released = self.yard.router.parcels.released
+        assert len(set(released)) == len(released)
+        assert not {parcel.descriptor for parcel in held} & set(released)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_happens_nothing_is_lost_from_the_accounts_and_nothing_stays_open(
+    data: st.DataObject,
+) -> None:
+    everybody = Everybody(data)
+    for _ in range(data.draw(st.integers(1, 40))):
+        everybody.step()
+        everybody.balance()
+    router = everybody.yard.router
+    for session in list(router.directory):
+        router.close(session)
+    assert everybody.yard.in_flight == (0, 0)
+    assert sorted(router.parcels.released) == sorted(everybody.yard.memory.contents)
+    seen = router.statistics()
+    assert seen.queued == 0
