@@ -20,6 +20,7 @@ import pytest
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.memory import can_pass_memory
+from daemoneye.errors import DeadlineExceeded
 from tests.bus.brokers import TICK, BrokerProcess, Running, broker_in_thread, broker_process
 from tests.support import scaled, wait_for
 
@@ -278,6 +279,25 @@ def test_b30_a_stopped_broker_is_passed_so_much_and_publishing_waits_for_it(
         counted.join(scaled(10))
         assert not counted.is_alive()
         assert bus.publish_confirmed(TICK, b"").subscribers == 0
+
+
+@pytest.mark.parametrize("way", ["memory", "chunks"])
+def test_b30_a_confirmed_publish_ends_in_time_while_the_broker_is_stopped(
+    broker: BrokerProcess, way: str
+) -> None:
+    with BusClient.connect(run_dir=broker.run_dir.path, pass_memory=way == "memory") as bus:
+        bus.publish_confirmed(TICK, b"")
+        broker.signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                bus.publish_confirmed(TICK, content(4 * MIB), timeout=0.5)
+            assert time.monotonic() - began < scaled(2.0)
+        finally:
+            broker.signal(signal.SIGCONT)
+        wait_for(lambda: bus.connected, "the connection to be there")
+        assert bus.publish_confirmed(TICK, content(4 * MIB)).subscribers == 0
+        assert bus.counters().waiting == 0
 
 
 def test_b30_control_does_not_wait_behind_a_payload_in_chunks(watched: Running) -> None:

@@ -47,6 +47,7 @@ from daemoneye.bus.client.turn import Turn
 from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
+from daemoneye.errors import DeadlineExceeded
 from daemoneye.framing import pack
 from daemoneye.system import no_wait_flag
 from daemoneye.waiting import WRITABLE, Watch
@@ -306,6 +307,10 @@ class Writer:
     def _write(self, outgoing: Outgoing, deadline: float = math.inf) -> None:
         try:
             written = self._sock is not None and self._write_out(outgoing, deadline)
+        except DeadlineExceeded:  # told to who waits for it; half of it cannot be taken back
+            assert self._sock is not None
+            self._give_up(self._sock)
+            raise
         except BaseException:  # a Ctrl-C: how much was written nobody knows, so it goes again
             if self._sock is not None:
                 self._give_up(self._sock)
