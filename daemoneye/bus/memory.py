@@ -48,6 +48,24 @@ def contents_of(
     return [*found, None] if some_lost else found
 
 
+class Stored:
+    """Sealed memory of which parts are read when they are wanted; the descriptor is the caller's.
+
+    For who passes it on in chunks: a mapping of 64 MiB takes its time to make and to let go of.
+    """
+
+    __slots__ = ("_fd", "_size")
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        """So much from there.  Raises OSError."""
+        start, stop, _ = part.indices(self._size)
+        return system.read_at(self._fd, stop - start, start)
+
+
 def content_of(fd: int, size: int) -> memoryview:
     """The sealed memory behind a descriptor, read-only; the descriptor stays the caller's.
 

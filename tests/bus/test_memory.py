@@ -10,7 +10,7 @@ import os
 import pytest
 
 from daemoneye import system
-from daemoneye.bus.memory import can_pass_memory, content_of
+from daemoneye.bus.memory import Stored, can_pass_memory, content_of
 from daemoneye.system import memfd_of
 
 pytestmark = pytest.mark.skipif(not can_pass_memory(), reason="no sealed memory here")
@@ -56,3 +56,17 @@ def test_memory_is_passed_where_it_can_be_sealed_and_sent(monkeypatch: pytest.Mo
         assert not can_pass_memory()
         monkeypatch.undo()
     assert can_pass_memory()
+
+
+def test_stored_memory_is_read_in_parts() -> None:
+    fd = memfd_of(b"0123456789")
+    try:
+        stored = Stored(fd, 10)
+        assert [stored[0:4], stored[4:8], stored[8:12], stored[12:16]] == [
+            b"0123",
+            b"4567",
+            b"89",
+            b"",
+        ]
+    finally:
+        os.close(fd)

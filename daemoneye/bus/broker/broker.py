@@ -38,7 +38,7 @@ from daemoneye.bus.frames import Notice, Ping
 from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
 from daemoneye.bus.hierarchy import STATISTICS
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.memory import content_of
+from daemoneye.bus.memory import Stored
 from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say
 from daemoneye.bus.vigil import Vigil, Watched
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
@@ -240,7 +240,7 @@ class Broker:
         """Have in memory what came by descriptor and has to go in chunks."""
         for parcel in self._parcels.unread:
             if parcel.holders and parcel.content is None:
-                parcel.content = content_of(parcel.descriptor, parcel.size)
+                parcel.content = Stored(parcel.descriptor, parcel.size)
         self._parcels.unread.clear()
 
     def _write(self, client: Client, session: Session) -> bool:

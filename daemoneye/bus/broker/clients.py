@@ -14,7 +14,7 @@ from daemoneye.bus.broker.mishaps import Mishaps
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Value, encode
 from daemoneye.bus.handshake import Reception
-from daemoneye.bus.memory import content_of
+from daemoneye.bus.memory import Stored
 from daemoneye.bus.vigil import Watched
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import Peer, send_gathered, send_with_descriptors
@@ -194,5 +194,5 @@ def _cut_up(session: Session) -> None:
     parcel = session.outbox.passing
     assert parcel is not None
     if parcel.content is None:
-        parcel.content = content_of(parcel.descriptor, parcel.size)
+        parcel.content = Stored(parcel.descriptor, parcel.size)
     session.outbox.pass_no_more()

@@ -13,6 +13,8 @@ may pass the share by one parcel, because a parcel may be as large as a share.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from daemoneye.bus.frames import Carriage
 from daemoneye.bus.limits import Limits
 
@@ -26,6 +28,13 @@ others need the room: who sends a byte now and then would keep it for ever."""
 NO_DESCRIPTOR = -1
 
 
+class Cuttable(Protocol):
+    """What chunks can be cut from."""
+
+    def __getitem__(self, part: slice, /) -> bytes | memoryview:
+        """So much from there."""
+
+
 class Parcel:
     """One large payload."""
 
@@ -37,7 +46,7 @@ class Parcel:
         self.size = size
         self.descriptor = descriptor
         """Of sealed memory; NO_DESCRIPTOR when it came in chunks."""
-        self.content: memoryview | None = None
+        self.content: Cuttable | None = None
         """To cut chunks from; of a descriptor it is there when somebody needs chunks of it."""
         self.frame = b""
         """The publish that owns its descriptor, packed."""
