@@ -158,6 +158,17 @@ def test_b30_the_brokers_memory_comes_back(broker: BrokerProcess, way: str) -> N
             )
 
 
+@needs_memory
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody with fewer rights")
+def test_b30_a_kernel_that_passes_no_more_has_the_rest_go_in_chunks() -> None:
+    command = [sys.executable, "-m", "tests.processes.crowded"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=scaled(30), check=False)
+    assert done.stderr == ""
+    passed, cut = map(int, done.stdout.split())
+    assert passed >= 50
+    assert cut > 0
+
+
 # ---- endings ------------------------------------------------------------------------------------
 
 
