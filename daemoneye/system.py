@@ -40,7 +40,6 @@ _TABLE: dict[str, tuple[tuple[str, ...], str]] = {
     "file_locks":         (_UNIX,                            "fcntl.flock"),
     "epoll":              (("linux",),                       "select.epoll"),
     "poll":               (_UNIX,                            "select.poll"),
-    "send_without_wait":  (_UNIX,                            "socket.MSG_DONTWAIT"),
     "gathered_writes":    (_UNIX,                            "socket.socket.sendmsg"),
     "memfd":              (("linux",),                       "os.memfd_create"),
     "passed_descriptors": (("linux",),                       "socket.MSG_CMSG_CLOEXEC"),
@@ -73,8 +72,6 @@ class Features:
     """Waiting for many descriptors costs what is ready, not what is watched."""
     poll: bool
     """Waiting for descriptors of any number; without it `select`, up to 1023 or 512 of them."""
-    send_without_wait: bool
-    """One write can decline to wait on a socket whose reader does wait."""
     gathered_writes: bool
     """Several buffers go out in one call without being joined."""
     memfd: bool
@@ -206,9 +203,9 @@ def is_foreign(peer: Peer) -> bool:
 # ---- sockets ------------------------------------------------------------------------------------
 
 if sys.platform != "win32":
-    _LOCAL, _NO_WAIT = socket.AF_UNIX, socket.MSG_DONTWAIT
+    _LOCAL = socket.AF_UNIX
 else:
-    _LOCAL, _NO_WAIT = socket.AF_UNSPEC, 0  # never used: see `local_sockets`
+    _LOCAL = socket.AF_UNSPEC  # never used: see `local_sockets`
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
@@ -233,19 +230,6 @@ def local_socket() -> socket.socket:
     if not FEATURES.local_sockets:
         raise OSError(errno.EAFNOSUPPORT, "this platform has no AF_UNIX sockets")
     return socket.socket(_LOCAL, socket.SOCK_STREAM)
-
-
-def no_wait_flag() -> int:
-    """For `send`: take as much as there is room for, also while a reader waits inside `recv`.
-
-    0 where the platform cannot do that; there sockets may have no blocking mode.
-    """
-    return _NO_WAIT if FEATURES.send_without_wait else 0
-
-
-def can_wait_in_recv() -> bool:
-    """Whether one thread may wait inside `recv` while others send with `no_wait_flag`."""
-    return no_wait_flag() != 0
 
 
 def send_gathered(sock: socket.socket, buffers: Sequence[Buffer]) -> int:

@@ -81,9 +81,10 @@ class Watch:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it came within `timeout` seconds; False after some weeks in any case."""
-        longest = None if timeout is None else min(timeout * 1000, _LONGEST_POLL)
         try:
-            return bool(self._poll.poll(longest))
+            if timeout is None:
+                return bool(self._poll.poll())
+            return bool(self._poll.poll(min(timeout * 1000, _LONGEST_POLL)))
         except OSError:
             return True  # closed meanwhile: `select` raises, and whoever reads or writes is told
 

@@ -227,24 +227,6 @@ def test_without_local_sockets_there_is_no_such_socket() -> None:
         system.local_socket()
 
 
-def test_a_write_declines_to_wait_although_reading_waits(pair: Pair) -> None:
-    ours, _ = pair
-    ours.setblocking(system.can_wait_in_recv())
-    with pytest.raises(BlockingIOError):
-        while ours.send(b"x" * 65536, system.no_wait_flag()):
-            pass
-
-
-def test_without_such_writes_a_socket_may_not_wait_at_all(pair: Pair) -> None:
-    ours, _ = pair
-    with without("send_without_wait"):
-        assert not system.can_wait_in_recv()
-        ours.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            while ours.send(b"x" * 65536, system.no_wait_flag()):
-                pass
-
-
 @pytest.mark.parametrize("lacking", [(), ("gathered_writes",)])
 def test_buffers_go_out_in_order(pair: Pair, lacking: tuple[str, ...]) -> None:
     ours, theirs = pair

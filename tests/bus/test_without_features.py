@@ -48,7 +48,6 @@ WORLDS = {
     "poll": ("epoll",),
     "select": ("epoll", "poll"),
     "no-file-locks": ("file_locks",),
-    "no-write-without-wait": ("send_without_wait",),
     "no-gathered-writes": ("gathered_writes",),
     "macos": missing_on("darwin"),
     "freebsd": missing_on("freebsd14"),

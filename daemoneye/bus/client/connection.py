@@ -35,7 +35,7 @@ from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
 from daemoneye.errors import BusClosed, DaemoneyeError, LocalProtocolError
-from daemoneye.system import can_wait_in_recv, receive_with_descriptors
+from daemoneye.system import receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
 
@@ -234,8 +234,6 @@ class Connection:
         connected = self._dial()
         sock = connected.sock
         try:
-            # The leader waits inside `recv` where whoever writes can still decline to wait.
-            sock.setblocking(can_wait_in_recv())
             with self._wishing:
                 carriage, frame_limit = connected.carriage, connected.max_frame_bytes
                 self._passes_descriptors = carriage.descriptors

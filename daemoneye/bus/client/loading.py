@@ -12,7 +12,7 @@ import socket
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.freight import Freight, in_chunks, owning
 from daemoneye.bus.client.outgoing import Apart
-from daemoneye.system import memfd_of, no_wait_flag, send_with_descriptors
+from daemoneye.system import memfd_of, send_with_descriptors
 
 
 class Loading:
@@ -21,7 +21,6 @@ class Loading:
     __slots__ = (
         "_apart",
         "_descriptor",
-        "_flags",
         "_frame_limit",
         "_freight",
         "_pieces",
@@ -35,7 +34,6 @@ class Loading:
         self._freight = freight
         self._frame_limit = frame_limit
         self._tally = tally
-        self._flags = no_wait_flag()
         self._descriptor: int | None = None
         self._rest = memoryview(b"")  # of the piece that is being given
         if freight.may_pass(len(apart.content), tally.confirmed):
@@ -61,7 +59,7 @@ class Loading:
                     return
                 self._rest = memoryview(piece)
             if self._descriptor is None:
-                self._rest = self._rest[sock.send(self._rest, self._flags) :]
+                self._rest = self._rest[sock.send(self._rest) :]
             else:
                 self._pass_on(sock, self._descriptor)
 

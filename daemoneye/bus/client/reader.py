@@ -31,7 +31,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from daemoneye.errors import BusError
-from daemoneye.system import can_wait_in_recv
 from daemoneye.waiting import Watch
 
 Item = TypeVar("Item")
@@ -85,7 +84,6 @@ class Reader:
         self._sock: socket.socket | None = None
         self._state = _State()
         self._watch_of_leader: Watch | None = None
-        self._reading_waits = can_wait_in_recv()
         self._keeper = threading.Thread(target=self._keep, name="bus-keeper", daemon=True)
 
     # ---- for those who wait ---------------------------------------------------------------------
@@ -188,9 +186,11 @@ class Reader:
         broken: BaseException | None = None
         self._mutex.release()
         try:
-            if (left is None and self._reading_waits) or self._readable(sock, left):
+            if self._readable(sock, left):
                 try:
                     found = self._read(sock)
+                except BlockingIOError:
+                    pass  # there was nothing after all
                 except (OSError, EOFError, BusError) as error:
                     broken = error
                 except BaseException as error:  # a Ctrl-C, or a bug: told above, after this
@@ -210,7 +210,11 @@ class Reader:
                 self._lose(sock, broken)
 
     def _readable(self, sock: socket.socket, timeout: float | None) -> bool:
-        """Wait for something to read; only the leader does, so one watch serves all."""
+        """Wait for something to read; only the leader does, so one watch serves all.
+
+        Not inside `recv`: there a stream socket wakes whoever waits also when the other end has
+        read what we wrote, which is a switch of threads for nothing with each message.
+        """
         watch = self._watch_of_leader
         if watch is None or watch.fd != sock.fileno():
             watch = self._watch_of_leader = Watch(sock.fileno())

@@ -49,7 +49,6 @@ from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import DeadlineExceeded
 from daemoneye.framing import pack
-from daemoneye.system import no_wait_flag
 from daemoneye.waiting import WRITABLE, Watch
 
 _now_ns = time.time_ns
@@ -62,7 +61,6 @@ class Writer:
         "_box",
         "_courses",
         "_draft",
-        "_flags",
         "_flusher",
         "_freight",
         "_sock",
@@ -74,7 +72,6 @@ class Writer:
     def __init__(self, limits: Limits) -> None:
         self._turn = Turn()
         self._sock: socket.socket | None = None
-        self._flags = no_wait_flag()
         carriage = Carriage(False, limits.payload_bytes, limits.large_from_bytes)
         self._draft = Draft(limits.frame_bytes, carriage)
         self._freight = Freight()
@@ -367,7 +364,7 @@ class Writer:
         assert sock is not None
         try:
             try:
-                sent = sock.send(data, self._flags)
+                sent = sock.send(data)
             except BlockingIOError:
                 sent = 0
             return sent == len(data) or self._send_rest(sock, data, sent) or self._give_up(sock)
@@ -384,7 +381,7 @@ class Writer:
             if not room.wait(self.patience):
                 return False
             try:
-                rest = rest[sock.send(rest, self._flags) :]
+                rest = rest[sock.send(rest) :]
             except BlockingIOError:
                 continue
         return True

@@ -33,6 +33,7 @@ class Wire:
 
     def connect(self, *first: Value) -> None:
         self.ours, self.theirs = socket.socketpair()
+        self.ours.setblocking(False)  # as the dialler leaves it
         self.theirs.settimeout(scaled(2))
         self.writer.attach(self.ours, first, 1 << 20)
 
