@@ -345,14 +345,17 @@ def sealed_bytes(fd: int) -> int | None:
     """The size of sealed memory; None when it could still change, or is something else.
 
     Only what is sealed may be mapped: under the mapping of a file that somebody shortens, a read
-    ends the process (SIGBUS).
+    ends the process (SIGBUS).  A descriptor that may only be written is something else: seals say
+    nothing about how it was opened, and all that may be done with sealed memory is to read it.
     """
     if sys.platform == "linux" and FEATURES.memfd:
         try:
             seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
         except OSError:
             return None  # no memory: files and sockets have no seals
-        return os.fstat(fd).st_size if seals & _SEALS == _SEALS else None
+        if seals & _SEALS != _SEALS or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+            return None
+        return os.fstat(fd).st_size
     return None
 
 

@@ -353,6 +353,18 @@ def test_memory_that_lacks_one_seal_is_not_sealed(missing: str) -> None:
         os.close(fd)
 
 
+@needs_memfd
+def test_memory_that_may_not_be_read_is_not_what_is_wanted() -> None:
+    fd = system.memfd_of(b"abc")
+    opened = {how: os.open(f"/proc/self/fd/{fd}", how) for how in (os.O_WRONLY, os.O_RDONLY)}
+    try:
+        assert system.sealed_bytes(opened[os.O_WRONLY]) is None
+        assert system.sealed_bytes(opened[os.O_RDONLY]) == 3
+    finally:
+        for each in (fd, *opened.values()):
+            os.close(each)
+
+
 def test_files_pipes_and_sockets_are_not_sealed(tmp_path: Path) -> None:
     read, write = os.pipe()
     with open(tmp_path / "plain", "wb") as plain, socket.socket(socket.AF_UNIX) as sock:

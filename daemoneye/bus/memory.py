@@ -7,6 +7,7 @@ until the last view of it is gone.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 
@@ -61,9 +62,12 @@ class Stored:
         self._size = size
 
     def __getitem__(self, part: slice, /) -> bytes:
-        """So much from there.  Raises OSError."""
+        """So much from there, and not less.  Raises OSError and MemoryError."""
         start, stop, _ = part.indices(self._size)
-        return system.read_at(self._fd, stop - start, start)
+        found = system.read_at(self._fd, stop - start, start)
+        if len(found) != stop - start:
+            raise OSError(errno.EIO, f"{len(found)} of {stop - start} bytes at {start}")
+        return found
 
 
 def content_of(fd: int, size: int) -> memoryview:

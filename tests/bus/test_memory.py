@@ -70,3 +70,14 @@ def test_stored_memory_is_read_in_parts() -> None:
         ]
     finally:
         os.close(fd)
+
+
+def test_stored_memory_that_is_shorter_than_was_said_is_an_error() -> None:
+    fd = memfd_of(b"0123")
+    try:
+        stored = Stored(fd, 10)
+        assert stored[0:4] == b"0123"
+        with pytest.raises(OSError, match="0 of 4 bytes at 4"):
+            stored[4:8]
+    finally:
+        os.close(fd)

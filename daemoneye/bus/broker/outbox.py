@@ -28,6 +28,7 @@ from daemoneye.bus.broker.streams import (
     DISCONNECTED,
     EXPIRED,
     OVERFLOW,
+    UNREADABLE,
     Backlog,
     Lane,
     Stream,
@@ -319,7 +320,11 @@ class Outbox:
     def _send_chunk(self, transfer: Transfer) -> None:
         if not transfer.is_whole:
             most = self.backlog.parcels.limits.frame_bytes  # what every client is ready for
-            self._append(transfer.chunk(most), None, None)
+            chunk = transfer.chunk(most)
+            if chunk is None:
+                self._abandon_transfer(transfer.stream, UNREADABLE)
+            else:
+                self._append(chunk, None, None)
             return
         self._transfers.end(transfer)
         self._announce(transfer.stream)
@@ -336,6 +341,12 @@ class Outbox:
         self._urgent_bytes += len(word)
         self.backlog.change(len(word))
         return transfer.run
+
+    def _abandon_transfer(self, stream: Stream, reason: str) -> None:
+        """Lose what is on its way of a stream in chunks; it is told soon."""
+        if (run := self._give_up(stream)) is not None:
+            stream.abandon(run, reason)
+            self._lanes[stream.key.lane][stream] = None
 
     def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
         self._sending.append(_sent((data, stream, run)))
@@ -392,9 +403,7 @@ class Outbox:
         for stream in self.streams.values():
             if subscription in stream.subscriptions:
                 stream.lose_all(DENIED)
-                if (run := self._give_up(stream)) is not None:
-                    stream.abandon(run, DENIED)
-                    self._lanes[stream.key.lane][stream] = None
+                self._abandon_transfer(stream, DENIED)
 
     def close(self) -> None:
         """The connection is gone or has to go: what waits is lost, the broker's last words are not.

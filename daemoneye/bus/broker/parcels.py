@@ -32,7 +32,7 @@ class Cuttable(Protocol):
     """What chunks can be cut from."""
 
     def __getitem__(self, part: slice, /) -> bytes | memoryview:
-        """So much from there."""
+        """So much from there.  Raises OSError and MemoryError when that cannot be read."""
 
 
 class Parcel:

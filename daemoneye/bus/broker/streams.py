@@ -36,6 +36,7 @@ EXPIRED = "expired"
 OVERSIZE = "oversize"
 DENIED = "denied"
 DISCONNECTED = "disconnected"
+UNREADABLE = "unreadable"
 
 
 class Lane(IntEnum):

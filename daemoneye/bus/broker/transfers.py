@@ -31,8 +31,12 @@ class Transfer:
         assert self.run.parcel is not None
         return self.offset >= self.run.parcel.size
 
-    def chunk(self, most_bytes: int) -> bytes:
-        """The next chunk, packed, with at most so much content.
+    def chunk(self, most_bytes: int) -> bytes | None:
+        """The next chunk, packed, with at most so much content; None when it cannot be read.
+
+        Then the rest will not come.  The content may be in the kernel's keeping (`memory.Stored`):
+        cutting a part of that reads it, 64 KiB at a time and never waiting, because a copy of the
+        whole is what a descriptor saves.  The shell has put it there, and a test puts bytes.
 
         As one piece, though that copies it: whatever is cut off between two buffers of a frame
         would leave the rest of the stream without meaning.
@@ -40,10 +44,16 @@ class Transfer:
         parcel = self.run.parcel
         assert parcel is not None
         assert parcel.content is not None, f"{parcel!r} is to be cut and nobody has read it"
-        part = parcel.content[self.offset : self.offset + min(CHUNK_BYTES, most_bytes)]
-        head = chunk_head(parcel.number, parcel.size, self.offset, len(part))
+        try:
+            part = parcel.content[self.offset : self.offset + min(CHUNK_BYTES, most_bytes)]
+            head = chunk_head(parcel.number, parcel.size, self.offset, len(part))
+            packed = b"".join((pack_length(len(head) + len(part)), head, part))
+        except (OSError, MemoryError):
+            return None
+        if not part:
+            return None
         self.offset += len(part)
-        return b"".join((pack_length(len(head) + len(part)), head, part))
+        return packed
 
     def last_word(self) -> bytes:
         """What tells the client that the rest will not come, packed."""

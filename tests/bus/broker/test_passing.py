@@ -143,6 +143,14 @@ def shorter() -> int:
     return memfd_of(LARGE[1:])
 
 
+def write_only() -> int:
+    fd = memfd_of(LARGE)
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
+    finally:
+        os.close(fd)
+
+
 def device() -> int:
     return os.open(os.devnull, os.O_RDONLY)
 
@@ -151,7 +159,7 @@ def a_socket() -> int:
     return socket.socket(socket.AF_UNIX).detach()
 
 
-@pytest.mark.parametrize("make", [unsealed, shorter, device, a_socket])
+@pytest.mark.parametrize("make", [unsealed, shorter, write_only, device, a_socket])
 def test_what_is_no_sealed_memory_of_that_size_is_refused_and_told(
     broker: Running, make: object
 ) -> None:

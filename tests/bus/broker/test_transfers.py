@@ -187,6 +187,37 @@ def test_no_chunk_is_larger_than_a_frame_may_be() -> None:
     assert subscriber.chunks == len(LARGE) // 4096
 
 
+class Broken:
+    """Content that can be read up to a point."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        if part.start < CHUNK_BYTES:
+            return LARGE[part]
+        if self.error is not None:
+            raise self.error
+        return b""
+
+
+@pytest.mark.parametrize("error", [OSError(9, "no"), MemoryError(), None])
+def test_what_cannot_be_read_is_lost_and_told_and_all_else_goes_on(error: Exception | None) -> None:
+    yard, publisher, subscriber = scene()
+    publisher.pass_on(BATCH, LARGE)
+    (parcel,) = yard.router.parcels.unread
+    parcel.content = Broken(error)
+    publisher.pass_on(BATCH, LARGE[::-1])
+    yard.read_unread()
+    heard = subscriber.read()
+    assert payloads(heard) == [LARGE[::-1]]
+    assert lost(heard) == {"unreadable": 1}
+    assert len(last_words(heard)) == 1
+    assert yard.in_flight == (0, 0)
+    seen = yard.router.statistics()
+    assert (seen.delivered, seen.lost, seen.queued) == (1, {"unreadable": 1}, 0)
+
+
 # ---- a kernel that passes no more ---------------------------------------------------------------
 
 
