@@ -190,8 +190,9 @@ class AsyncBusClient(Ending):
         at the broker, and separately what waits here.  `timeout` ends an iteration that has waited
         so many seconds for the next event.
 
-        Raises InvalidTopic, AccessDenied, LocalProtocolError for an unknown overflow, for a bound
-        that is none, and in another event loop.
+        Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
+        LocalProtocolError for an unknown overflow, for a bound that is none, and in another event
+        loop.
         """
 
         async def subscribed() -> AsyncSubscription:

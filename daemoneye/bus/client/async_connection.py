@@ -129,20 +129,20 @@ class AsyncConnection:
         """Listen to what matches one of these.
 
         Without a connection it begins when there is one.  Raises AccessDenied and what else the
-        broker says.
+        broker says, and DeadlineExceeded when the broker reads nothing, so that it cannot be asked.
         """
         if self._ended is not None:
             raise self._ended
         subscription = AsyncSubscription(self, timeout)
         replies: list[Reply] = [self._loop.create_future() for _ in filters]
+        deadline = deadline_of(self._loop, REQUEST_TIMEOUT)
         if self.writer.outlet.crowded:
-            await self.writer.outlet.room()
+            await self.writer.outlet.room(deadline)
         try:
             interests, wishes = self.dialogue.want(filters, options, subscription, replies)
             subscription.interests = interests
             for each in wishes:
                 self.writer.send(each)
-            deadline = deadline_of(self._loop, REQUEST_TIMEOUT)
             answers = [await _answer(each, REQUEST_TIMEOUT, deadline) for each in replies]
             subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except WISH_STANDS:

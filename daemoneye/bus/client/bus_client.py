@@ -180,8 +180,9 @@ class BusClient:
         at the broker, and separately what waits here.  `timeout` ends an iteration that has waited
         so many seconds for the next event.
 
-        Raises InvalidTopic, AccessDenied, LocalProtocolError for an unknown overflow, for a bound
-        that is none, and in a signal handler that fell into a publish.
+        Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
+        LocalProtocolError for an unknown overflow, for a bound that is none, and in a signal
+        handler that fell into a publish.
         """
         options = options_of(filters, overflow, max_messages, max_bytes)
         return self._connection.subscribe(filters, options, timeout)

@@ -16,11 +16,11 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer
+from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer, no_room
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
@@ -30,7 +30,7 @@ from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_agai
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
+from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release, Subscribe
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
@@ -129,21 +129,29 @@ class Connection:
         """Listen to what matches one of these.
 
         Without a connection it begins when there is one.  Raises AccessDenied and what else the
-        broker says.
+        broker says, and DeadlineExceeded when the broker reads nothing, so that it cannot be asked.
         """
         subscription = Subscription(self, timeout)
         asked: list[Inbox[Answer]] = [Inbox() for _ in filters]
+        until = time.monotonic() + REQUEST_TIMEOUT
+
+        def want() -> Sequence[Subscribe]:
+            interests, wishes = self.dialogue.want(filters, options, subscription, asked)
+            subscription.interests = interests
+            return wishes
+
         try:
-            with self._wishing:
-                interests, wishes = self.dialogue.want(filters, options, subscription, asked)
-                subscription.interests = interests
-                for each in wishes:
-                    self.writer.send(each)
-            until = time.monotonic() + REQUEST_TIMEOUT
+            if not self._wishing.acquire(timeout=REQUEST_TIMEOUT):
+                raise no_room()
+            try:
+                self.writer.send_all(want, until)
+            finally:
+                self._wishing.release()
             answers = [self._answer(each, REQUEST_TIMEOUT, until) for each in asked]
             subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except WISH_STANDS:
-            pass
+            if not subscription.interests:  # it never became a wish
+                raise
         except BaseException:  # what cannot be said, a denial, a Ctrl-C: nobody will have it
             self.end(subscription)
             raise

@@ -100,6 +100,8 @@ class Sealed(NamedTuple):
     """With its header."""
     messages: int
     """How many it carries."""
+    asked: bool = False
+    """Whether somebody waits for what becomes of it, who is told when there is no connection."""
 
     @property
     def size(self) -> int:
@@ -120,6 +122,8 @@ class Apart(NamedTuple):
     """The payload."""
     messages: int = 1
     """How many it carries."""
+    asked: bool = False
+    """Whether somebody waits for what becomes of it, who is told when there is no connection."""
 
     @property
     def size(self) -> int:
@@ -248,14 +252,15 @@ def seal(
     first = course.cell[0]
     course.cell[0] = first + len(payloads)
     frame = packed_publish(course.heading, payloads, times, first, request)
-    return Sealed(frame, len(payloads))
+    return Sealed(frame, len(payloads), request != 0)
 
 
 def set_apart(course: Course, content: Content, time: int, request: int = 0) -> Apart:
     """This payload apart from its publish, which takes its sequence."""
     sequence = course.cell[0]
     course.cell[0] = sequence + 1
-    return Apart(encode_large(course.heading, len(content), time, sequence, request), content)
+    frame = encode_large(course.heading, len(content), time, sequence, request)
+    return Apart(frame, content, asked=request != 0)
 
 
 Outgoing: TypeAlias = Sealed | Apart
@@ -281,8 +286,11 @@ class OutageBox:
     def put(self, outgoing: Outgoing) -> None:
         """Keep it until there is a connection, at the cost of older ones if need be.
 
-        What would not fit alone costs nothing but itself.
+        What would not fit alone costs nothing but itself.  What was asked for is not kept: who
+        asked has been told by then, and may have done it again.
         """
+        if outgoing.asked:
+            return
         if outgoing.size > self._max_bytes:
             self.dropped += outgoing.messages
             return
@@ -300,7 +308,9 @@ class OutageBox:
         return outgoing
 
     def put_back(self, outgoing: Outgoing) -> None:
-        """It could not be written after all: the first to go next time."""
+        """It could not be written after all: the first to go next time, kept as with `put`."""
+        if outgoing.asked:
+            return
         self._frames.appendleft(outgoing)
         self._messages += outgoing.messages
         self._bytes += outgoing.size

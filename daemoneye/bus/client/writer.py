@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from daemoneye.bus.client.answers import no_connection, no_room
@@ -128,20 +128,23 @@ class Writer:
     def request(self, heading: Heading, payload: Content, number: int, deadline: float) -> None:
         """Publish something whose answer somebody waits for: without a connection it is not kept.
 
-        Raises as `publish`, BusBroken, DeadlineExceeded when it cannot be begun until `deadline`,
-        and LocalProtocolError in a signal handler that fell into a publish.
+        Raises as `publish`, BusBroken, DeadlineExceeded when it is not written at `deadline`, which
+        costs the connection if a part of it is; LocalProtocolError in a signal handler that fell
+        into a publish.
         """
         with self._turn.alone(deadline):
             course = self._courses.make(heading)
             in_frame = self._draft.takes(course, len(payload))
             self._await_room(deadline)
-            self._write_draft()
+            if len(self._draft):
+                self._write_draft(deadline)
+                self._await_room(deadline)
             if self._sock is None:
                 raise no_connection()
             if in_frame:
-                self._write(seal(course, [bytes(payload)], [_now_ns()], number))
+                self._write(seal(course, [bytes(payload)], [_now_ns()], number), deadline)
             else:
-                self._write_apart(course, payload, number, deadline)
+                self._write(set_apart(course, payload, _now_ns(), number), deadline)
 
     def publish_many(
         self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
@@ -170,10 +173,18 @@ class Writer:
 
         Raises BusBroken when there is no connection, what is left as `request`.
         """
-        frame = pack(encode(value))
+        self.send_all(lambda: [value], deadline)
+
+    def send_all(self, ask: Callable[[], Sequence[Value]], deadline: float) -> None:
+        """Write what `ask` says, in one go; it is asked only once there is room for it.
+
+        Raises as `send`, and what `ask` raises.
+        """
         with self._turn.alone(deadline):
             self._await_room(deadline)
-            if not self._write_own(frame):
+            # In one write: what the broker passes on between two of them, one owner would miss.
+            said = b"".join(pack(encode(value)) for value in ask())
+            if not self._write_own(said, deadline):
                 raise no_connection()
 
     def tell(self, value: Value) -> None:
@@ -251,13 +262,13 @@ class Writer:
         try:
             if self._turn.busy:
                 return  # we are a signal handler in the midst of a write, which the end cuts off
-            self.patience = max(0.0, deadline - time.monotonic())
             if self._sock is not None:
-                self._write_draft()
-            if self._sock is not None:
-                self._write_bytes(pack(encode(last)))
-            self._sock = None
+                self._write_draft(deadline)
+            self._write_own(pack(encode(last)), deadline)
+        except DeadlineExceeded:
+            pass
         finally:
+            self._sock = None
             self._turn.lock.release()
 
     # ---- inside; all of these are called in a turn -----------------------------------------------
@@ -280,12 +291,10 @@ class Writer:
         for outgoing in self._draft.ready(course, payloads, _now_ns()):
             self._write(outgoing)
 
-    def _write_apart(
-        self, course: Course, payload: Content, request: int = 0, deadline: float = math.inf
-    ) -> None:
+    def _write_apart(self, course: Course, payload: Content) -> None:
         """Write one behind what was published before, its payload ahead of it."""
         self._write_draft()
-        self._write(set_apart(course, payload, _now_ns(), request), deadline)
+        self._write(set_apart(course, payload, _now_ns()))
 
     def _await_room(self, deadline: float) -> None:
         """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
@@ -294,21 +303,17 @@ class Writer:
         if not Watch(self._sock.fileno(), WRITABLE).wait(max(0.0, deadline - time.monotonic())):
             raise no_room()
 
-    def _write_own(self, frame: bytes) -> bool:
-        return self._sock is not None and self._write_bytes(frame)
+    def _write_own(self, frame: bytes, deadline: float = math.inf) -> bool:
+        return self._sock is not None and self._write_bytes(frame, deadline)
 
-    def _write_draft(self) -> None:
+    def _write_draft(self, deadline: float = math.inf) -> None:
         if len(self._draft):
-            self._write(self._draft.seal())
+            self._write(self._draft.seal(), deadline)
 
     def _write(self, outgoing: Outgoing, deadline: float = math.inf) -> None:
         try:
             written = self._sock is not None and self._write_out(outgoing, deadline)
-        except DeadlineExceeded:  # told to who waits for it; half of it cannot be taken back
-            assert self._sock is not None
-            self._give_up(self._sock)
-            raise
-        except BaseException:  # a Ctrl-C: how much was written nobody knows, so it goes again
+        except BaseException:  # too late, or a Ctrl-C: half of it cannot be taken back
             if self._sock is not None:
                 self._give_up(self._sock)
             self._box.put(outgoing)
@@ -319,17 +324,16 @@ class Writer:
             self._box.put(outgoing)
 
     def _write_out(self, outgoing: Outgoing, deadline: float = math.inf) -> bool:
-        """Whether the kernel has taken all of it; raises as `_write_large`."""
-        if type(outgoing) is Sealed:
-            return self._write_bytes(outgoing.data)
-        assert type(outgoing) is Apart
-        return self._write_large(outgoing, deadline)
-
-    def _write_large(self, outgoing: Apart, deadline: float) -> bool:
         """Whether the kernel has taken all of it.
 
         Raises DeadlineExceeded when it was not done in time, which costs the connection.
         """
+        if type(outgoing) is Sealed:
+            return self._write_bytes(outgoing.data, deadline)
+        assert type(outgoing) is Apart
+        return self._write_large(outgoing, deadline)
+
+    def _write_large(self, outgoing: Apart, deadline: float) -> bool:
         freight = self._freight
         if freight.refuses(outgoing):
             self._box.dropped += outgoing.messages  # another broker than the one it was meant for
@@ -339,6 +343,8 @@ class Writer:
         loading = Loading(outgoing, freight, self._draft.frame_limit, self.tally)
         try:
             return self._load_all(loading, sock, deadline) or self._give_up(sock)
+        except DeadlineExceeded:  # an OSError too, because it is a TimeoutError
+            raise
         except OSError:
             return self._give_up(sock)
         finally:
@@ -350,15 +356,21 @@ class Writer:
             try:
                 loading.give(sock)
             except BlockingIOError:
-                left = max(0.0, deadline - time.monotonic())
-                if not room.wait(min(left, self.patience)):
-                    if left < self.patience:
-                        raise no_room() from None
+                if not self._has_room(room, deadline):
                     return False
             else:
                 return True
 
-    def _write_bytes(self, data: bytes) -> bool:
+    def _has_room(self, room: Watch, deadline: float) -> bool:
+        """Wait for it; False when the broker has read nothing for too long, for whoever asks."""
+        left = max(0.0, deadline - time.monotonic())
+        if room.wait(min(left, self.patience)):
+            return True
+        if left < self.patience:
+            raise no_room()
+        return False
+
+    def _write_bytes(self, data: bytes, deadline: float = math.inf) -> bool:
         """Whether the kernel has taken all of it."""
         sock = self._sock
         assert sock is not None
@@ -367,18 +379,20 @@ class Writer:
                 sent = sock.send(data)
             except BlockingIOError:
                 sent = 0
-            return sent == len(data) or self._send_rest(sock, data, sent) or self._give_up(sock)
-        except OSError:
+            if sent == len(data) or self._send_rest(sock, data, sent, deadline):
+                return True
             return self._give_up(sock)
-        except BaseException:  # a Ctrl-C within a frame: nothing may follow what is there of it
+        except BaseException as error:  # nothing may follow what is there of a frame
             self._give_up(sock)
+            if isinstance(error, OSError) and not isinstance(error, DeadlineExceeded):
+                return False
             raise
 
-    def _send_rest(self, sock: socket.socket, data: bytes, sent: int) -> bool:
+    def _send_rest(self, sock: socket.socket, data: bytes, sent: int, deadline: float) -> bool:
         room = Watch(sock.fileno(), WRITABLE)
         rest = memoryview(data)[sent:]
         while rest:
-            if not room.wait(self.patience):
+            if not self._has_room(room, deadline):
                 return False
             try:
                 rest = rest[sock.send(rest) :]

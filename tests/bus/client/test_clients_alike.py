@@ -16,6 +16,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.client import async_connection, connection
 from daemoneye.bus.client.answers import Receipt, Status
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.subscriber import Subscription
@@ -489,6 +490,46 @@ def test_questions_end_in_time_although_the_broker_reads_nothing(process: Broker
     flood.join(scaled(5))
     assert not flood.is_alive()
     other.close()
+
+
+@pytest.mark.parametrize("size", [255 << 10, 1 << 20], ids=["in a frame", "apart"])
+def test_what_was_asked_in_vain_took_its_time_and_is_not_kept(
+    process: BrokerProcess, size: int
+) -> None:
+    connect = process.connect
+    process.connect = partial(connect, pass_memory=False)  # as a descriptor it hardly needs room
+    with process.client() as bus:
+        process.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            bus.publish_confirmed(TICK, bytes(size), timeout=0.3)
+        assert 0.3 <= time.monotonic() - began < scaled(1.5)
+        process.kill()
+        wait_for(lambda: not bus.connected, "the end to be noticed")
+        bus.publish(TICK, b"kept")
+        assert bus.counters().waiting == 1
+
+
+def test_a_subscription_that_cannot_be_asked_for_is_over_in_time(
+    process: BrokerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (connection, async_connection):
+        monkeypatch.setattr(each, "REQUEST_TIMEOUT", 0.3)
+    bus = process.client()
+    process.signal(signal.SIGSTOP)
+    flood = threading.Thread(target=lambda: flood_until_closed(bus), daemon=True)
+    flood.start()
+    seen: list[int] = []
+    wait_for(lambda: is_steady(seen, bus.counters().published), "the flood to be stuck", every=0.1)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        bus.subscribe("events.#", "control.#")
+    assert 0.3 <= time.monotonic() - began < scaled(1.5)
+    assert bus._connection.link.interests == {}
+    process.signal(signal.SIGCONT)
+    bus.close()
+    flood.join(scaled(5))
+    assert not flood.is_alive()
 
 
 def test_iterating_goes_on_over_a_restart_of_the_broker(process: BrokerProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -55,11 +56,12 @@ def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
 
 
 def test_a_wish_that_cannot_be_told_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Writer, value: Value) -> None:
+    def refuse(self: Writer, ask: Callable[[], Sequence[Value]], deadline: float) -> None:
+        assert len(ask()) == 2
         raise LocalProtocolError("no words for it")
 
     connection = Connection(lambda: pytest.fail("never dialled"))
-    monkeypatch.setattr(Writer, "send", refuse)
+    monkeypatch.setattr(Writer, "send_all", refuse)
     with pytest.raises(LocalProtocolError):
         connection.subscribe(("events.a", "events.b"), Options(), None)
     assert connection.link.interests == {}

@@ -17,6 +17,7 @@ from daemoneye.bus.client.outgoing import (
     Sealed,
     in_frames,
     seal,
+    set_apart,
 )
 from daemoneye.bus.frames import Carriage, Envelope, Heading, decode
 from daemoneye.errors import InvalidTopic, TooLarge
@@ -173,6 +174,18 @@ def test_what_would_not_fit_alone_costs_nothing_but_itself() -> None:
     assert (len(box), box.dropped) == (2, 1)
     box.put(Sealed(b"2", 1))
     assert (len(box), box.dropped) == (2, 2)
+
+
+def test_what_somebody_waits_for_is_not_kept() -> None:
+    box = OutageBox(10, 100)
+    course = Courses().make(Heading("events.demo.tick"))
+    for asked in (seal(course, [b"1"], [1], request=7), set_apart(course, b"2", 1, request=8)):
+        box.put(asked)
+        box.put_back(asked)
+    assert (len(box), box.dropped) == (0, 0)
+    box.put(seal(course, [b"3"], [1]))
+    box.put_back(set_apart(course, b"4", 1))
+    assert (len(box), box.dropped) == (2, 0)
 
 
 def test_what_is_kept_is_what_it_was() -> None:

@@ -221,6 +221,50 @@ def test_a_request_that_finds_no_room_costs_nothing_but_its_time(wire: Wire) -> 
     assert wire.heard(1) == [Ping(8)]
 
 
+def test_a_request_that_is_cut_off_by_its_deadline_costs_the_connection_and_is_not_kept(
+    wire: Wire,
+) -> None:
+    wire.connect()
+    wire.writer.patience = 10.0
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="reads nothing"):
+        wire.writer.request(Heading(TICK), bytes(1_000_000), 9, soon(0.1))
+    assert 0.1 <= time.monotonic() - began < scaled(1)
+    assert (wire.writer.connected, wire.writer.waiting) == (False, 0)
+
+
+def test_what_is_asked_together_is_asked_only_when_there_is_room(wire: Wire) -> None:
+    wire.connect()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            wire.ours.send(bytes(1000), socket.MSG_DONTWAIT)
+    with pytest.raises(DeadlineExceeded):
+        wire.writer.send_all(lambda: pytest.fail("it was asked"), soon(0.1))
+    assert wire.writer.connected
+
+
+def test_the_end_comes_in_time_although_the_other_end_reads_little_by_little(wire: Wire) -> None:
+    wire.connect()
+    wire.writer.patience = scaled(5)
+    wire.writer._draft.add(wire.writer._courses.find(TICK, "", ""), bytes(4 << 20), 0)
+    wire.writer._draft.add(wire.writer._courses.find(TICK, "", ""), bytes(4 << 20), 1)
+    ended = threading.Event()
+
+    def trickle() -> None:
+        while not ended.wait(0.02):
+            wire.theirs.recv(1 << 14)
+
+    reading = threading.Thread(target=trickle)
+    reading.start()
+    began = time.monotonic()
+    wire.writer.end(Goodbye(), 0.3)
+    took = time.monotonic() - began
+    ended.set()
+    reading.join()
+    assert took < scaled(0.6)
+    assert not wire.writer.connected
+
+
 # ---- signal handlers ----------------------------------------------------------------------------
 
 
