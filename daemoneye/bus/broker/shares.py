@@ -17,7 +17,8 @@ def offer_large(outbox: Outbox, stream: Stream, run: Run, limits: Limits) -> str
     """Queue a run whose payload goes ahead of it; why the client has to go, or ""."""
     holding, parcel = outbox.holding, run.parcel
     assert parcel is not None
-    if parcel.size > holding.carriage.max_payload_bytes:
+    # A stream takes no run that is past its bounds alone: then nobody would let go of the parcel.
+    if parcel.size > holding.carriage.max_payload_bytes or len(run.data) > stream.max_bytes:
         outbox.refuse(stream, run, OVERSIZE)
         return ""
     holding.take(parcel)

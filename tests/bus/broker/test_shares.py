@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemoneye.bus.frames import Carriage
+from daemoneye.bus.frames import Carriage, Correlation
 from tests.bus.carriers import Carrier, Yard, lost, payloads
 
 BATCH = "events.process.batch"
@@ -75,6 +75,19 @@ def test_small_events_are_not_dropped_for_large_ones() -> None:
     heard = subscriber.read()
     assert payloads(heard)[0] == b"small"
     assert lost(heard) == {"overflow": 2}
+
+
+def test_a_publish_past_the_bound_of_a_subscription_is_oversize_and_keeps_no_payload() -> None:
+    yard = Yard()
+    publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-2")
+    subscriber.subscribe("events.#", max_bytes=1)
+    for _ in range(3):
+        publisher.pass_on(BATCH, WHOLE, correlation=Correlation("x" * 200_000))
+    heard = subscriber.read()
+    assert (payloads(heard), lost(heard)) == ([], {"oversize": 3})
+    assert yard.in_flight == (0, 0)
+    publisher.pass_on(BATCH, WHOLE)
+    assert payloads(subscriber.read()) == [WHOLE]
 
 
 def test_a_client_that_takes_no_more_than_so_much_misses_the_rest_as_oversize() -> None:
