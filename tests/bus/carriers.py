@@ -108,14 +108,16 @@ class Carrier(Client):
             heard += found
         return heard
 
-    def read_once(self, now_ns: int = NOW, at_once: int = 1 << 16) -> list[Heard] | None:
-        """What one write brings; None when there is none."""
+    def read_once(
+        self, now_ns: int = NOW, at_once: int = 1 << 16, room: int = 1 << 30
+    ) -> list[Heard] | None:
+        """What one write brings, of which the kernel takes so much; None when there is none."""
         buffers = self.session.take(at_once, now_ns)
         if not buffers:
             return None
         if (descriptor := self.session.passing) is not None:
             self.arrivals.came([descriptor])
-        data = b"".join(buffers)
+        data = b"".join(buffers)[:room]
         self.session.written(len(data))
         return [heard for raw in self.cutter.feed(data) for heard in self._understood(raw)]
 

@@ -89,7 +89,11 @@ class Outbox:
         self.holding = self.backlog.holding
         """The large payloads that the client holds."""
         self.passing: Parcel | None = None
-        """The one whose descriptor goes with what `take` gave last."""
+        """The one whose descriptor goes with what `take` gave last.
+
+        It counts as being written until the kernel took it, whatever becomes of its frame: nobody
+        else may close a descriptor whose number stands here.
+        """
         self._transfers = Transfers()
         self.streams: dict[StreamKey, Stream] = {}
         self.gone = Tally.empty()
@@ -189,8 +193,14 @@ class Outbox:
         return buffers
 
     def written(self, count: int) -> None:
-        """The kernel took the first `count` bytes of what `take` gave last, and what it passed."""
-        self.passing = None
+        """The kernel took the first `count` bytes of what `take` gave last, and what it passed.
+
+        A descriptor goes with the first byte, so the client has it though its frame may not be
+        written yet.
+        """
+        if self.passing is not None:
+            self.holding.give(self.passing)
+            self.passing = None
         self._sending_bytes -= count
         left = self._begun + count
         sending = self._sending
@@ -212,7 +222,7 @@ class Outbox:
         self._sending_bytes -= len(data)
         self.holding.carriage = replace(self.holding.carriage, descriptors=False)
         if stream is None or run is None:
-            self.holding.release(parcel.number)  # its subscription has ended meanwhile
+            self.holding.drop(parcel)  # its subscription has ended meanwhile
         else:
             self._transfers.begin(stream, run)
 
@@ -467,6 +477,8 @@ class Outbox:
         """Count what is being written of a stream that ends as delivered already."""
         for position, sent in enumerate(self._sending):
             if sent.stream is stream:
-                if sent.run is not None:
-                    stream.delivered(sent.run)
+                run = sent.run
+                if run is not None:
+                    on_its_way = run.parcel is not None and run.parcel is self.passing
+                    stream.delivered(run._replace(parcel=None) if on_its_way else run)
                 self._sending[position] = _Sent(sent.data, None, None)

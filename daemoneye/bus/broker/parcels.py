@@ -195,17 +195,14 @@ class Holding:
         self.sending[parcel.number] = self.waiting.pop(parcel.number)
 
     def drop(self, parcel: Parcel) -> None:
-        """It is not for this client any more; harmless when it has been given."""
+        """It is not for this client any more, or all its chunks are; harmless when it was given."""
         for held in (self.waiting, self.sending):
             if held.pop(parcel.number, None) is not None:
                 self.parcels.let_go(parcel)
 
     def give(self, parcel: Parcel) -> None:
-        """The client has it: its descriptor until it lets go of that, or all of its chunks."""
-        if self.passes(parcel):
-            self.given[parcel.number] = (self.sending.pop(parcel.number), self.now_ns)
-        else:
-            self.drop(parcel)
+        """Its descriptor is on its way: the client has it until it lets go of it."""
+        self.given[parcel.number] = (self.sending.pop(parcel.number), self.now_ns)
 
     def release(self, number: int) -> None:
         """The client has let go of what it was given; harmless for a number that it was not."""

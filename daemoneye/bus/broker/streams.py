@@ -337,8 +337,6 @@ class Stream:
 
     def delivered(self, run: Run) -> None:
         """The kernel has all of it."""
-        if run.parcel is not None:
-            self.backlog.holding.give(run.parcel)
         self._forget(run)
         self.tally.delivered += run.messages
 

@@ -70,7 +70,7 @@ def test_what_went_in_chunks_is_over_when_it_is_written() -> None:
     here.take(parcel)
     whole.let_go(parcel)
     here.send(parcel)
-    here.give(parcel)
+    here.drop(parcel)
     assert (here.bytes, whole.released) == (0, [5])
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.arrivals import CHUNK_BYTES
-from daemoneye.bus.frames import Chunk, Envelope, Ping, Unsubscribe, encode
+from daemoneye.bus.frames import Chunk, Envelope, Ping, Release, Unsubscribe, encode
 from tests.bus.carriers import CHUNKS, Carrier, Yard, lost, payloads
 from tests.bus.support import NOW, Heard
 
@@ -251,6 +251,38 @@ def test_what_cannot_be_passed_and_nobody_wants_any_more_is_let_go_of() -> None:
     subscriber.session.outbox.pass_no_more()
     assert payloads(subscriber.read()) == []
     assert subscriber.session.outbox.holding.bytes == 0
+
+
+def test_what_is_being_passed_is_not_closed_whatever_becomes_of_its_subscription() -> None:
+    yard = Yard()
+    publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-3")
+    subscriber.subscribe("events.process.#")
+    publisher.pass_on(BATCH, LARGE)
+    subscriber.session.take(1 << 16, NOW)
+    passing = subscriber.session.outbox.passing
+    assert passing is not None
+    subscriber.say(Unsubscribe(1), Release((passing.number,)))
+    assert (yard.in_flight, yard.router.parcels.released) == ((len(LARGE), 1), [])
+    assert payloads(subscriber.read()) == [LARGE]
+    subscriber.release()
+    assert yard.router.parcels.released == [passing.descriptor]
+
+
+def test_what_was_passed_stays_with_the_client_though_the_next_cannot_be_passed() -> None:
+    yard = Yard()
+    publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-3")
+    subscriber.subscribe("events.#")
+    publisher.pass_on(BATCH, LARGE)
+    second = publisher.pass_on(BATCH, LARGE[::-1])
+    subscriber.read_once(room=20)
+    outbox = subscriber.session.outbox
+    outbox.take(1 << 16, NOW)
+    assert outbox.passing is not None
+    outbox.passing.content = memoryview(LARGE[::-1])
+    outbox.pass_no_more()
+    assert payloads(subscriber.read()) == [LARGE, LARGE[::-1]]
+    assert (subscriber.got, list(outbox.holding.given)) == ([1], [1])
+    assert yard.router.parcels.released == [second]
 
 
 def test_the_last_words_of_a_session_pass_nothing() -> None:

@@ -20,6 +20,7 @@ from daemoneye.bus.frames import (
     Envelope,
     Notice,
     Overflow,
+    Release,
     Subscribe,
     Unsubscribe,
     encode,
@@ -344,6 +345,20 @@ def test_published_is_delivered_and_lost_and_waiting() -> None:
 # ---- all together -------------------------------------------------------------------------------
 
 
+STEPS = (
+    "pass",
+    "cut",
+    "small",
+    "read",
+    "read a part",
+    "take",
+    "release",
+    "guess",
+    "part",
+    "leave",
+)
+
+
 class Everybody:
     """Clients that come and go, publish, read a little and let go, as hypothesis has it."""
 
@@ -368,17 +383,20 @@ class Everybody:
         position = draw(st.integers(0, len(self.clients) - 1))
         client = self.clients[position]
         self.now += draw(st.sampled_from([0, 1, 20 * SECOND]))
-        match draw(st.sampled_from(["pass", "cut", "small", "read", "release", "part", "leave"])):
+        match draw(st.sampled_from(STEPS)):
             case "pass":
                 client.pass_on(BATCH, self.payload(), now_ns=self.now, expires_at=self.expiry())
             case "cut":
                 client.cut(BATCH, self.payload(), size=40, now_ns=self.now)
             case "small":
                 client.publish(BATCH, b"small")
-            case "read":
-                self.check(client.read_once(self.now, draw(st.sampled_from([1, 1 << 16]))) or [])
+            case "read" | "read a part" | "take" as how:
+                self.read(client, how)
             case "release":
                 client.release()
+            case "guess":
+                client.say(Release(tuple(range(1, 50))))
+                client.got.clear()
             case "part" if 1 in client.session.subscriptions:
                 client.say(Unsubscribe(1))
             case "leave":
@@ -389,6 +407,16 @@ class Everybody:
         for number, each in enumerate(self.clients):
             if each.session not in self.yard.router.directory:
                 self.clients[number] = self.newcomer()
+
+    def read(self, client: Carrier, how: str) -> None:
+        """Have the kernel take everything, only a part, or nothing."""
+        draw = self.data.draw
+        if how == "take":
+            client.session.take(1 << 16, self.now)
+            return
+        at_once = draw(st.sampled_from([1, 1 << 16]))
+        room = 1 << 30 if how == "read" else draw(st.sampled_from([1, 90]))
+        self.check(client.read_once(self.now, at_once, room) or [])
 
     def payload(self) -> bytes:
         """All bytes say how many there are, so what arrives can be told to be whole."""
@@ -410,6 +438,8 @@ class Everybody:
             holding = session.outbox.holding
             held |= {*holding.waiting.values(), *holding.sending.values()}
             held |= {parcel for parcel, _ in holding.given.values()}
+            passing = session.outbox.passing
+            assert passing is None or passing in holding.sending.values()
             tally = session.outbox.tally()
             assert tally.queued == sum(
                 stream.messages for stream in session.outbox.streams.values()
