@@ -96,6 +96,14 @@ def no_connection() -> BusBroken:
     )
 
 
+def ended_by(bug: BaseException) -> BusBroken:
+    """Nobody is left who would read, or connect again."""
+    return BusBroken(
+        f"the client ended by an error that is none of the bus: {type(bug).__name__}: {bug}",
+        hint="make another client; the trace of the error is where this program reports its own",
+    )
+
+
 def connection_lost(cause: BaseException | None) -> BusBroken:
     """The request was made, and its answer can never come."""
     return BusBroken(

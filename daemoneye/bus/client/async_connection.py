@@ -18,7 +18,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
-from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer
+from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, ended_by, no_answer
 from daemoneye.bus.client.async_subscriber import AsyncSource, AsyncSubscription
 from daemoneye.bus.client.async_waiting import check_home, deadline_of, give, home, until
 from daemoneye.bus.client.async_writer import AsyncWriter
@@ -235,6 +235,18 @@ class AsyncConnection:
             self._keeper = self._loop.create_task(self._recover())
 
     async def _recover(self) -> None:
+        try:
+            await self._try_on()
+        except BaseException as bug:  # nobody else could ever free who waits
+            self._drop_socket()
+            self._end(self._ended or ended_by(bug))
+            if not isinstance(bug, Exception):
+                raise
+            # As an error of the task it would be seen only when that is forgotten.
+            told = "the bus client cannot connect again"
+            self._loop.call_exception_handler({"message": told, "exception": bug})
+
+    async def _try_on(self) -> None:
         dropped_before = self.writer.dropped
         backoff = Backoff()
         while True:

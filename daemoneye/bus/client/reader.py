@@ -30,6 +30,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from daemoneye.bus.client.answers import ended_by
 from daemoneye.errors import BusError
 from daemoneye.waiting import Watch
 
@@ -64,7 +65,8 @@ class Reader:
 
     `read` takes the socket, does one bulk read and returns what it brought; it raises OSError,
     EOFError or a BusError when the connection is of no use any more.  `recover` gets a new
-    connection, however long that takes, and raises BusError only when there is never to be one.
+    connection, however long that takes, and raises BusError only when there is never to be one;
+    any other error there, or in what the keeper calls, ends the reader too, and its thread with it.
     `tend` looks after a connection whether or not anybody reads; it is called with the time, must
     not wait, returns when to call it again, and raises BusError to give the connection up.
     All are called without the mutex.
@@ -234,13 +236,22 @@ class Reader:
     # ---- the keeper -----------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        try:
+            while self._state.ended is None:
+                sock = self._sock
+                if sock is None:
+                    self._reconnect()
+                else:
+                    self._watch(sock)
+        except BaseException as bug:  # nobody else could ever free who waits
+            self.close(ended_by(bug))
+            raise
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close what there is of sockets, when no leader is inside of one."""
         state = self._state
-        while state.ended is None:
-            sock = self._sock
-            if sock is None:
-                self._reconnect()
-            else:
-                self._watch(sock)
         with self._mutex:
             state.vouched = False
             sock, self._sock = self._sock, None

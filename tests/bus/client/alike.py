@@ -31,6 +31,10 @@ class Threads:
     connect = staticmethod(BusClient.connect)
     for_child = staticmethod(BusClient.for_child)
 
+    def mishaps(self) -> list[str]:
+        """Where no loop runs, none has any."""
+        return []
+
     def close(self) -> None:
         """There is nothing to end."""
 
@@ -63,6 +67,11 @@ class Tasks:
             return _by_hand(work)
         task = asyncio.run_coroutine_threadsafe(work, self.loop)
         return task.result(scaled(30))
+
+    def mishaps(self) -> list[str]:
+        """What went wrong where nobody waited for it; whoever asks has expected it."""
+        told, self._mishaps[:] = self._mishaps[:], []
+        return told
 
     def close(self) -> None:
         self.run(self.loop.shutdown_asyncgens())

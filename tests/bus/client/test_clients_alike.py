@@ -19,6 +19,7 @@ from daemoneye.bus.access import AccessRule
 from daemoneye.bus.client import async_connection, connection
 from daemoneye.bus.client.answers import Receipt, Status
 from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.frames import Correlation
 from daemoneye.bus.orders import Admit, Credential, Ended, Rules
@@ -574,6 +575,40 @@ def test_a_connection_that_is_cut_is_a_gap_with_its_own_reason(broker: Running) 
         event = events.get(scaled(5))
         assert event is not None
         assert (event.payload, dict(event.lost)) == (b"2", {"disconnected": 0})
+
+
+def test_an_error_that_is_none_of_the_bus_ends_whoever_waits_and_is_seen(
+    kind: Threads | Tasks, process: BrokerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: seen.append(what.exc_value))
+    bus = process.client()
+    events = bus.subscribe("events.#")
+
+    def dial() -> Connected:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(bus._connection, "_dial", dial)
+    told: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            events.get(scaled(10))
+        except BusError as error:
+            told.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    process.kill()
+    waiting.join(scaled(5))
+    with pytest.raises(BusBroken, match="ZeroDivisionError: a bug"):
+        events.get(scaled(5))
+    assert [type(each) for each in told] == [BusBroken]
+    assert not bus.connected
+    with pytest.raises(BusBroken):
+        bus.publish_confirmed(TICK, b"")
+    wait_for(lambda: seen or kind.mishaps(), "the error to be seen")
+    bus.close()
 
 
 def test_order_holds_over_restarts_in_the_middle_of_a_flood(process: BrokerProcess) -> None:

@@ -22,7 +22,7 @@ from itertools import pairwise
 import pytest
 
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
-from daemoneye.errors import BusBroken, BusClosed, BusError
+from daemoneye.errors import BusBroken, BusClosed
 from tests.support import scaled, wait_for
 
 ROUNDS = int(os.environ.get("DAEMONEYE_STRESS_ROUNDS", "40"))
@@ -42,7 +42,7 @@ class Letters:
         self.reader = Reader(self.read, self.recover, self.tend)
         self.tended: list[float] = []
         self.tend_interval = math.inf
-        self.silence: BusError | None = None
+        self.silence: Exception | None = None
         self.causes: list[BaseException | None] = []
         self.bug: BaseException | None = None
 
@@ -334,3 +334,26 @@ def test_giving_a_connection_up_frees_whoever_reads_it(tended: Letters) -> None:
     tended.send(2)
     thread.join(scaled(10))
     assert found == [b"\x02"]
+
+
+def test_an_error_nobody_expects_of_the_keeper_ends_all_and_closes_the_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: seen.append(what.exc_value))
+    letters = Letters([Inbox() for _ in range(2)])
+    letters.tend_interval = scaled(0.05)
+    bug = ZeroDivisionError("a bug")
+    letters.silence = bug
+    thread, found = in_thread(lambda: letters.reader.get(letters.boxes[1], scaled(10)))
+    letters.reader.start(letters.ours)
+    letters.reader.join(scaled(5))
+    thread.join(scaled(5))
+    assert not thread.is_alive()
+    assert seen == [bug]
+    assert [type(each) for each in found] == [BusBroken]
+    assert "ZeroDivisionError: a bug" in str(found[0])
+    assert letters.ours.fileno() < 0
+    with pytest.raises(BusBroken):
+        letters.reader.get(letters.boxes[0], 1)
+    letters.theirs.close()
