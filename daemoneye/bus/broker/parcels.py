@@ -83,11 +83,10 @@ class Parcels:
         """How many of the descriptors are."""
         return max(1, self.limits.large_descriptors // SHARES)
 
-    def has_room(self, size: int, descriptors: int) -> bool:
-        """Whether a parcel of this size may come, with or without a descriptor."""
-        return self.bytes + size <= self.limits.large_bytes and (
-            not descriptors or self.descriptors + descriptors <= self.limits.large_descriptors
-        )
+    def has_room(self) -> bool:
+        """Whether no more is in flight than may be, the one that comes included."""
+        limits = self.limits
+        return self.bytes <= limits.large_bytes and self.descriptors <= limits.large_descriptors
 
     def add(self, size: int, descriptor: int = NO_DESCRIPTOR) -> Parcel:
         """A new parcel, held once: by whoever asked for it."""

@@ -276,7 +276,7 @@ class Router:
         sequence = self._route(session, topic).sequence + 1
         raw = encode_publish(heading, [content], [now_ns], sequence)
         stamp = session.publishing.stamp + arrival_stamp(now_ns)
-        subscribers = self._admit(session, read_outer(raw), raw, stamp)
+        subscribers = self._admit(session, read_outer(raw), raw, stamp, now_ns)
         session.publishing.messages += 1
         self._deliveries.settle()
         return subscribers
@@ -310,17 +310,17 @@ class Router:
     ) -> None:
         """The slow path: everything is looked at, and a receipt is given if one is wanted."""
         is_large = frame.large_bytes or frame.descriptors
-        parcel = self._uploads.claim(session, frame, now_ns) if is_large else None
+        parcel = self._uploads.claim(session, frame) if is_large else None
         possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
         session.publishing.messages += frame.count if possible else 1
         try:
-            subscribers = self._admit(session, frame, raw, stamp, parcel)
+            subscribers = self._admit(session, frame, raw, stamp, now_ns, parcel)
         except BusError as error:
             self._refuse(session, frame, error)
         else:
             if frame.request:
                 self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
-        if parcel is not None:
+        if is_large:
             self._uploads.let_go(parcel)
             self._deliveries.confirm(session)  # at once: what it sends next depends on it
 
@@ -330,11 +330,12 @@ class Router:
         frame: OuterFrame,
         raw: bytes,
         stamp: bytes,
-        parcel: Parcel | BusError | None = None,
+        now_ns: int,
+        parcel: Parcel | None = None,
     ) -> int:
         """Deliver one frame; how many took it.  Raises the BusError that says why not.
 
-        `parcel` is the payload that came ahead of it, or why that cannot be had.
+        `parcel` is the payload that came ahead of it, if one did and could be kept.
         """
         topic = frame.topic
         route = self._route(session, topic)
@@ -345,17 +346,18 @@ class Router:
                 hint=route.decision.hint,
             )
         route.check(frame, len(raw), self.limits)
-        if isinstance(parcel, BusError):
-            raise parcel
+        is_large = frame.large_bytes or frame.descriptors
         recipients: Recipients = route.recipients
         if frame.target:
             if topic in WISH_TOPICS and not self.directory.named(frame.target):
-                if parcel is not None:
+                if is_large:
                     raise TooLarge("a wish has to fit into a frame", hint="leave out what is long")
                 hand_up(self.handed_up, frame, session.identity.name, self.limits.wishes)
                 route.sequence = frame.sequence + frame.count - 1
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        if is_large:
+            parcel = self._uploads.admit(parcel, frame, now_ns)
         route.sequence = frame.sequence + frame.count - 1
         origin = (session.identity.name, topic)
         if parcel is not None:

@@ -13,11 +13,11 @@ from __future__ import annotations
 from daemoneye.bus.broker.deliveries import Deliveries, Ending
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, Parcel, Parcels
-from daemoneye.bus.broker.session import Passed, Session
+from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.shares import shed_large
 from daemoneye.bus.broker.streams import OVERFLOW
 from daemoneye.bus.frames import Chunk, OuterFrame
-from daemoneye.errors import BackPressure, BusError, LocalProtocolError, RemoteProtocolError
+from daemoneye.errors import BackPressure, LocalProtocolError, RemoteProtocolError
 
 HOARDING = "parcels"
 """Why a session is doomed that keeps large payloads while others need the room."""
@@ -44,32 +44,53 @@ class Uploads:
         holding.fed(now_ns)
         if is_new:
             holding.begin(chunk.parcel, chunk.size, now_ns)
-            if holding.is_crowding or not self._make_room(0, 0, now_ns):
+            if holding.is_crowding or not self._make_room(now_ns):
                 holding.give_up(chunk.parcel)
                 arrivals.discard(chunk.parcel)
         elif not chunk.size:
             holding.give_up(chunk.parcel)
 
-    def claim(self, session: Session, frame: OuterFrame, now_ns: int) -> Parcel | BusError:
-        """What came ahead of this publish, to be let go of by the caller; or why it is refused.
+    def claim(self, session: Session, frame: OuterFrame) -> Parcel | None:
+        """What came ahead of this publish, to be let go of; None when there was no room for it.
 
+        It costs nobody anything yet: first it has to be known whether the publish is allowed.
         Raises RemoteProtocolError when what it owns did not come.
         """
         if frame.descriptors > 1:
             raise RemoteProtocolError(f"a publish owns {frame.descriptors} descriptors")
         if frame.descriptors:
-            return self._of_descriptor(session.arrivals.claim(), frame.large_bytes, now_ns)
+            passed = session.arrivals.claim()
+            if passed.descriptor == NO_DESCRIPTOR:
+                return None
+            return self._parcels.add(passed.size, passed.descriptor)
         content = session.arrivals.collect(frame.parcel, frame.large_bytes)
         parcel = session.outbox.holding.arrived(frame.parcel)
-        if content is None or parcel is None:
-            return _no_room(frame.large_bytes)
-        parcel.content = content
+        if parcel is not None:
+            parcel.content = content
         return parcel
 
-    def let_go(self, claimed: Parcel | BusError) -> None:
+    def admit(self, parcel: Parcel | None, frame: OuterFrame, now_ns: int) -> Parcel:
+        """What a publish that is allowed has claimed, with room for it.
+
+        Raises BackPressure when there is none, and LocalProtocolError when it is something else.
+        """
+        if parcel is None:
+            if frame.descriptors:
+                raise BackPressure("the broker has no descriptor free", hint="try again later")
+            raise _no_room(frame.large_bytes)
+        if frame.descriptors:
+            if not 0 < frame.large_bytes == parcel.size:
+                raise LocalProtocolError(
+                    f"what came is no sealed memory of {frame.large_bytes} bytes"
+                )
+            if not self._make_room(now_ns):
+                raise _no_room(parcel.size)
+        return parcel
+
+    def let_go(self, parcel: Parcel | None) -> None:
         """Whoever wants it has it by now."""
-        if isinstance(claimed, Parcel):
-            self._parcels.let_go(claimed)
+        if parcel is not None:
+            self._parcels.let_go(parcel)
 
     def forget(self, session: Session) -> None:
         """The connection is gone: nobody will claim what came on it; harmless when done before."""
@@ -79,31 +100,16 @@ class Uploads:
             if passed.descriptor != NO_DESCRIPTOR
         )
 
-    def _of_descriptor(self, passed: Passed, size: int, now_ns: int) -> Parcel | BusError:
-        error: BusError
-        if passed.descriptor == NO_DESCRIPTOR:
-            return BackPressure("the broker has no descriptor free", hint="try again later")
-        if not 0 < size == passed.size:
-            error = LocalProtocolError(f"what came is no sealed memory of {size} bytes")
-        elif size > self._directory.limits.payload_bytes:
-            error = LocalProtocolError(f"a payload of {size} bytes is too large")
-        elif not self._make_room(size, 1, now_ns):
-            error = _no_room(size)
-        else:
-            return self._parcels.add(size, passed.descriptor)
-        self._parcels.released.append(passed.descriptor)
-        return error
-
-    def _make_room(self, size: int, descriptors: int, now_ns: int) -> bool:
-        """Whether there is room for that, made if need be at the cost of the greediest."""
+    def _make_room(self, now_ns: int) -> bool:
+        """Whether there is room for all, made if need be at the cost of the greediest."""
         parcels = self._parcels
-        if parcels.has_room(size, descriptors):
+        if parcels.has_room():
             return True
         patience_ns = round(self._directory.limits.write_timeout * 1e9)
         holders = [each for each in self._directory if each.outbox.holding.bytes]
         for session in sorted(holders, key=lambda each: each.outbox.holding.bytes, reverse=True):
             holding = session.outbox.holding
-            while not parcels.has_room(size, descriptors):
+            while not parcels.has_room():
                 cause = shed_large(session.outbox)
                 if cause is None:
                     break
@@ -111,11 +117,11 @@ class Uploads:
                 if cause:
                     self._deliveries.condemn(session, Ending(OVERFLOW, cause))
                     break
-            if not parcels.has_room(size, descriptors) and holding.is_stale(now_ns, patience_ns):
+            if not parcels.has_room() and holding.is_stale(now_ns, patience_ns):
                 detail = f"it kept {holding.bytes} bytes of large payloads that others need"
                 self._deliveries.condemn(session, Ending(HOARDING, detail))
                 holding.leave()
-            if parcels.has_room(size, descriptors):
+            if parcels.has_room():
                 return True
         return False
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemoneye.bus.broker.parcels import SHARES, Holding, Parcel, Parcels
+from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, SHARES, Holding, Parcel, Parcels
 from daemoneye.bus.frames import Carriage
 from daemoneye.bus.limits import Limits
 
@@ -75,14 +75,17 @@ def test_what_went_in_chunks_is_over_when_it_is_written() -> None:
 
 
 def test_there_is_room_up_to_the_limits_and_none_past_them() -> None:
-    whole = parcels()
-    assert whole.has_room(400, 8)
-    assert not whole.has_room(401, 0)
-    assert not whole.has_room(1, 9)
-    whole.add(300, 5)
-    assert whole.has_room(100, 7)
-    assert not whole.has_room(101, 0)
-    assert not whole.has_room(1, 8)
+    for sizes, descriptor, room in (
+        ((400,), 5, True),
+        ((401,), 5, False),
+        ((1,) * 8, 5, True),
+        ((1,) * 9, 5, False),
+        ((1,) * 9, NO_DESCRIPTOR, True),
+    ):
+        whole = parcels()
+        for size in sizes:
+            whole.add(size, descriptor)
+        assert whole.has_room() is room
 
 
 def wait(here: Holding, *sizes: int, descriptor: int = 5) -> list[Parcel]:

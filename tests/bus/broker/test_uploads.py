@@ -314,6 +314,35 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_when_others_need_the_room() ->
     assert list(yard.router.doomed) == [slow.session]
 
 
+@pytest.mark.parametrize(
+    "heading",
+    [{}, {"target": "no name"}, {"retain": True}],
+    ids=["no right", "no target", "not offered"],
+)
+def test_a_publish_that_is_refused_anyway_costs_nobody_anything(heading: dict[str, object]) -> None:
+    deny = AccessRule("role:observer", "write-only", "events.#", deny=True)
+    yard = Yard(deny, large_bytes=400)
+    publisher = yard.carrier("agent-0")
+    stuck = fill(yard, publisher, "a", "b", "c", "d")
+    stranger = publisher if heading else yard.carrier("stranger", role="observer")
+    publisher.read()
+    wide = b"y" * 400
+    descriptor = stranger.pass_on(BATCH, wide, **heading)  # type: ignore[arg-type]  # fields by name
+    assert [each for each in stranger.read() if isinstance(each, Notice)]
+    assert yard.in_flight == (400, 8)
+    assert yard.router.parcels.released == [descriptor]
+    assert [len(payloads(each.read())) for each in stuck] == [2, 2, 2, 2]
+
+
+def test_a_descriptor_of_another_size_costs_nobody_anything() -> None:
+    yard = Yard(large_bytes=400)
+    publisher = yard.carrier("agent-0")
+    fill(yard, publisher, "a", "b", "c", "d")
+    publisher.pass_on(BATCH, b"y" * 50, passed=Passed(7, 1 << 60))
+    assert yard.in_flight == (400, 8)
+    assert not yard.router.doomed
+
+
 def test_what_one_begins_to_send_takes_no_more_than_its_share_from_others() -> None:
     """A promise costs nothing, so no client may take all of the room by promising."""
     yard, publisher, subscriber = scene(large_bytes=400)
