@@ -2,12 +2,12 @@
 
 An agent sees all clients and may ask about anybody's rights.  Everybody else sees and asks about
 its own identity, and gets a quarter of the rows at most: while one list is made, all others wait.
+A list fills half a frame at most, so that whoever asks can read it whatever others have said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import TypeVar
 
 from daemoneye.bus.access import Decision, Declared, Identity
@@ -19,6 +19,9 @@ from daemoneye.bus.topics import TopicFilter, escaped
 from daemoneye.errors import AccessDenied, BusError, DaemoneyeError, LocalProtocolError
 
 Row = TypeVar("Row")
+
+ROW_BYTES = 112
+"""What a row takes in a frame at most, beyond its words."""
 
 OWN_ONLY = "only role:agent sees and asks about others (built in)"
 
@@ -43,23 +46,33 @@ def answer(directory: Directory, asker: Session, query: Query) -> Answer:
 
 
 def _clients(directory: Directory, asker: Session, query: Query) -> Answer:
-    rows, more = _first_rows(_client_rows(directory, asker), _most_rows(directory, asker))
+    found = _client_rows(directory, asker)
+    rows, more = _first_rows(directory, asker, found, lambda row: row.identity + row.role)
     return Answer(query.request, clients=tuple(rows), detail=more)
 
 
 def _subscriptions(directory: Directory, asker: Session, query: Query) -> Answer:
-    rows, more = _first_rows(_subscription_rows(directory, asker), _most_rows(directory, asker))
+    found = _subscription_rows(directory, asker)
+    rows, more = _first_rows(
+        directory, asker, found, lambda row: row.identity + row.filter + row.overflow
+    )
     return Answer(query.request, subscriptions=tuple(rows), detail=more)
 
 
-def _most_rows(directory: Directory, asker: Session) -> int:
-    most = directory.limits.listed_rows
-    return most if asker.identity.role == AGENT else max(1, most // 4)
-
-
-def _first_rows(rows: Iterator[Row], limit: int) -> tuple[list[Row], str]:
-    first = list(islice(rows, limit))
-    return first, "" if next(rows, None) is None else f"only the first {limit} are listed"
+def _first_rows(
+    directory: Directory, asker: Session, rows: Iterable[Row], words_of: Callable[[Row], str]
+) -> tuple[list[Row], str]:
+    """As many as this asker may have and a frame has room for; and what to say of the rest."""
+    most, room = directory.limits.listed_rows, directory.limits.frame_bytes // 2
+    if asker.identity.role != AGENT:
+        most = max(1, most // 4)
+    first: list[Row] = []
+    for row in rows:
+        room -= ROW_BYTES + len(words_of(row).encode())
+        if len(first) == most or room < 0:
+            return first, f"only the first {len(first)} are listed"
+        first.append(row)
+    return first, ""
 
 
 def _visible(directory: Directory, asker: Session) -> Iterable[Session]:

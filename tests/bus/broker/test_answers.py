@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from daemoneye.bus.access import AccessRule
-from daemoneye.bus.broker.answers import refusal
-from daemoneye.bus.frames import Answer, Query
+from daemoneye.bus.broker.answers import ROW_BYTES, refusal
+from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow, encode
 from daemoneye.errors import AccessDenied, BusError
 from tests.bus.support import NOW, Bus, Client
 
@@ -67,6 +67,28 @@ def test_others_get_a_quarter_of_the_rows() -> None:
     answer = ask(watching, "subscriptions")
     assert [row.subscription for row in answer.subscriptions] == [1, 2]
     assert answer.detail == "only the first 2 are listed"
+
+
+@pytest.mark.parametrize("what", ["clients", "subscriptions"])
+def test_a_list_fills_half_a_frame_at_most_and_says_so(what: str) -> None:
+    bus = Bus(frame_bytes=2048)
+    names = [f"{letter}{'x' * 60}" for letter in "abcdefghij"]
+    for name in names:
+        bus.client(name).subscribe(f"events.{'y' * 60}.{'z' * 60}")
+    answer = ask(bus.client("operator"), what)
+    rows = answer.clients + answer.subscriptions
+    assert [row.identity for row in rows] == names[: len(rows)]
+    assert 2 < len(rows) < len(names)
+    assert len(encode(answer)) <= 1024
+    assert answer.detail == f"only the first {len(rows)} are listed"
+
+
+def test_a_row_takes_no_more_than_is_reckoned() -> None:
+    most = (1 << 64) - 1
+    row = ClientRow("n", "r", (1 << 32) - 1, most, most, most, most, most, most, (1 << 32) - 1)
+    other = SubscriptionRow("n", (1 << 32) - 1, "f", "o", most, most, most)
+    for answer in (Answer(0, clients=(row,)), Answer(0, subscriptions=(other,))):
+        assert len(encode(answer)) - len(encode(Answer(0))) <= ROW_BYTES + 3
 
 
 def test_an_access_question_is_answered_with_the_rule() -> None:

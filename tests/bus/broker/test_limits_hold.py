@@ -152,6 +152,16 @@ def test_frame_bytes_at_the_limit_and_one_past_it(tidy: Path) -> None:
         assert broker.broker.cut_off == {"oversize": 1}
 
 
+def test_frame_bytes_hold_a_list_of_long_filters(tidy: Path) -> None:
+    with broker_in_thread(tidy, frame_bytes=1 << 14) as broker, broker.client() as bus:
+        long = ".".join(["a" * 60] * 3)
+        with broker.client("other") as other, other.subscribe(*(f"{long}.{n}" for n in range(99))):
+            rows = bus.subscriptions()
+            assert 0 < len(rows) < 99
+            assert [row.subscription for row in rows] == list(range(1, len(rows) + 1))
+        assert bus.subscriptions() == ()
+
+
 def test_payload_bytes_at_the_limit_and_one_past_it(tidy: Path) -> None:
     limit = 300_000
     with (
