@@ -136,6 +136,7 @@ _XUCRED_PID = struct.Struct("IIh2x16I0Pi0P")
 # asm-generic/socket.h, since Linux 6.5; before, and on parisc and sparc, no option has that number.
 _SO_PEERPIDFD = 77
 _PEER_IS_GONE = errno.ESRCH, errno.EINVAL  # before Linux 6.16, of a process that was reaped
+_NO_SUCH_OPTION = errno.ENOPROTOOPT, errno.EOPNOTSUPP
 _SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2  # sys/un.h of both
 
 
@@ -171,13 +172,18 @@ def is_peer_alive(sock: socket.socket) -> bool | None:
     """Whether the process that connected has not ended; None when the platform cannot tell.
 
     The kernel keeps that very process with the socket, so a new one of the same number is no
-    answer: while this says True, the pid of `peer_of` is nobody else's.  Costs some 4 µs.
+    answer: while this says True, the pid of `peer_of` is nobody else's.  Costs some 4 µs, and needs
+    a free descriptor for that long.  Raises OSError when the platform could tell, but not just now.
     """
     if sys.platform == "linux" and FEATURES.peer_pidfd:
         try:
             pidfd = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
         except OSError as error:
-            return False if error.errno in _PEER_IS_GONE else None
+            if error.errno in _NO_SUCH_OPTION:
+                return None
+            if error.errno in _PEER_IS_GONE:
+                return False
+            raise
         try:
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)

@@ -181,8 +181,7 @@ class Kernel:
     ("error", "alive"),
     [
         (errno.ENOPROTOOPT, None),
-        (errno.ENODATA, None),
-        (errno.EMFILE, None),
+        (errno.EOPNOTSUPP, None),
         (errno.ESRCH, False),
         (errno.EINVAL, False),
     ],
@@ -192,6 +191,15 @@ def test_an_old_kernel_does_not_know_and_an_older_answer_is_understood(
 ) -> None:
     answer = system.is_peer_alive(cast("socket.socket", Kernel(error)))
     assert answer is (alive if system.FEATURES.peer_pidfd else None)
+
+
+@needs_peer_pidfd
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODATA])
+def test_a_peer_that_cannot_be_asked_for_just_now_is_not_taken_for_one_nobody_can(
+    error: int,
+) -> None:
+    with pytest.raises(OSError, match=os.strerror(error)):
+        system.is_peer_alive(cast("socket.socket", Kernel(error)))
 
 
 def test_asking_for_a_peer_leaves_no_descriptor(pair: Pair) -> None:

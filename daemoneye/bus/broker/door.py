@@ -151,7 +151,12 @@ class Door:
     def _objection(self, client: Client, credential: Credential) -> Refusal | None:
         """Why one that has the key does not get in after all."""
         # Asked now and not when it came: from here on its pid is believed, and told to others.
-        if is_peer_alive(client.sock) is False:
+        try:
+            alive = is_peer_alive(client.sock)
+        except OSError as error:  # no free descriptor: whoever it is can come again
+            detail = f"process {client.peer.pid} cannot be looked at now: {error.strerror}"
+            return Refusal(BUSY, detail)
+        if alive is False:
             detail = f"process {client.peer.pid}, which connected, has ended"
             return Refusal(WRONG_PROCESS, detail)
         why_not = self.places.refusal(credential)

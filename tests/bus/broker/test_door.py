@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from daemoneye.bus.broker import door
 from daemoneye.bus.client.dialler import introduce
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import (
@@ -51,6 +54,21 @@ def broker(tidy: Path) -> Iterator[Running]:
 
 def refused(broker: Running, reason: str) -> int:
     return broker.broker.door.counted[reason]
+
+
+def test_a_proof_counts_for_nothing_while_its_process_cannot_be_looked_at(
+    broker: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(sock: socket.socket) -> bool:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(door, "is_peer_alive", exhausted)
+        with pytest.raises(Refused) as caught:
+            broker.client()
+    assert caught.value.reason == "busy"
+    assert refused(broker, "busy") == 1
+    assert_well(broker)
 
 
 def test_a_silent_connection_is_told_and_closed_in_time(broker: Running) -> None:
