@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from daemoneye.bus.client.bus_client import BusClient
@@ -36,6 +36,8 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
     end = None if seconds is None else time.monotonic() + seconds
     printed = 0
     with connected(options) as bus, bus.subscribe(*filters) as events:
+        for line in remarks_on(events.narrowed):
+            Screen.err().say(harmless(line))
         while options.count is None or printed < options.count:
             left = None if end is None else end - time.monotonic()
             event = events.get(timeout=left) if left is None or left > 0 else None
@@ -46,6 +48,12 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
             )
             printed += 1
     return Exit.OK
+
+
+def remarks_on(narrowed: Sequence[str]) -> Iterator[str]:
+    """What a person has to know of a subscription that shows less than was asked for."""
+    if narrowed:
+        yield f"daemoneye: an access rule denies {', '.join(dict.fromkeys(narrowed))}: not shown"
 
 
 def event_line(event: Envelope, screen: Screen) -> str:

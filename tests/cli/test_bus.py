@@ -138,6 +138,11 @@ statistics_interval = "200ms"
 enabled = false
 [bus.clients.dashboard]
 role = "observer"
+[[bus.access]]
+who = "dashboard"
+access = "read-only"
+filter = "events.process.batch"
+deny = true
 """
 
 
@@ -170,6 +175,12 @@ def test_a_named_client_has_its_own_rights_and_its_key_goes_with_the_instance(
     assert "[bus.clients.dashbord]" in unknown.stderr
     named.process.kill()  # without a word: the guardian tidies up
     wait_for(lambda: not key.exists(), "its key to be gone")
+
+
+def test_what_a_subscription_does_not_show_is_said(named: Instance) -> None:
+    done = named.command("bus", "sub", "events.#", "--as", "dashboard", "--for", "100ms")
+    assert done.returncode == 0
+    assert done.stderr == "daemoneye: an access rule denies events.process.batch: not shown\n"
 
 
 def test_what_the_broker_counts_is_heard_and_shown_by_its_reason(named: Instance) -> None:

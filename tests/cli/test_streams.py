@@ -8,7 +8,7 @@ import pytest
 
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.cli.screen import Screen
-from daemoneye.cli.streams import event_line
+from daemoneye.cli.streams import event_line, remarks_on
 from tests.cli.test_payloads import LIFECYCLE, STARTED, envelope
 
 
@@ -56,3 +56,11 @@ def test_a_process_keeps_its_name_and_pid_on_every_screen(width: int) -> None:
 def test_a_payload_cannot_speak_to_the_terminal() -> None:
     line = event_line(envelope("events.demo.tick", b"\x1b[2J\n"), screen(200, terminal=True))
     assert line.endswith(r"\x1b[2J\n")
+
+
+def test_what_an_access_rule_cuts_out_is_named_once() -> None:
+    assert list(remarks_on(())) == []
+    cuts = ("events.process.batch", "events.demo.#", "events.process.batch")
+    assert list(remarks_on(cuts)) == [
+        "daemoneye: an access rule denies events.process.batch, events.demo.#: not shown"
+    ]
