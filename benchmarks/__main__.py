@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, results: Results, remarks: Remarks) -> Endu
     if SUSTAINED in chosen:
         progress(f"{SUSTAINED}: {pace.sustained_seconds:g} s")
         try:
-            endured = sustained(pace.sustained_seconds)
+            endured = sustained(pace.sustained_seconds, pace.sustained_rate)
             results.add(ours.PEER.name, endured.figures)
         except Failed as error:
             remarks.add(SUSTAINED, f"failed: {error}")
@@ -133,6 +133,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--rounds", type=int, help="of everything that is interleaved (3)")
     parser.add_argument("--seconds", type=float, help="of the sustained run (20)")
+    parser.add_argument(
+        "--rate", type=float, help="messages a second of the sustained run (as fast as it goes)"
+    )
     parser.add_argument("--quick", action="store_true", help="only to see that it works")
     parser.add_argument(
         "--peers", metavar="A,B", help=f"some of {', '.join(each.key for each in PEERS)}; we always"
@@ -179,6 +182,8 @@ def pace_of(options: argparse.Namespace) -> Pace:
         pace = replace(pace, rounds=max(1, options.rounds))
     if options.seconds is not None:
         pace = replace(pace, sustained_seconds=options.seconds)
+    if options.rate is not None:
+        pace = replace(pace, sustained_rate=options.rate)
     return pace
 
 

@@ -35,6 +35,7 @@ class Pace:
     calls: int = 5000  # of a rule
     starts: int = 7  # of a whole instance
     deaths: int = 15  # of a child
+    sustained_rate: float = 0.0  # messages a second; 0: as fast as it goes
 
     @classmethod
     def quick(cls) -> Pace:

@@ -1,10 +1,13 @@
 """Memory through a long run: a flood, two subscribers that take it, and one that is stuck.
 
+The flood is as fast as it goes, so that the good ones lose too; with a rate it is one that they can
+carry, and they may not lose anything because somebody else is stuck.
+
 The stuck one has subscribed and never takes an event; it stays connected, so what it does not take
 waits at the broker, within its bound.  The broker's RSS is looked at each second.  In the end
 everybody's counts have to agree: published = delivered + lost (by reason) + queued, for each.
 
-    python -m benchmarks.sustained publish|good|stuck RUN-DIRECTORY     one of the processes
+    python -m benchmarks.sustained publish|good|stuck RUN-DIRECTORY RATE     one of the processes
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ QUIET = 0.5  # s without an event until a subscriber believes that all has come
 SETTLED = 0.25  # of the run, after which the slope is taken
 SHORTEST_FOR_SLOPE = 60.0  # s
 SUBSCRIBERS = ("good", "good", "stuck")
+PATIENCE_MESSAGES = 1 << 14  # in a good one's outbox: what a busy machine may keep it from taking
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,14 @@ class Endured:
     accounts: list[Account]
 
 
-def sustained(seconds: float) -> Endured:
-    """Flood for so long.  Raises Failed."""
+def sustained(seconds: float, rate: float = 0.0) -> Endured:
+    """Flood for so long, with `rate` messages a second or as fast as it goes.  Raises Failed."""
     with tempfile.TemporaryDirectory(prefix="de-bench-") as directory, ExitStack() as stack:
         broker = stack.enter_context(broker_in(Path(directory)))
         bus = stack.enter_context(BusClient.connect(run_dir=directory))
 
         def worker(role: str) -> Worker:
-            command = python("benchmarks.sustained", role, directory)
+            command = python("benchmarks.sustained", role, directory, str(rate))
             return stack.enter_context(running(command, seconds + 2 * BUDGET))
 
         subscribers = [worker(role) for role in SUBSCRIBERS]
@@ -174,21 +178,24 @@ def slope_of(samples: list[tuple[float, float]]) -> list[Figure]:
 # ---- the processes ------------------------------------------------------------------------------
 
 
-def publish(bus: BusClient) -> None:
+def publish(bus: BusClient, rate: float) -> None:
     """Publish until told that it is enough."""
+    pause = len(BATCH) / rate if rate else 0.0
     wait_for_go()
-    start = time.monotonic()
-    while not select([sys.stdin], [], [], 0)[0]:
+    start = due = time.monotonic()
+    while not select([sys.stdin], [], [], max(0.0, due - time.monotonic()) if rate else 0)[0]:
         bus.publish_many(FLOOD, BATCH)
+        due += pause
     bus.flush()
     seconds = time.monotonic() - start
     print(json.dumps({"published": bus.counters().published, "seconds": seconds}), flush=True)
 
 
-def good(bus: BusClient) -> None:
+def good(bus: BusClient, rate: float) -> None:
     """Take everything, and count what was told to be lost."""
     received, lost, over = 0, Counter[str](), False
-    with bus.subscribe(FLOOD, timeout=QUIET) as events:
+    bound = PATIENCE_MESSAGES if rate else 0
+    with bus.subscribe(FLOOD, timeout=QUIET, max_messages=bound) as events:
         wait_for_go()
         while not over:
             for event in events:
@@ -199,7 +206,7 @@ def good(bus: BusClient) -> None:
     print(json.dumps({"received": received, "lost": dict(lost)}), flush=True)
 
 
-def stuck(bus: BusClient) -> None:
+def stuck(bus: BusClient, rate: float) -> None:
     """Subscribe, and never take an event."""
     with bus.subscribe(FLOOD):
         wait_for_go()
@@ -211,9 +218,9 @@ ROLES: dict[str, Any] = {each.__name__: each for each in (publish, good, stuck)}
 
 def main() -> None:
     """Connect and play the role."""
-    role, directory = sys.argv[1:]
+    role, directory, rate = sys.argv[1:]
     with BusClient.connect(run_dir=directory) as bus:
-        ROLES[role](bus)
+        ROLES[role](bus, float(rate))
         stay()
 
 
