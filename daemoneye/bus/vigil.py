@@ -25,6 +25,9 @@ from daemoneye.errors import BusBroken
 
 Key = TypeVar("Key")
 
+ASK_AGAIN_INTERVAL = 0.02
+"""Seconds until a ping is tried again that found others writing."""
+
 
 class Watched:
     """What a vigil remembers of one connection."""
@@ -92,21 +95,24 @@ class Vigil:
 class BrokerVigil:
     """A client's: over its one connection."""
 
-    __slots__ = ("_silence_timeout", "_vigil", "watched")
+    __slots__ = ("_ask_again_at", "_silence_timeout", "_vigil", "watched")
 
     def __init__(self, interval: float, missed: int, now: float) -> None:
         """By the numbers of the Welcome."""
         self.watched = Watched()
         self._vigil = Vigil(interval, missed, now)
         self._silence_timeout = interval * missed
+        self._ask_again_at = inf  # while a ping is due that nobody could write
 
     @property
     def next_at(self) -> float:
         """When to look, on the monotonic clock."""
-        return self._vigil.next_at
+        return min(self._vigil.next_at, self._ask_again_at)
 
     def look(self, now: float) -> bool:
         """Whether to ping the broker.  Raises BusBroken when it was silent for too long."""
+        if now < self._vigil.next_at:
+            return not self.watched.heard
         silence = self._vigil.look(((None, self.watched),), now)
         if silence.lost:
             raise BusBroken(
@@ -114,3 +120,10 @@ class BrokerVigil:
                 hint="it may be stopped or busy",
             )
         return bool(silence.asked)
+
+    def asked(self, written: bool, now: float) -> None:
+        """Whether the ping could be written: if not, it is due again in a moment.
+
+        Who looks at whole seconds meets whoever publishes at whole seconds, each time.
+        """
+        self._ask_again_at = inf if written else now + ASK_AGAIN_INTERVAL

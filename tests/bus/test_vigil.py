@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemoneye.bus.vigil import BrokerVigil, Silence, Vigil, Watched
+from daemoneye.bus.vigil import ASK_AGAIN_INTERVAL, BrokerVigil, Silence, Vigil, Watched
 from daemoneye.errors import BusBroken
 
 MISSED = 3
@@ -110,3 +110,31 @@ def test_a_broker_that_answers_is_kept() -> None:
         vigil.look(vigil.next_at)
         vigil.watched.heard = True
     assert vigil.look(vigil.next_at) is False
+
+
+def test_a_ping_that_meets_others_writing_is_tried_again_in_a_moment() -> None:
+    vigil = BrokerVigil(5.0, MISSED, 0.0)
+    vigil.look(5.0)
+    assert vigil.look(10.0)
+    vigil.asked(False, 10.0)
+    assert vigil.next_at == 10.0 + ASK_AGAIN_INTERVAL
+    assert vigil.look(vigil.next_at)
+    vigil.asked(True, vigil.next_at)
+    assert vigil.next_at == 15.0
+
+
+def test_a_ping_that_had_to_wait_is_not_needed_once_something_came() -> None:
+    vigil = BrokerVigil(5.0, MISSED, 0.0)
+    vigil.look(5.0)
+    vigil.look(10.0)
+    vigil.asked(False, 10.0)
+    vigil.watched.heard = True
+    assert not vigil.look(vigil.next_at)
+
+
+def test_trying_again_is_no_silent_interval_more() -> None:
+    vigil = BrokerVigil(5.0, MISSED, 0.0)
+    vigil.look(5.0)
+    for now in (10.0, 10.1, 10.2, 10.3):
+        assert vigil.look(now)
+        vigil.asked(False, now)

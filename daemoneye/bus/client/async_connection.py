@@ -211,8 +211,11 @@ class AsyncConnection:
     def _look(self) -> None:
         """It is time to look whether the broker is alive."""
         try:
-            if self._vigil.look(time.monotonic()) and not self.writer.outlet.is_stuck:
+            now = time.monotonic()
+            due, may_write = self._vigil.look(now), not self.writer.outlet.is_stuck
+            if due and may_write:
                 self.writer.tell(Ping())
+            self._vigil.asked(may_write or not due, now)
         except BusError as error:
             self._lose(error)
         else:

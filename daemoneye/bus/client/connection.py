@@ -208,9 +208,11 @@ class Connection:
 
     def _tend(self, now: float) -> float:
         """Look whether the broker is alive when it is time; when it is time again."""
-        if now >= self._vigil.next_at and self._vigil.look(now):
-            self.writer.tell_nowait(Ping())
-        return self._vigil.next_at
+        vigil = self._vigil
+        if now >= vigil.next_at:
+            due = vigil.look(now)
+            vigil.asked(not due or self.writer.tell_nowait(Ping()), now)
+        return vigil.next_at
 
     def _recover(self, cause: BaseException | None) -> socket.socket:
         self.writer.detach()

@@ -196,11 +196,15 @@ class Writer:
             else:
                 self._turn.put_aside(partial(self._write_own, frame))
 
-    def tell_nowait(self, value: Value) -> None:
-        """Write one only if nobody has to wait for it: others may be writing, the broker busy."""
+    def tell_nowait(self, value: Value) -> bool:
+        """Write one only if nobody has to wait for it: others may be writing, the broker busy.
+
+        Whether it was written.
+        """
         with self._turn.taken_nowait() as ours:
             if ours and self._sock is not None and Watch(self._sock.fileno(), WRITABLE).wait(0.0):
-                self._write_bytes(pack(encode(value)))
+                return self._write_bytes(pack(encode(value)))
+        return False
 
     @property
     def connected(self) -> bool:

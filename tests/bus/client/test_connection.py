@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,8 +14,10 @@ from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Value
+from daemoneye.bus.frames import Ping, Value, encode
+from daemoneye.bus.vigil import ASK_AGAIN_INTERVAL
 from daemoneye.errors import BusBroken, LocalProtocolError
+from daemoneye.framing import FrameCutter
 from tests.support import scaled, wait_for
 
 
@@ -101,3 +104,19 @@ def test_what_was_dropped_without_a_connection_is_logged_when_there_is_one(
     wait_for(lambda: "256 messages found no room" in caplog.text, "the word of it")
     connection.close()
     theirs.close()
+
+
+def test_a_ping_due_while_others_write_is_said_a_moment_later() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        connection = Connection(lambda: Connected(ours, 1, "agent", 1 << 20, 5.0, 3))
+        connection._establish()
+        vigil = connection._vigil
+        connection._tend(vigil.next_at)  # something was heard: the Welcome
+        due_at = vigil.next_at
+        with ThreadPoolExecutor(1) as others, connection.writer._turn.lock:
+            again_at = others.submit(connection._tend, due_at).result()
+        assert again_at == due_at + ASK_AGAIN_INTERVAL
+        assert connection._tend(again_at) > again_at + ASK_AGAIN_INTERVAL
+        assert FrameCutter(1 << 20).feed(theirs.recv(1 << 16)) == [encode(Ping())]

@@ -350,13 +350,13 @@ def test_a_ctrl_c_within_a_frame_gives_the_connection_up_and_the_frame_goes_agai
 
 
 def test_what_may_not_wait_is_written_only_where_there_is_room(wire: Wire) -> None:
-    wire.writer.tell_nowait(Ping())  # there is no connection: nobody to tell
+    assert not wire.writer.tell_nowait(Ping())  # there is no connection: nobody to tell
     wire.connect()
-    wire.writer.tell_nowait(Ping(7))
+    assert wire.writer.tell_nowait(Ping(7))
     assert wire.heard(1) == [Ping(7)]
     while Watch(wire.ours.fileno(), WRITABLE).wait(0.0):
         wire.ours.send(pack(encode(Ping(8))) * 100, socket.MSG_DONTWAIT)
     began = time.monotonic()
-    wire.writer.tell_nowait(Ping(9))
+    assert not wire.writer.tell_nowait(Ping(9))
     assert time.monotonic() - began < scaled(0.1)
     assert wire.writer.connected
