@@ -112,6 +112,8 @@ class Broker:
         now_ns, now = time.time_ns(), time.monotonic()
         if now - self._due_at > GAP_SECONDS:
             self._stood_still(now - self._now)
+        else:
+            self._parcels.pass_time(now - self._now)
         self._now = now
         deadlines_differ = False
         for session in self.router.next_turn():

@@ -178,7 +178,6 @@ class Outbox:
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write: the rest of the last ones, then what may follow."""
         sending, (control, events) = self._sending, self._lanes
-        self.holding.now_ns = now_ns
         while (
             (events or control or self._urgent or self._transfers)
             and self._sending_bytes < max_bytes

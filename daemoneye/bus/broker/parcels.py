@@ -59,7 +59,7 @@ class Parcel:
 class Parcels:
     """All parcels of a broker."""
 
-    __slots__ = ("_numbered", "bytes", "descriptors", "limits", "released", "unread")
+    __slots__ = ("_numbered", "bytes", "clock", "descriptors", "limits", "released", "unread")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -68,6 +68,9 @@ class Parcels:
         """How much is in flight."""
         self.descriptors = 0
         """How many of them have a descriptor."""
+        self.clock = 0.0
+        """For how many seconds clients were served so far: how long somebody keeps something is
+        measured by that, because it is nobody's fault when the broker was stopped."""
         self.released: list[int] = []
         """Descriptors that nobody holds any more: the shell closes them."""
         self.unread: list[Parcel] = []
@@ -87,6 +90,10 @@ class Parcels:
         """Whether no more is in flight than may be, the one that comes included."""
         limits = self.limits
         return self.bytes <= limits.large_bytes and self.descriptors <= limits.large_descriptors
+
+    def pass_time(self, seconds: float) -> None:
+        """The shell serves clients for so long."""
+        self.clock += seconds
 
     def add(self, size: int, descriptor: int = NO_DESCRIPTOR) -> Parcel:
         """A new parcel, held once: by whoever asked for it."""
@@ -115,7 +122,6 @@ class Holding:
         "carriage",
         "coming",
         "given",
-        "now_ns",
         "parcels",
         "sending",
         "waiting",
@@ -129,14 +135,12 @@ class Holding:
         """In its outbox, by number, the oldest first."""
         self.sending: dict[int, Parcel] = {}
         """Being written."""
-        self.given: dict[int, tuple[Parcel, int]] = {}
-        """With it, and since when (unix time in ns), by number."""
+        self.given: dict[int, tuple[Parcel, float]] = {}
+        """With it, and since when by the clock of `parcels`, by number."""
         self.coming: dict[int, Parcel] = {}
         """What it is sending in chunks, by its own number."""
-        self.now_ns = 0
-        """When this turn began to write: when what is given is given."""
-        self._fed_at = 0
-        self._begun: dict[int, int] = {}  # of what is coming, by number: since when
+        self._fed_at = 0.0
+        self._begun: dict[int, float] = {}  # of what is coming, by number: since when
 
     # ---- how much -------------------------------------------------------------------------------
 
@@ -168,14 +172,18 @@ class Holding:
         """Whether what it has begun to send is more than its share, and more than one parcel."""
         return len(self.coming) > 1 and _bytes(self.coming) > self.parcels.share_bytes
 
-    def is_stale(self, now_ns: int, patience_ns: int) -> bool:
-        """Whether it has kept what it was given for longer, sends on no more, or dawdles."""
+    def is_stale(self, patience: float) -> bool:
+        """Whether it has kept what it was given for longer, sends on no more, or dawdles.
+
+        Longer than so many seconds.
+        """
+        now = self.parcels.clock
         oldest = next(iter(self.given.values()), None)
-        if oldest is not None and now_ns - oldest[1] > patience_ns:
+        if oldest is not None and now - oldest[1] > patience:
             return True
-        begun = next(iter(self._begun.values()), now_ns)
+        begun = next(iter(self._begun.values()), now)
         return bool(self.coming) and (
-            now_ns - self._fed_at > patience_ns or now_ns - begun > DAWDLING * patience_ns
+            now - self._fed_at > patience or now - begun > DAWDLING * patience
         )
 
     def passes(self, parcel: Parcel) -> bool:
@@ -201,7 +209,7 @@ class Holding:
 
     def give(self, parcel: Parcel) -> None:
         """Its descriptor is on its way: the client has it until it lets go of it."""
-        self.given[parcel.number] = (self.sending.pop(parcel.number), self.now_ns)
+        self.given[parcel.number] = (self.sending.pop(parcel.number), self.parcels.clock)
 
     def release(self, number: int) -> None:
         """The client has let go of what it was given; harmless for a number that it was not."""
@@ -211,19 +219,19 @@ class Holding:
 
     # ---- coming in ------------------------------------------------------------------------------
 
-    def begin(self, number: int, size: int, now_ns: int) -> None:
+    def begin(self, number: int, size: int) -> None:
         """It begins to send a parcel in chunks, under this number of its own."""
         self.coming[number] = self.parcels.add(size)
-        self._begun[number] = now_ns
+        self._begun[number] = self.parcels.clock
 
     def arrived(self, number: int) -> Parcel | None:
         """It is whole, and let go of by whoever takes it; None when there was no room for it."""
         self._begun.pop(number, None)
         return self.coming.pop(number, None)
 
-    def fed(self, now_ns: int) -> None:
+    def fed(self) -> None:
         """A chunk has come."""
-        self._fed_at = now_ns
+        self._fed_at = self.parcels.clock
 
     def give_up(self, number: int) -> None:
         """The rest will not come."""

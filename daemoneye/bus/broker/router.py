@@ -242,9 +242,9 @@ class Router:
                     break
                 joining.flush()
                 if value is None:
-                    self._publish(session, frame, raw, stamp, now_ns)
+                    self._publish(session, frame, raw, stamp)
                 elif type(value) is Chunk:
-                    self._uploads.take(session, value, now_ns)
+                    self._uploads.take(session, value)
                 else:
                     self._requests.obey(session, value)
                 if self._deliveries.is_condemned(session):
@@ -276,7 +276,7 @@ class Router:
         sequence = self._route(session, topic).sequence + 1
         raw = encode_publish(heading, [content], [now_ns], sequence)
         stamp = session.publishing.stamp + arrival_stamp(now_ns)
-        subscribers = self._admit(session, read_outer(raw), raw, stamp, now_ns)
+        subscribers = self._admit(session, read_outer(raw), raw, stamp)
         session.publishing.messages += 1
         self._deliveries.settle()
         return subscribers
@@ -305,16 +305,14 @@ class Router:
 
     # ---- one publish at a time ----------------------------------------------------------------
 
-    def _publish(
-        self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes, now_ns: int
-    ) -> None:
+    def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
         """The slow path: everything is looked at, and a receipt is given if one is wanted."""
         is_large = frame.large_bytes or frame.descriptors
         parcel = self._uploads.claim(session, frame) if is_large else None
         possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
         session.publishing.messages += frame.count if possible else 1
         try:
-            subscribers = self._admit(session, frame, raw, stamp, now_ns, parcel)
+            subscribers = self._admit(session, frame, raw, stamp, parcel)
         except BusError as error:
             self._refuse(session, frame, error)
         else:
@@ -330,7 +328,6 @@ class Router:
         frame: OuterFrame,
         raw: bytes,
         stamp: bytes,
-        now_ns: int,
         parcel: Parcel | None = None,
     ) -> int:
         """Deliver one frame; how many took it.  Raises the BusError that says why not.
@@ -357,7 +354,7 @@ class Router:
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
         if is_large:
-            parcel = self._uploads.admit(parcel, frame, now_ns)
+            parcel = self._uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
         origin = (session.identity.name, topic)
         if parcel is not None:

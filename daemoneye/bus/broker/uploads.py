@@ -36,15 +36,15 @@ class Uploads:
     def _parcels(self) -> Parcels:
         return self._directory.backlog.parcels
 
-    def take(self, session: Session, chunk: Chunk, now_ns: int) -> None:
+    def take(self, session: Session, chunk: Chunk) -> None:
         """A chunk has come.  Raises RemoteProtocolError and TooLarge: the session is over."""
         arrivals, holding = session.arrivals, session.outbox.holding
         is_new = arrivals.begins(chunk)
         arrivals.add(chunk)
-        holding.fed(now_ns)
+        holding.fed()
         if is_new:
-            holding.begin(chunk.parcel, chunk.size, now_ns)
-            if holding.is_crowding or not self._make_room(now_ns):
+            holding.begin(chunk.parcel, chunk.size)
+            if holding.is_crowding or not self._make_room():
                 holding.give_up(chunk.parcel)
                 arrivals.discard(chunk.parcel)
         elif not chunk.size:
@@ -69,7 +69,7 @@ class Uploads:
             parcel.content = content
         return parcel
 
-    def admit(self, parcel: Parcel | None, frame: OuterFrame, now_ns: int) -> Parcel:
+    def admit(self, parcel: Parcel | None, frame: OuterFrame) -> Parcel:
         """What a publish that is allowed has claimed, with room for it.
 
         Raises BackPressure when there is none, and LocalProtocolError when it is something else.
@@ -83,7 +83,7 @@ class Uploads:
                 raise LocalProtocolError(
                     f"what came is no sealed memory of {frame.large_bytes} bytes"
                 )
-            if not self._make_room(now_ns):
+            if not self._make_room():
                 raise _no_room(parcel.size)
         return parcel
 
@@ -100,12 +100,12 @@ class Uploads:
             if passed.descriptor != NO_DESCRIPTOR
         )
 
-    def _make_room(self, now_ns: int) -> bool:
+    def _make_room(self) -> bool:
         """Whether there is room for all, made if need be at the cost of the greediest."""
         parcels = self._parcels
         if parcels.has_room():
             return True
-        patience_ns = round(self._directory.limits.write_timeout * 1e9)
+        patience = self._directory.limits.write_timeout
         holders = [each for each in self._directory if each.outbox.holding.bytes]
         for session in sorted(holders, key=lambda each: each.outbox.holding.bytes, reverse=True):
             holding = session.outbox.holding
@@ -117,7 +117,7 @@ class Uploads:
                 if cause:
                     self._deliveries.condemn(session, Ending(OVERFLOW, cause))
                     break
-            if not parcels.has_room() and holding.is_stale(now_ns, patience_ns):
+            if not parcels.has_room() and holding.is_stale(patience):
                 detail = f"it kept {holding.bytes} bytes of large payloads that others need"
                 self._deliveries.condemn(session, Ending(HOARDING, detail))
                 holding.leave()

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from daemoneye.bus.access import AccessRule
+from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN
+from daemoneye.bus.broker.broker import Broker
+from daemoneye.bus.broker.mailbox import Mailbox
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import (
@@ -23,10 +25,12 @@ from daemoneye.bus.frames import (
     encode,
 )
 from daemoneye.bus.handshake import Claim, Introduction
+from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Credential, Ended, Rules, Say
 from daemoneye.bus.proto.events_pb2 import BusStatistics
 from daemoneye.framing import pack
 from daemoneye.lifeline import Passport
+from daemoneye.rundir import RunDir
 from tests.bus.brokers import (
     Running,
     assert_well,
@@ -158,6 +162,22 @@ def test_rules_of_the_plan_hold(tidy: Path) -> None:
 
 
 # ---- statistics ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("late", "counts"), [(0, True), (50, False)], ids=["served", "stopped"])
+def test_time_in_which_nobody_was_served_does_not_count_against_who_keeps_something(
+    tidy: Path, late: float, counts: bool
+) -> None:
+    mailbox = Mailbox()
+    broker = Broker(RunDir(tidy).bus_path, Limits(), AccessList(()), mailbox)
+    try:
+        broker._now -= 100
+        broker._due_at = time.monotonic() - late
+        broker.turn([])
+        assert (broker.router.parcels.clock >= 100) is counts
+    finally:
+        broker.close()
+        mailbox.close()
 
 
 def test_statistics_are_told_again_and_again_while_somebody_listens(tidy: Path) -> None:

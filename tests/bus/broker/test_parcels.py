@@ -136,41 +136,47 @@ def test_who_was_given_a_share_gets_no_more_until_something_is_let_go_of() -> No
 
 
 def test_stale_is_who_was_given_something_long_ago_or_sends_on_no_more() -> None:
-    here = holding(parcels())
-    here.now_ns = 10
+    whole = parcels()
+    here = holding(whole)
     for parcel in wait(here, 1, 1):
         here.send(parcel)
         here.give(parcel)
-        here.now_ns += 5
-    assert not here.is_stale(20, 10)
-    assert here.is_stale(21, 10)
+        whole.pass_time(5)
+    assert not here.is_stale(10)
+    whole.pass_time(1)
+    assert here.is_stale(10)
     here.release(next(iter(here.given)))
-    assert not here.is_stale(25, 10)
-    here = holding(parcels())
-    here.begin(7, 100, 20)
-    here.fed(20)
-    assert not here.is_stale(30, 10)
-    assert here.is_stale(31, 10)
+    assert not here.is_stale(10)
+    here = holding(whole)
+    here.begin(7, 100)
+    here.fed()
+    whole.pass_time(10)
+    assert not here.is_stale(10)
+    whole.pass_time(1)
+    assert here.is_stale(10)
     here.give_up(7)
-    assert not here.is_stale(31, 10)
+    assert not here.is_stale(10)
 
 
 def test_stale_is_who_dawdles() -> None:
-    here = holding(parcels())
-    here.begin(7, 100, 20)
-    here.fed(50)
-    assert not here.is_stale(50, 10)
-    here.fed(51)
-    assert here.is_stale(51, 10)
+    whole = parcels()
+    here = holding(whole)
+    here.begin(7, 100)
+    whole.pass_time(30)
+    here.fed()
+    assert not here.is_stale(10)
+    whole.pass_time(1)
+    here.fed()
+    assert here.is_stale(10)
     assert here.arrived(7) is not None
-    assert not here.is_stale(99, 10)
+    assert not here.is_stale(10)
 
 
 def test_what_it_has_begun_to_send_may_pass_the_share_by_one_parcel() -> None:
     here = holding(parcels())
-    here.begin(1, 1 << 40, 0)
+    here.begin(1, 1 << 40)
     crowding = [here.is_crowding]
-    here.begin(2, 1, 0)
+    here.begin(2, 1)
     crowding.append(here.is_crowding)
     here.give_up(1)
     crowding.append(here.is_crowding)
@@ -208,7 +214,7 @@ def test_the_accounts_are_those_of_what_is_held(data: st.DataObject) -> None:
             case "release" if here.given:
                 here.release(data.draw(st.sampled_from(list(here.given))))
             case "begin":
-                here.begin(len(here.coming), 3, 0)
+                here.begin(len(here.coming), 3)
             case "leave":
                 here.leave()
         held: set[Parcel] = set()

@@ -273,13 +273,15 @@ def test_who_was_given_all_and_lets_go_of_nothing_for_long_is_cut_off_for_it() -
     publisher = yard.carrier("agent-0")
     stuck = fill(yard, publisher, "a", "b", "c", "d")
     for each in stuck:
-        each.read(NOW)
+        each.read()
     quick = yard.carrier("quick")
     quick.subscribe("events.#")
-    publisher.pass_on(BATCH, b"y" * 50, target="quick", now_ns=NOW + 9 * SECOND)
+    yard.router.parcels.pass_time(9)
+    publisher.pass_on(BATCH, b"y" * 50, target="quick", now_ns=NOW + 99 * SECOND)
     assert "BackPressure" in refusal(publisher)
     assert not yard.router.doomed
-    publisher.pass_on(BATCH, b"y" * 50, target="quick", now_ns=NOW + 11 * SECOND)
+    yard.router.parcels.pass_time(2)
+    publisher.pass_on(BATCH, b"y" * 50, target="quick")
     assert payloads(quick.read()) == [b"y" * 50]
     ((session, ending),) = yard.router.doomed.items()
     assert session is stuck[0].session
@@ -290,12 +292,14 @@ def test_who_was_given_all_and_lets_go_of_nothing_for_long_is_cut_off_for_it() -
 def test_who_begins_and_does_not_go_on_is_cut_off_when_others_need_the_room() -> None:
     yard = Yard(large_bytes=400, write_timeout=10)
     idle = yard.carrier("idle")
-    idle.begin(400, now_ns=NOW)
+    idle.begin(400)
     publisher, quick = yard.carrier("agent-0"), yard.carrier("quick")
     quick.subscribe("events.#")
-    publisher.cut(BATCH, WHOLE, now_ns=NOW + 9 * SECOND)
+    yard.router.parcels.pass_time(9)
+    publisher.cut(BATCH, WHOLE, now_ns=NOW + 99 * SECOND)
     assert "BackPressure" in refusal(publisher)
-    publisher.cut(BATCH, WHOLE, now_ns=NOW + 11 * SECOND)
+    yard.router.parcels.pass_time(2)
+    publisher.cut(BATCH, WHOLE)
     assert payloads(quick.read()) == [WHOLE]
     assert list(yard.router.doomed) == [idle.session]
 
@@ -304,12 +308,15 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_when_others_need_the_room() ->
     yard = Yard(large_bytes=400, write_timeout=10)
     slow, publisher, quick = (yard.carrier(name) for name in ("slow", "agent-0", "quick"))
     quick.subscribe("events.#")
-    for second in range(32):
+    for second in range(31):
         chunk = Chunk(99, 400, second, b"x")
-        slow.router.receive(slow.session, [encode(chunk)], NOW + second * SECOND)
-    publisher.cut(BATCH, WHOLE, now_ns=NOW + 30 * SECOND)
+        slow.router.receive(slow.session, [encode(chunk)], NOW)
+        if second < 30:
+            yard.router.parcels.pass_time(1)
+    publisher.cut(BATCH, WHOLE)
     assert "BackPressure" in refusal(publisher)
-    publisher.cut(BATCH, WHOLE, now_ns=NOW + 31 * SECOND)
+    yard.router.parcels.pass_time(1)
+    publisher.cut(BATCH, WHOLE)
     assert payloads(quick.read()) == [WHOLE]
     assert list(yard.router.doomed) == [slow.session]
 
@@ -411,7 +418,9 @@ class Everybody:
         draw = self.data.draw
         position = draw(st.integers(0, len(self.clients) - 1))
         client = self.clients[position]
-        self.now += draw(st.sampled_from([0, 1, 20 * SECOND]))
+        passed = draw(st.sampled_from([0, 1, 20 * SECOND]))
+        self.now += passed
+        self.yard.router.parcels.pass_time(passed / SECOND)
         match draw(st.sampled_from(STEPS)):
             case "pass":
                 client.pass_on(BATCH, self.payload(), now_ns=self.now, expires_at=self.expiry())
