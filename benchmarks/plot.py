@@ -54,17 +54,29 @@ def draw(results: Results, endured: Endured | None, path: Path) -> None:
         axis.set(xscale="log", yscale="log")
     for axis in axes.flat:
         axis.grid(visible=True, alpha=0.3)
+    for axis, drawn in zip(axes.flat, (*(a.lines for a in axes.flat[:3]), endured), strict=True):
+        if not drawn:
+            leave_empty(axis)
     for axis in (by_subscriptions, by_time):
-        axis.legend(fontsize=7)
+        if axis.lines:
+            axis.legend(fontsize=7)
     lines = {
         label: line
         for axis in (by_subscribers, by_size)
         for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.tight_layout(rect=(0, 0.06, 1, 1))
-    figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=5, fontsize=8)
+    if lines:
+        figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=5, fontsize=8)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
+
+
+def leave_empty(axis: Any) -> None:
+    """Say that a run has nothing to show here."""
+    axis.clear()
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "not measured in this run", transform=axis.transAxes, ha="center")
 
 
 def draw_peers(axis: Any, results: Results, rows: Sequence[Row]) -> None:
