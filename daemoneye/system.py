@@ -293,6 +293,11 @@ def page_bytes() -> int:
     return _sysconf("SC_PAGE_SIZE")
 
 
+def open_max() -> int:
+    """How many descriptors this process, and its children, may have open; 0: nobody can tell."""
+    return max(0, _sysconf("SC_OPEN_MAX"))
+
+
 def _sysconf(name: str) -> int:
     found = 0
     if sys.platform != "win32":

@@ -476,3 +476,7 @@ def test_without_passing_bytes_travel_alone(pair: Pair) -> None:
         assert system.receive_with_descriptors(theirs, 100) == (b"one two", (), False)
         with pytest.raises(OSError, match="not implemented"):
             system.send_with_descriptors(ours, [b"three"], (ours.fileno(),))
+
+
+def test_the_limit_of_descriptors_is_the_one_that_is_enforced() -> None:
+    assert system.open_max() == resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -18,6 +18,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     roles          the built-in roles: which rights a name stands for
     access         identities, rules, decisions and their reasons
     limits         every number the bus promises to stay under
+    demands        what a plan, and one limit, demand of the limits
 
     envelope       an event as its subscriber sees it, a payload as its publisher gives it
     kinds          every kind of frame, as a value

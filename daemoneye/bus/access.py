@@ -181,6 +181,21 @@ FOR_EVERYBODY = (
 )
 
 
+def forbidding_rule(role: str, text: str, *, publishes: bool) -> str:
+    """The built-in rule by which nobody of the role may publish to, or read, this filter, or ""."""
+    asked = TopicFilter(text)
+    return next(
+        (
+            str(rule)
+            for rule in FOR_EVERYBODY
+            if rule.access in (_WRITING if publishes else _READING)
+            and (rule.deny or role != AGENT)
+            and TopicFilter(rule.filter).covers(asked)
+        ),
+        "",
+    )
+
+
 # ---- decisions ----------------------------------------------------------------------------------
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from daemoneye.bus.access import EVERYBODY, AccessRule
+from daemoneye.bus.access import EVERYBODY, AccessRule, forbidding_rule
+from daemoneye.bus.demands import Demand, doubts, unmet_demands
 from daemoneye.bus.limits import Limits
-from daemoneye.bus.roles import ROLES
+from daemoneye.bus.roles import AGENT, ROLES
 from daemoneye.bus.topics import is_level
 from daemoneye.config import schema
 from daemoneye.config.collectors import BUILT_IN, RUNNER, BuiltIn
@@ -30,6 +31,7 @@ from daemoneye.supervisor.spec import (
     Timeouts,
 )
 from daemoneye.supervisor.spec import Problem as PlanProblem
+from daemoneye.system import open_max
 
 Values: TypeAlias = dict[str, Any]
 """A table of values that the schema has typed; it does not leave this package."""
@@ -103,7 +105,7 @@ class _Draft:
         plan = Plan(
             children,
             instance=instance,
-            bus=self._bus(values.get("bus", {})),
+            bus=self._bus(values.get("bus", {}), children),
             **values.get("supervisor", {}),
         )
         self.problems += self._translated(plan.problems())
@@ -211,6 +213,8 @@ class _Draft:
         given.pop("enabled", None)
         # Everybody who uses the bus waits for the broker; saying so changes nothing.
         given["depends_on"] = tuple(each for each in given.get("depends_on", ()) if each != BROKER)
+        role = fixed.get("role", given.get("role", "worker"))
+        self._check_rights(path, role, {key: given.get(key) for key in ("publishes", "subscribes")})
         return ChildSpec(
             name,
             target,
@@ -220,14 +224,45 @@ class _Draft:
             **fixed,
         )
 
-    def _bus(self, values: Values) -> BusPlan:
+    def _bus(self, values: Values, children: Iterable[ChildSpec]) -> BusPlan:
         rules, clients = values.pop("access", []), values.pop("clients", {})
-        for name in Limits.names():
-            if name in values and (expected := Limits.unmet(name, values[name])):
-                self._complain(("bus", name), f"found {values[name]:g}", expected)
+        self._check_limits(values, [each for each in children if each.uses_bus])
         named = tuple(self._clients(clients))
         access = tuple(self._access(rules, {each.name for each in named}))
         return BusPlan(limits=values, access=access, clients=named)
+
+    def _check_limits(self, values: Values, members: Sequence[ChildSpec]) -> None:
+        """Each limit by itself, and then, if they can be used, all of them together."""
+        senseless = [(name, Limits.unmet(name, value)) for name, value in values.items()]
+        for name, expected in senseless:
+            if expected:
+                self._complain(("bus", name), f"found {values[name]:g}", expected)
+        if any(expected for _, expected in senseless):
+            return
+        try:
+            limits = Limits.of(values)
+        except ConfigError as error:
+            for problem in error.problems:
+                name, _, text = problem.removeprefix("limits.").partition(": ")
+                self._complain(("bus", name), text)
+            return
+        agents = sum(each.role == AGENT for each in members)
+        for demand in unmet_demands(limits, len(members), agents):
+            self._complain(_written(demand, values), demand.text, demand.expected)
+        # The default is more than most shells allow, and more than anybody reaches there.
+        for doubt in doubts(limits, open_max()) if "connections" in values else ():
+            path = _written(doubt, values)
+            place = self.sources.place_of(path)
+            self.warnings.append(Problem(place, dotted(path), doubt.text, doubt.expected))
+
+    def _check_rights(
+        self, path: KeyPath, role: str, filters: Mapping[str, Sequence[str] | None]
+    ) -> None:
+        """What is declared and nobody of the role will ever have."""
+        for key, texts in filters.items():
+            for text in texts or ():
+                if rule := forbidding_rule(role, text, publishes=key == "publishes"):
+                    self._complain((*path, key), f"{text} is for nobody of role {role}: {rule}")
 
     def _clients(self, tables: Values) -> Iterator[NamedClient]:
         for name, values in tables.items():
@@ -238,6 +273,8 @@ class _Draft:
                     self._complain((*path, key), text)
                 elif is_level(name):  # else that was said where it was read
                     self._complain(path, text)
+            declared = {"publishes": client.publishes, "subscribes": client.subscribes}
+            self._check_rights(path, client.role, declared)
             yield client
 
     def _access(self, rules: Iterable[Values], clients: set[str]) -> Iterator[AccessLine]:
@@ -280,6 +317,11 @@ class _Draft:
             return ("instance",) if problem.key == "instance" else ("supervisor", problem.key)
         keys = problem.key.removeprefix("timeouts.").split(".")
         return (*self.origins[problem.child], *keys)
+
+
+def _written(demand: Demand, values: Values) -> KeyPath:
+    """The key a person has to look at: the limit itself, or what it is measured by."""
+    return "bus", next((name for name in demand.names if name in values), demand.names[0])
 
 
 def _is_enabled(values: Values) -> bool:

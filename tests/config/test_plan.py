@@ -346,3 +346,53 @@ def test_every_limit_of_the_bus_is_a_setting(tmp_path: Path, name: str) -> None:
     found = configuration(tmp_path, f"[bus]\n{name} = {default * 2}\n")
     assert found.problems == ()
     assert Limits.of(found.plan.bus.limits) == replace(Limits(), **{name: default * 2})
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "words", "works"),
+    [
+        ("connections = 1", "connections", "too few for 2 children and one operator", "3"),
+        ('frame_bytes = "1 KiB"', "frame_bytes", "than the protocol itself needs", "4096"),
+        ('client_bytes = "64 KiB"', "client_bytes", "the largest frame", "1049088"),
+        ('outbound_bytes = "64 KiB"', "outbound_bytes", "the largest frame", "1049088"),
+        ('frame_bytes = "48 MiB"', "frame_bytes", "in 33554432 bytes", "50332160"),
+    ],
+)
+def test_a_limit_with_which_nothing_works_is_told(
+    tmp_path: Path, line: str, key: str, words: str, works: str
+) -> None:
+    found = configuration(tmp_path, f"[bus]\nturn_bytes = 4096\n{line}\n")
+    (problem,) = found.problems
+    assert (problem.place.line, problem.key) == (3, f"bus.{key}")
+    assert words in problem.text
+    assert problem.expected == f"{works} or more"
+
+
+def test_more_connections_than_descriptors_are_a_warning(tmp_path: Path) -> None:
+    found = configuration(tmp_path, "[bus]\nconnections = 100000000\n")
+    (warning,) = found.warnings
+    assert found.problems == ()
+    assert (warning.place.line, warning.key) == (2, "bus.connections")
+    assert "descriptors" in warning.text
+
+
+def test_what_nobody_may_ever_do_cannot_be_declared(tmp_path: Path) -> None:
+    found = configuration(
+        tmp_path,
+        """\
+[bus.clients.x]
+publishes = ["events.demo.#", "$bus.x"]
+[workers.w]
+target = "tests.config.importable:work"
+subscribes = ["control.admin.#"]
+[workers.boss]
+target = "tests.config.importable:work"
+role = "agent"
+subscribes = ["control.admin.#"]
+""",
+    )
+    assert sorted((each.place.line, each.key) for each in found.problems) == [
+        (2, "bus.clients.x.publishes"),
+        (5, "workers.w.subscribes"),
+    ]
+    assert any("deny * write-only $bus.#" in each.text for each in found.problems)

@@ -11,14 +11,12 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from daemoneye.bus.demands import KEPT_SHARE
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.orders import Credential
 from daemoneye.bus.roles import AGENT
 
 Key = TypeVar("Key", bound=Hashable)
-
-KEPT_SHARE = 16
-"""One place in so many is kept for the role agent."""
 
 
 class Places(Generic[Key]):
