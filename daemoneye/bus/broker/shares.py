@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from daemoneye.bus.broker.outbox import Outbox
 from daemoneye.bus.broker.runs import Run
-from daemoneye.bus.broker.streams import OVERFLOW, OVERSIZE, Stream
+from daemoneye.bus.broker.streams import DISCONNECTED, OVERFLOW, OVERSIZE, Stream
 from daemoneye.bus.frames import Overflow
 from daemoneye.bus.limits import Limits
 
@@ -52,3 +52,11 @@ def shed_large(outbox: Outbox) -> str | None:
         run = max(each[3] for each in found if each[2] is stream)
     stream.lose(run, OVERFLOW)
     return ""
+
+
+def drop_large(outbox: Outbox) -> None:
+    """The client has to go: of what it holds only what is being written stays until then."""
+    for stream in outbox.streams.values():
+        for run in [each for each in stream.queue if each.parcel is not None]:
+            stream.lose(run, DISCONNECTED)
+    outbox.holding.leave()

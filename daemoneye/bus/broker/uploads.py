@@ -14,7 +14,7 @@ from daemoneye.bus.broker.deliveries import Deliveries, Ending
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, Parcel, Parcels
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.broker.shares import shed_large
+from daemoneye.bus.broker.shares import drop_large, shed_large
 from daemoneye.bus.broker.streams import OVERFLOW
 from daemoneye.bus.frames import Chunk, OuterFrame
 from daemoneye.errors import BackPressure, LocalProtocolError, RemoteProtocolError
@@ -108,22 +108,29 @@ class Uploads:
         patience = self._directory.limits.write_timeout
         holders = [each for each in self._directory if each.outbox.holding.bytes]
         for session in sorted(holders, key=lambda each: each.outbox.holding.bytes, reverse=True):
-            holding = session.outbox.holding
-            while not parcels.has_room():
-                cause = shed_large(session.outbox)
-                if cause is None:
-                    break
-                self._deliveries.dirty.add(session)
-                if cause:
-                    self._deliveries.condemn(session, Ending(OVERFLOW, cause))
-                    break
-            if not parcels.has_room() and holding.is_stale(patience):
-                detail = f"it kept {holding.bytes} bytes of large payloads that others need"
-                self._deliveries.condemn(session, Ending(HOARDING, detail))
-                holding.leave()
+            self._have_pay(session, patience)
             if parcels.has_room():
                 return True
         return False
+
+    def _have_pay(self, session: Session, patience: float) -> None:
+        """Make room at the cost of this one: no more of it than is needed."""
+        holding, has_room = session.outbox.holding, self._parcels.has_room
+        while not has_room():
+            cause = shed_large(session.outbox)
+            if cause is None:
+                break
+            self._deliveries.dirty.add(session)
+            if cause:
+                self._expel(session, Ending(OVERFLOW, cause))
+        if not has_room() and holding.is_stale(patience):
+            detail = f"it kept {holding.bytes} bytes of large payloads that others need"
+            self._expel(session, Ending(HOARDING, detail))
+
+    def _expel(self, session: Session, ending: Ending) -> None:
+        """It has to go, and all that it holds is free at once: so nobody else pays for it."""
+        self._deliveries.condemn(session, ending)
+        drop_large(session.outbox)
 
 
 def _no_room(size: int) -> BackPressure:

@@ -350,6 +350,23 @@ def test_a_descriptor_of_another_size_costs_nobody_anything() -> None:
     assert not yard.router.doomed
 
 
+def test_who_may_not_miss_anything_goes_with_all_it_holds_and_nobody_else_pays() -> None:
+    yard = Yard(large_bytes=400)
+    publisher = yard.carrier("agent-0")
+    strict = yard.carrier("strict")
+    strict.subscribe("events.#", overflow=Overflow.DISCONNECT)
+    others = fill(yard, publisher, "a", "b", "c")
+    publisher.pass_on(BATCH, WHOLE, target="strict")
+    quick = yard.carrier("quick")
+    quick.subscribe("events.#")
+    # The greediest first; of equal ones whoever came first.
+    publisher.pass_on(BATCH, b"y" * 50, target="quick", request=7)
+    assert list(yard.router.doomed) == [strict.session]
+    assert [len(payloads(each.read())) for each in others] == [2, 2, 2]
+    assert payloads(quick.read()) == [b"y" * 50]
+    assert yard.router.statistics().lost == {"disconnected": 1}
+
+
 def test_what_one_begins_to_send_takes_no_more_than_its_share_from_others() -> None:
     """A promise costs nothing, so no client may take all of the room by promising."""
     yard, publisher, subscriber = scene(large_bytes=400)
