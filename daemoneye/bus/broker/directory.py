@@ -134,13 +134,19 @@ class Directory:
 
     def unsubscribe(self, session: Session, number: int) -> Subscription:
         """End a subscription.  Raises LocalProtocolError when there is none of that number."""
-        subscription = session.subscriptions.pop(number, None)
+        subscription = session.subscriptions.get(number)
         if subscription is None:
             raise LocalProtocolError(f"there is no subscription {number}")
-        self._tree.remove(subscription.filter, (session, subscription))
-        session.outbox.release(subscription)
-        self.change()
+        self._remove(session, subscription)
         return subscription
+
+    def _remove(
+        self, session: Session, subscription: Subscription, *, denied: bool = False
+    ) -> None:
+        del session.subscriptions[subscription.number]
+        self._tree.remove(subscription.filter, (session, subscription))
+        session.outbox.release(subscription, denied=denied)
+        self.change()
 
     def _check_wish(self, session: Session, wish: Subscribe) -> None:
         if wish.subscription == 0:
@@ -186,8 +192,9 @@ class Directory:
     ) -> list[tuple[Session, Subscription, Decision]]:
         """New rules hold at once; returns the subscriptions that ended, and the decisions why.
 
-        What waits for a subscription that may now read less is dropped and counted as `denied`:
-        a queue does not know topics, and nothing may arrive that is no longer allowed.
+        What waits for a subscription that may now read less is dropped and counted as `denied`,
+        and so is what is to be written of it and not begun: a queue does not know topics, and
+        nothing may arrive that is no longer allowed.
         """
         self.limits = self.backlog.parcels.limits = limits
         self.access = access
@@ -200,7 +207,7 @@ class Directory:
                 )
                 before, subscription.decision = subscription.decision, decision
                 if not decision.allowed:
-                    self.unsubscribe(session, subscription.number)
+                    self._remove(session, subscription, denied=True)
                     ended.append((session, subscription, decision))
                 elif decision.verdict is Verdict.NARROWED and decision.cut != before.cut:
                     session.outbox.purge(subscription)

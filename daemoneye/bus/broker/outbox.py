@@ -5,8 +5,9 @@ sixteenth pick begins at the bottom, so that no flood above starves what is belo
 the run that arrived first goes first, whichever stream it waits in; so order holds even when a
 new subscription moves a topic from one stream to another.
 
-What `take` has given belongs to the connection: nothing overtakes inside a frame, nothing of it
-is dropped.  That is at most `turn_bytes` and one run, so control is never far behind.
+What `take` has given belongs to the connection: nothing overtakes inside a frame, and nothing of it
+is dropped to make room.  That is at most `turn_bytes` and one run, so control is never far behind.
+What nobody wants or may have any more is taken out of it, but for a frame that has been begun.
 
 A large payload goes ahead of its run.  As a descriptor it goes with the first byte that the kernel
 takes of a write, so a write has one descriptor at most, and its run is the last in it.  In chunks
@@ -36,7 +37,7 @@ from daemoneye.bus.broker.streams import (
     Subscription,
     Tally,
 )
-from daemoneye.bus.broker.transfers import Transfer, Transfers
+from daemoneye.bus.broker.transfers import Transfer, Transfers, last_word
 from daemoneye.bus.kinds import Overflow
 from daemoneye.bus.limits import Limits
 
@@ -55,8 +56,9 @@ class _Sent(NamedTuple):
 
     data: bytes
     stream: Stream | None
-    """Whose run it is; None: a frame of the broker's own."""
+    """Whose it is; None: a frame of the broker's own."""
     run: Run | None
+    """None: a chunk of its payload."""
 
 
 _sent: Callable[[tuple[bytes, Stream | None, Run | None]], _Sent] = partial(tuple.__new__, _Sent)
@@ -91,8 +93,8 @@ class Outbox:
         self.passing: Parcel | None = None
         """The one whose descriptor goes with what `take` gave last.
 
-        It counts as being written until the kernel took it, whatever becomes of its frame: nobody
-        else may close a descriptor whose number stands here.
+        Its frame is the last of that, and it counts as being written until the kernel took it:
+        nobody else may close a descriptor whose number stands here.
         """
         self._transfers = Transfers()
         self.streams: dict[StreamKey, Stream] = {}
@@ -220,10 +222,9 @@ class Outbox:
         data, stream, run = self._sending.pop()
         self._sending_bytes -= len(data)
         self.holding.carriage = replace(self.holding.carriage, descriptors=False)
-        if stream is None or run is None:
-            self.holding.drop(parcel)  # its subscription has ended meanwhile
-        else:
-            self._transfers.begin(stream, run)
+        assert stream is not None
+        assert run is not None
+        self._transfers.begin(stream, run)
 
     @property
     def is_idle(self) -> bool:
@@ -323,7 +324,7 @@ class Outbox:
 
     def _announce(self, stream: Stream) -> None:
         if self._marked is not stream or stream.untold:
-            self._append(stream.mark(), stream, None)
+            self._append(stream.mark(), None, None)
             self._marked = stream
 
     def _send_chunk(self, transfer: Transfer) -> None:
@@ -331,30 +332,31 @@ class Outbox:
             most = self.backlog.parcels.limits.frame_bytes  # what every client is ready for
             chunk = transfer.chunk(most)
             if chunk is None:
-                self._abandon_transfer(transfer.stream, UNREADABLE)
+                self._lose(transfer.stream, UNREADABLE, self._give_up(transfer.stream))
             else:
-                self._append(chunk, None, None)
+                self._append(chunk, transfer.stream, None)
             return
         self._transfers.end(transfer)
         self._announce(transfer.stream)
         self._append(transfer.run.data, transfer.stream, transfer.run)
 
-    def _give_up(self, stream: Stream) -> Run | None:
+    def _give_up(self, stream: Stream) -> list[Run]:
         """End what is on its way of a stream in chunks; returns it, not counted yet."""
         transfer = self._transfers.of(stream)
         if transfer is None:
-            return None
+            return []
         self._transfers.end(transfer)
-        word = transfer.last_word()
+        word = last_word(transfer.run)
         self._urgent.append(word)
         self._urgent_bytes += len(word)
         self.backlog.change(len(word))
-        return transfer.run
+        return [transfer.run]
 
-    def _abandon_transfer(self, stream: Stream, reason: str) -> None:
-        """Lose what is on its way of a stream in chunks; it is told soon."""
-        if (run := self._give_up(stream)) is not None:
-            stream.abandon(run, reason)
+    def _lose(self, stream: Stream, reason: str, runs: Iterable[Run]) -> None:
+        """Lose what was on its way of a stream and was taken back; it is told soon."""
+        for run in runs:
+            stream.take_back(run, reason)
+        if stream.untold:
             self._lanes[stream.key.lane][stream] = None
 
     def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
@@ -388,10 +390,11 @@ class Outbox:
                 self._marked = None
         return len(self.streams) < before
 
-    def release(self, subscription: Subscription) -> None:
+    def release(self, subscription: Subscription, *, denied: bool = False) -> None:
         """The subscription is over: what waited for it alone is dropped, what it shared stays.
 
-        Its streams become those of the subscriptions that are left.
+        Its streams become those of the subscriptions that are left.  What is dropped counts as
+        never offered, or as lost when it was `denied`.
         """
         self.credited()
         for stream in [
@@ -404,6 +407,8 @@ class Outbox:
             if left:
                 self._pass_on(stream, left)
             else:
+                if denied:
+                    self._deny(stream)
                 self._drop(stream)
 
     def purge(self, subscription: Subscription) -> None:
@@ -411,8 +416,7 @@ class Outbox:
         self.credited()
         for stream in self.streams.values():
             if subscription in stream.subscriptions:
-                stream.lose_all(DENIED)
-                self._abandon_transfer(stream, DENIED)
+                self._deny(stream)
 
     def close(self) -> None:
         """The connection is gone or has to go: what waits is lost, the broker's last words are not.
@@ -457,7 +461,9 @@ class Outbox:
             stream.serve(key, left)
             self.streams[key] = stream
             return
-        self._settle(stream)
+        for position, sent in enumerate(self._sending):
+            if sent.stream is stream:
+                self._sending[position] = sent._replace(stream=heir)
         heir.absorb(stream)
         if (transfer := self._transfers.of(stream)) is not None:
             transfer.stream = heir
@@ -465,19 +471,49 @@ class Outbox:
             self._lanes[key.lane][heir] = None
 
     def _drop(self, stream: Stream) -> None:
-        self._settle(stream)
-        if (run := self._give_up(stream)) is not None:
+        for run in self._take_out(stream):
             stream.withdraw(run)
+        self._settle(stream)
         stream.withdraw_all()
         self._lanes[stream.key.lane].pop(stream, None)
         self.gone.add(stream.tally)
 
+    def _deny(self, stream: Stream) -> None:
+        """Nothing of it may arrive any more that can be kept back."""
+        stream.lose_all(DENIED)
+        self._lose(stream, DENIED, self._take_out(stream))
+
+    def _take_out(self, stream: Stream) -> list[Run]:
+        """Take back what is on its way of a stream and can be; returns it, not counted yet."""
+        found = self._give_up(stream)
+        sending = list(self._sending)
+        self._sending.clear()
+        for position, sent in enumerate(sending):
+            run = sent.run
+            is_begun = position == 0 and self._begun > 0
+            if sent.stream is not stream or is_begun or self._owns_what_is_given(run):
+                self._sending.append(sent)
+                continue
+            self._sending_bytes -= len(sent.data)
+            if run is None:
+                continue
+            found.append(run)
+            if run.parcel is not None and run.parcel is self.passing:
+                self.passing = None
+            elif run.parcel is not None:
+                self._append(last_word(run), None, None)
+        return found
+
+    def _owns_what_is_given(self, run: Run | None) -> bool:
+        """Whether a descriptor is on its way, or there, that the client would miss a frame for."""
+        if run is None or run.parcel is None:
+            return False
+        return run.parcel.number not in self.holding.sending
+
     def _settle(self, stream: Stream) -> None:
-        """Count what is being written of a stream that ends as delivered already."""
+        """Count what has to be finished of a stream that ends as delivered already."""
         for position, sent in enumerate(self._sending):
             if sent.stream is stream:
-                run = sent.run
-                if run is not None:
-                    on_its_way = run.parcel is not None and run.parcel is self.passing
-                    stream.delivered(run._replace(parcel=None) if on_its_way else run)
+                if sent.run is not None:
+                    stream.delivered(sent.run)
                 self._sending[position] = _Sent(sent.data, None, None)

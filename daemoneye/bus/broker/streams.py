@@ -341,9 +341,16 @@ class Stream:
         self.tally.delivered += run.messages
 
     def abandon(self, run: Run, reason: str = DISCONNECTED) -> None:
-        """The connection broke while it was being written, or it may not be written any more."""
+        """The connection broke while it was being written."""
         self._forget(run)
         self._count_lost(run, reason)
+
+    def take_back(self, run: Run, reason: str) -> None:
+        """It was to be written and may not be any more: its credit is there again."""
+        size = len(run.data) + (run.parcel.size if run.parcel is not None else 0)
+        for each in self.subscriptions:
+            each.balance.charge(-run.messages, -size)
+        self.abandon(run, reason)
 
     def mark(self) -> bytes:
         """The frame that stands before what follows of this stream; tells the losses, once."""

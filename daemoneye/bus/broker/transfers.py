@@ -55,10 +55,11 @@ class Transfer:
         self.offset += len(part)
         return packed
 
-    def last_word(self) -> bytes:
-        """What tells the client that the rest will not come, packed."""
-        assert self.run.parcel is not None
-        return pack(encode(Chunk(self.run.parcel.number, 0)))
+
+def last_word(run: Run) -> bytes:
+    """What tells the client that the rest of its payload, or its publish, will not come; packed."""
+    assert run.parcel is not None
+    return pack(encode(Chunk(run.parcel.number, 0)))
 
 
 class Transfers(dict[Lane, Transfer]):

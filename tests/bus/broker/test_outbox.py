@@ -265,6 +265,47 @@ def test_a_stream_is_merged_into_the_one_of_those_that_are_left(begun: int) -> N
     assert (alone.tally.offered, alone.tally.queued, box.whole.bytes) == (3, 0, 0)
 
 
+@pytest.mark.parametrize("ends", ["release", "purge"])
+def test_what_is_to_be_written_is_taken_back_behind_the_frame_that_is_begun(ends: str) -> None:
+    box = Box()
+    stream, other = box.stream(1), box.stream(2)
+    (subscription,) = stream.subscriptions
+    for each, letter in [(stream, b"a"), (stream, b"b"), (other, b"c"), (stream, b"d")]:
+        box.offer(each, letter)
+    mark, *_ = box.outbox.take(1 << 16, NOW)
+    box.outbox.written(len(mark) + 1)
+    box.outbox.say(pack(b"!"), box.limits)
+    if ends == "release":
+        box.outbox.release(subscription)
+    else:
+        box.outbox.purge(subscription)
+    rest = [bytes(each) for each in box.outbox.take(1 << 16, NOW)]
+    box.outbox.written(sum(map(len, rest)))
+    assert rest[0] == pack(b"a")[1:]
+    letters = b"".join(each[4:] for each in rest[1:] if len(each) == 5)
+    assert letters == b"c!"
+    lost = {"denied": 2} if ends == "purge" else {}
+    tally = box.outbox.tally()
+    assert (tally.delivered, tally.lost, tally.queued) == (2, lost, 0)
+    assert subscription.balance.sent_messages == (1 if ends == "purge" else 3)
+    assert box.whole.bytes == 0
+    assert not box.outbox.pending
+
+
+def test_a_stream_that_is_merged_takes_what_is_to_be_written_along() -> None:
+    box = Box()
+    shared = box.stream(1, 2)
+    one, two = shared.subscriptions
+    alone = box.outbox.stream_for((one,), Lane.EVENTS, Overflow.DROP_OLDEST)
+    box.offer(shared, b"a")
+    box.outbox.take(1, NOW)
+    box.outbox.release(two)
+    assert (alone.messages, alone.tally.delivered) == (1, 0)
+    box.outbox.purge(one)
+    assert box.runs_written() == b""
+    assert (alone.messages, alone.tally.lost) == (0, {"denied": 1})
+
+
 def test_empty_streams_are_let_go_of_and_their_counts_kept() -> None:
     box = Box()
     empty, full = box.stream(1), box.stream(2)

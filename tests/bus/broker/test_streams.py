@@ -143,6 +143,17 @@ def test_credit_is_cumulative_so_that_repeating_it_does_no_harm() -> None:
     assert seen == [False, True, False]
 
 
+def test_what_is_taken_back_gives_its_credit_back_and_is_lost() -> None:
+    both = subscription(1), subscription(2)
+    queue = stream(*both)
+    queue.offer(run(1, messages=2))
+    queue.take_back(queue.begin_oldest(), "denied")
+    for each in both:
+        assert (each.balance.sent_messages, each.balance.sent_bytes) == (0, 0)
+    assert (queue.messages, queue.bytes, queue.backlog.bytes) == (0, 0, 0)
+    assert (queue.tally.lost, queue.untold) == ({"denied": 2}, {"denied": 2})
+
+
 def test_a_mark_tells_losses_once() -> None:
     queue = stream()
     for number in range(5):

@@ -6,8 +6,17 @@ import pytest
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.arrivals import CHUNK_BYTES
-from daemoneye.bus.frames import Chunk, Envelope, Ping, Release, Unsubscribe, encode
-from tests.bus.carriers import CHUNKS, Carrier, Yard, lost, payloads
+from daemoneye.bus.frames import (
+    BadBody,
+    Carriage,
+    Chunk,
+    Envelope,
+    Ping,
+    Release,
+    Unsubscribe,
+    encode,
+)
+from tests.bus.carriers import CHUNKS, DESCRIPTORS, Carrier, Yard, lost, payloads
 from tests.bus.support import NOW, Heard
 
 BATCH = "events.process.batch"
@@ -147,6 +156,71 @@ def test_rights_that_are_taken_away_on_the_way_end_it() -> None:
     assert lost(heard) == {"denied": 1}
 
 
+DENY = AccessRule("role:observer", "read-only", "events.process.#", deny=True)
+
+
+@pytest.mark.parametrize("takes", [DESCRIPTORS, CHUNKS], ids=["descriptor", "chunks"])
+@pytest.mark.parametrize("wanted", ["events.#", "events.process.#"])
+@pytest.mark.parametrize("writes", range(1, 7))
+def test_what_is_not_begun_does_not_arrive_when_rights_are_taken_away(
+    takes: Carriage, wanted: str, writes: int
+) -> None:
+    yard = Yard()
+    publisher, reader = yard.carrier("agent-1"), yard.carrier("reader", takes, role="observer")
+    reader.subscribe(wanted)
+    publisher.pass_on(BATCH, LARGE[: 2 * CHUNK_BYTES])
+    publisher.publish(BATCH, b"small")
+    yard.read_unread()
+    heard: list[Heard] = []
+    for _ in range(writes):
+        heard += reader.read_once(room=CHUNK_BYTES // 2) or []
+    outbox = reader.session.outbox
+    outbox.take(1 << 20, NOW)
+    sent = yard.router.statistics().delivered
+    begun = outbox._begun > 0 and outbox._sending[0].run is not None
+    yard.router.set_rules(yard.router.limits, AccessList((DENY,)))
+    assert outbox.passing is None
+    heard += reader.read()
+    assert not [each for each in heard if isinstance(each, BadBody)]
+    arrived = payloads(heard)
+    seen = yard.router.statistics()
+    assert len(arrived) == seen.delivered == sent + begun
+    assert (seen.lost.get("denied", 0), seen.queued) == (2 - len(arrived), 0)
+    reader.release()
+    assert yard.in_flight == (0, 0)
+    assert not reader.arrivals._growing
+
+
+def test_a_frame_whose_descriptor_is_there_follows_it_though_rights_are_taken_away() -> None:
+    yard = Yard()
+    publisher = yard.carrier("agent-1")
+    reader = yard.carrier("reader", role="observer")
+    reader.subscribe("events.#")
+    publisher.publish(BATCH, b"before")
+    publisher.pass_on(BATCH, LARGE)
+    heard = reader.read_once(room=1) or []
+    assert list(reader.session.outbox.holding.given) == [1]
+    yard.router.set_rules(yard.router.limits, AccessList((DENY,)))
+    publisher.pass_on("events.metrics", LARGE[::-1])
+    heard += reader.read()
+    assert payloads(heard) == [LARGE, LARGE[::-1]]
+    assert lost(heard) == {"denied": 1}
+
+
+def test_what_was_taken_back_gives_its_credit_back() -> None:
+    yard = Yard()
+    publisher = yard.carrier("agent-1")
+    reader = yard.carrier("reader", role="observer")
+    reader.subscribe("events.#", credit_messages=2)
+    for _ in range(2):
+        publisher.publish(BATCH, b"secret")
+    reader.session.take(1 << 16, NOW)
+    yard.router.set_rules(yard.router.limits, AccessList((DENY,)))
+    for _ in range(2):
+        publisher.publish("events.metrics", b"open")
+    assert payloads(reader.read()) == [b"open", b"open"]
+
+
 def test_a_connection_that_breaks_on_the_way_loses_it_and_closes_it() -> None:
     yard, publisher, subscriber = scene()
     begin(yard, publisher, subscriber)
@@ -244,16 +318,16 @@ def test_what_cannot_be_passed_goes_in_chunks_and_so_does_the_next() -> None:
     assert subscriber.session.outbox.holding.bytes == 0
 
 
-def test_what_cannot_be_passed_and_nobody_wants_any_more_is_let_go_of() -> None:
+def test_what_is_not_passed_yet_and_nobody_wants_any_more_is_let_go_of() -> None:
     yard, publisher, _ = scene()
     subscriber = refused(yard, publisher)
     yard.router.receive(subscriber.session, [encode(Unsubscribe(1))], NOW)
-    subscriber.session.outbox.pass_no_more()
+    assert subscriber.session.passing is None
     assert payloads(subscriber.read()) == []
     assert subscriber.session.outbox.holding.bytes == 0
 
 
-def test_what_is_being_passed_is_not_closed_whatever_becomes_of_its_subscription() -> None:
+def test_what_is_closed_is_not_passed_whatever_becomes_of_its_subscription() -> None:
     yard = Yard()
     publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-3")
     subscriber.subscribe("events.process.#")
@@ -261,11 +335,12 @@ def test_what_is_being_passed_is_not_closed_whatever_becomes_of_its_subscription
     subscriber.session.take(1 << 16, NOW)
     passing = subscriber.session.outbox.passing
     assert passing is not None
-    subscriber.say(Unsubscribe(1), Release((passing.number,)))
+    subscriber.say(Release((passing.number,)))
     assert (yard.in_flight, yard.router.parcels.released) == ((len(LARGE), 1), [])
-    assert payloads(subscriber.read()) == [LARGE]
-    subscriber.release()
-    assert yard.router.parcels.released == [passing.descriptor]
+    subscriber.say(Unsubscribe(1))
+    assert subscriber.session.passing is None
+    assert (yard.in_flight, yard.router.parcels.released) == ((0, 0), [passing.descriptor])
+    assert payloads(subscriber.read()) == []
 
 
 def test_what_was_passed_stays_with_the_client_though_the_next_cannot_be_passed() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemoneye.bus.access import AccessRule
+from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.deliveries import Ending
 from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, Parcel
 from daemoneye.bus.broker.session import Passed
@@ -407,6 +407,7 @@ STEPS = (
     "take",
     "release",
     "guess",
+    "deny",
     "part",
     "leave",
 )
@@ -452,10 +453,16 @@ class Everybody:
             case "guess":
                 client.say(Release(tuple(range(1, 50))))
                 client.got.clear()
+            case "deny":
+                self.deny(client.session.identity.name)
             case "part" if 1 in client.session.subscriptions:
                 client.say(Unsubscribe(1))
             case "leave":
                 self.yard.router.close(client.session)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """What the shell does after a turn; who is gone comes anew."""
         self.yard.read_unread()
         while self.yard.router.doomed:
             self.yard.router.close(self.yard.router.doomed.popitem()[0])
@@ -472,6 +479,12 @@ class Everybody:
         at_once = draw(st.sampled_from([1, 1 << 16]))
         room = 1 << 30 if how == "read" else draw(st.sampled_from([1, 90]))
         self.check(client.read_once(self.now, at_once, room) or [])
+
+    def deny(self, name: str) -> None:
+        """Take away the right to read what is published, and give it back."""
+        deny = AccessRule(name, "read-only", BATCH, deny=True)
+        for rules in ([deny], []):
+            self.yard.router.set_rules(self.yard.router.limits, AccessList(rules))
 
     def payload(self) -> bytes:
         """All bytes say how many there are, so what arrives can be told to be whole."""
@@ -495,6 +508,12 @@ class Everybody:
             held |= {parcel for parcel, _ in holding.given.values()}
             passing = session.outbox.passing
             assert passing is None or passing in holding.sending.values()
+            for subscription in session.subscriptions.values():
+                streams = session.outbox.streams.values()
+                queued = sum(run.messages for stream in streams for run in stream.queue)
+                on_the_way = sum(stream.messages for stream in streams) - queued
+                delivered = sum(stream.tally.delivered for stream in streams)
+                assert subscription.balance.sent_messages == delivered + on_the_way
             tally = session.outbox.tally()
             assert tally.queued == sum(
                 stream.messages for stream in session.outbox.streams.values()
