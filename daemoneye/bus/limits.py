@@ -16,6 +16,9 @@ from daemoneye.errors import ConfigError
 KIB = 1 << 10
 MIB = 1 << 20
 
+LEAST_LARGE_BYTES = 64 * KIB
+"""Smaller payloads need not go apart from their frame, unless a plan has clients send them so."""
+
 MAX_STAMP_BYTES = 192
 """By how much the broker's stamp can lengthen a frame: who receives has to allow for it."""
 
@@ -82,6 +85,11 @@ class Limits:
     """How long a connection may have something to read and not read any of it."""
     drain_timeout: float = 2.0
     """How long closing may go on writing what waits."""
+
+    @property
+    def least_large_bytes(self) -> int:
+        """The smallest payload that may go apart: many small ones are dear, and fit into frames."""
+        return min(self.large_from_bytes, LEAST_LARGE_BYTES)
 
     def __post_init__(self) -> None:
         problems = [

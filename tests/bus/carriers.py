@@ -149,7 +149,7 @@ class Yard(Bus):
     """A router and clients with one memory."""
 
     def __init__(self, *rules: AccessRule, **limits: float) -> None:
-        super().__init__(*rules, **limits)
+        super().__init__(*rules, **{"large_from_bytes": 1, **limits})
         self.memory = Memory()
 
     def carrier(

@@ -66,3 +66,8 @@ def test_a_limit_may_be_the_least_and_nothing_below(
     with pytest.raises(ConfigError) as caught:
         Limits.of({name: too_little})
     assert Limits.unmet(name, too_little) in caught.value.problems[0]
+
+
+def test_small_payloads_go_apart_only_where_clients_are_told_to_send_them_so() -> None:
+    assert Limits().least_large_bytes == 64 << 10
+    assert Limits(large_from_bytes=50).least_large_bytes == 50

@@ -111,8 +111,7 @@ class Deliveries:
 
         `frame` is stamped with everything but the way it goes, which is the recipient's.
         """
-        parcel.frame = pack(frame + parcel_stamp(parcel.number, descriptors=1))
-        data = pack(frame + parcel_stamp(parcel.number, descriptors=0))
+        data = parcel.publish = pack(frame + parcel_stamp(parcel.number, descriptors=0))
         self._runs += 1
         run = make_run((self._runs, data, 1, expires_at, origin, parcel))
         limits = self._directory.limits

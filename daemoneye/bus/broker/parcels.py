@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from daemoneye.bus.frames import Carriage
+from daemoneye.bus.frames import Carriage, parcel_stamp
 from daemoneye.bus.limits import Limits
 
 SHARES = 4
@@ -38,7 +38,7 @@ class Cuttable(Protocol):
 class Parcel:
     """One large payload."""
 
-    __slots__ = ("content", "descriptor", "frame", "holders", "number", "size")
+    __slots__ = ("content", "descriptor", "holders", "number", "publish", "size")
 
     def __init__(self, number: int, size: int, descriptor: int = NO_DESCRIPTOR) -> None:
         self.number = number
@@ -48,9 +48,18 @@ class Parcel:
         """Of sealed memory; NO_DESCRIPTOR when it came in chunks."""
         self.content: Cuttable | None = None
         """To cut chunks from; of a descriptor it is there when somebody needs chunks of it."""
-        self.frame = b""
-        """The publish that owns its descriptor, packed."""
+        self.publish = b""
+        """Its publish as it follows chunks, packed: what waits as data of its run."""
         self.holders = 1
+
+    @property
+    def frame(self) -> bytes:
+        """The publish that owns its descriptor, packed.
+
+        Made when it is written: it may be as large as a frame, and waits as `publish` already.
+        """
+        stamp = parcel_stamp(self.number, descriptors=1)
+        return self.publish[: -len(stamp)] + stamp
 
     def __repr__(self) -> str:
         return f"<Parcel {self.number}, {self.size} bytes, {self.holders} holders>"
@@ -113,12 +122,41 @@ class Parcels:
                 self.released.append(parcel.descriptor)
 
 
+class Held(dict[int, Parcel]):
+    """Parcels by number, the oldest first, and how much they are.
+
+    It changes by `put` and `take` only: every publish asks how much waits, however much that is.
+    """
+
+    __slots__ = ("bytes", "descriptors")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+        self.descriptors = 0
+
+    def put(self, number: int, parcel: Parcel) -> None:
+        """One more."""
+        self[number] = parcel
+        self.bytes += parcel.size
+        self.descriptors += parcel.descriptor != NO_DESCRIPTOR
+
+    def take(self, number: int) -> Parcel | None:
+        """One less; None when it is not there."""
+        parcel = self.pop(number, None)
+        if parcel is not None:
+            self.bytes -= parcel.size
+            self.descriptors -= parcel.descriptor != NO_DESCRIPTOR
+        return parcel
+
+
 class Holding:
     """What one client holds, and how it takes it."""
 
     __slots__ = (
         "_begun",
         "_fed_at",
+        "_given_at",
         "carriage",
         "coming",
         "given",
@@ -131,14 +169,15 @@ class Holding:
         self.parcels = parcels
         self.carriage = Carriage()
         """What the client takes; of descriptors, whether they travel on its connection."""
-        self.waiting: dict[int, Parcel] = {}
+        self.waiting = Held()
         """In its outbox, by number, the oldest first."""
-        self.sending: dict[int, Parcel] = {}
+        self.sending = Held()
         """Being written."""
-        self.given: dict[int, tuple[Parcel, float]] = {}
-        """With it, and since when by the clock of `parcels`, by number."""
-        self.coming: dict[int, Parcel] = {}
+        self.given = Held()
+        """With it, until it lets go of them."""
+        self.coming = Held()
         """What it is sending in chunks, by its own number."""
+        self._given_at: dict[int, float] = {}  # of what is given, by number: since when
         self._fed_at = 0.0
         self._begun: dict[int, float] = {}  # of what is coming, by number: since when
 
@@ -147,30 +186,29 @@ class Holding:
     @property
     def bytes(self) -> int:
         """All that it holds."""
-        given = sum(parcel.size for parcel, _ in self.given.values())
-        return given + sum(map(_bytes, (self.waiting, self.sending, self.coming)))
+        return self.waiting.bytes + self.sending.bytes + self.given.bytes + self.coming.bytes
 
     @property
     def is_over(self) -> bool:
         """Whether more waits for it than its share, and more than one parcel."""
-        parcels = self.parcels
-        return len(self.waiting) > 1 and (
-            _bytes(self.waiting) > parcels.share_bytes
-            or _descriptors(self.waiting) > parcels.share_descriptors
+        parcels, waiting = self.parcels, self.waiting
+        return len(waiting) > 1 and (
+            waiting.bytes > parcels.share_bytes or waiting.descriptors > parcels.share_descriptors
         )
 
     @property
     def is_sated(self) -> bool:
         """Whether it has been given all of its share: no more until it lets go of something."""
-        parcels = self.parcels
-        given = _bytes(self.sending) + sum(parcel.size for parcel, _ in self.given.values())
-        count = len(self.sending) + len(self.given)
-        return count >= parcels.share_descriptors or given >= parcels.share_bytes
+        parcels, sending, given = self.parcels, self.sending, self.given
+        return (
+            len(sending) + len(given) >= parcels.share_descriptors
+            or sending.bytes + given.bytes >= parcels.share_bytes
+        )
 
     @property
     def is_crowding(self) -> bool:
         """Whether what it has begun to send is more than its share, and more than one parcel."""
-        return len(self.coming) > 1 and _bytes(self.coming) > self.parcels.share_bytes
+        return len(self.coming) > 1 and self.coming.bytes > self.parcels.share_bytes
 
     def is_stale(self, patience: float) -> bool:
         """Whether it has kept what it was given for longer, sends on no more, or dawdles.
@@ -178,8 +216,7 @@ class Holding:
         Longer than so many seconds.
         """
         now = self.parcels.clock
-        oldest = next(iter(self.given.values()), None)
-        if oldest is not None and now - oldest[1] > patience:
+        if now - next(iter(self._given_at.values()), now) > patience:
             return True
         begun = next(iter(self._begun.values()), now)
         return bool(self.coming) and (
@@ -195,25 +232,29 @@ class Holding:
     def take(self, parcel: Parcel) -> None:
         """It waits for this client, too."""
         parcel.holders += 1
-        self.waiting[parcel.number] = parcel
+        self.waiting.put(parcel.number, parcel)
 
     def send(self, parcel: Parcel) -> None:
         """It does not wait any more: it is being written."""
-        self.sending[parcel.number] = self.waiting.pop(parcel.number)
+        self.waiting.take(parcel.number)
+        self.sending.put(parcel.number, parcel)
 
     def drop(self, parcel: Parcel) -> None:
         """It is not for this client any more, or all its chunks are; harmless when it was given."""
         for held in (self.waiting, self.sending):
-            if held.pop(parcel.number, None) is not None:
+            if held.take(parcel.number) is not None:
                 self.parcels.let_go(parcel)
 
     def give(self, parcel: Parcel) -> None:
         """Its descriptor is on its way: the client has it until it lets go of it."""
-        self.given[parcel.number] = (self.sending.pop(parcel.number), self.parcels.clock)
+        self.sending.take(parcel.number)
+        self.given.put(parcel.number, parcel)
+        self._given_at[parcel.number] = self.parcels.clock
 
     def release(self, number: int) -> None:
         """The client has let go of what it was given; harmless for a number that it was not."""
-        parcel, _ = self.given.pop(number, (None, 0))
+        self._given_at.pop(number, None)
+        parcel = self.given.take(number)
         if parcel is not None:
             self.parcels.let_go(parcel)
 
@@ -221,13 +262,13 @@ class Holding:
 
     def begin(self, number: int, size: int) -> None:
         """It begins to send a parcel in chunks, under this number of its own."""
-        self.coming[number] = self.parcels.add(size)
+        self.coming.put(number, self.parcels.add(size))
         self._begun[number] = self.parcels.clock
 
     def arrived(self, number: int) -> Parcel | None:
         """It is whole, and let go of by whoever takes it; None when there was no room for it."""
         self._begun.pop(number, None)
-        return self.coming.pop(number, None)
+        return self.coming.take(number)
 
     def fed(self) -> None:
         """A chunk has come."""
@@ -253,11 +294,3 @@ class Holding:
         self.leave()
         for parcel in (*self.waiting.values(), *self.sending.values()):
             self.drop(parcel)
-
-
-def _bytes(parcels: dict[int, Parcel]) -> int:
-    return sum(parcel.size for parcel in parcels.values())
-
-
-def _descriptors(parcels: dict[int, Parcel]) -> int:
-    return sum(parcel.descriptor != NO_DESCRIPTOR for parcel in parcels.values())

@@ -87,6 +87,11 @@ class Route:
                 f" {limits.payload_bytes}",
                 hint="send it in parts, or put it in a file and send the name",
             )
+        if 0 < frame.large_bytes < limits.least_large_bytes:
+            raise LocalProtocolError(
+                f"a payload of {frame.large_bytes} bytes is too small to go apart from its frame",
+                hint=f"from {limits.least_large_bytes} bytes on it may",
+            )
         if frame.large_bytes and frame.count != 1:
             raise LocalProtocolError(f"a large payload is one message, not {frame.count}")
 

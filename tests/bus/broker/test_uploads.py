@@ -181,6 +181,16 @@ def test_a_payload_at_the_limit_is_taken_and_one_past_it_is_not() -> None:
         publisher.begin(101)
 
 
+def test_a_payload_that_is_too_small_to_go_apart_is_refused() -> None:
+    yard, publisher, subscriber = scene(large_from_bytes=256 << 10)
+    publisher.cut(BATCH, b"x" * (65535), size=1 << 15)
+    assert "too small to go apart" in refusal(publisher)
+    publisher.cut(BATCH, b"x" * (65536), size=1 << 15)
+    assert [len(each) for each in payloads(subscriber.read())] == [65536]
+    assert yard.in_flight == (0, 0)
+    assert yard.router.statistics().refused == {"senseless": 1}
+
+
 def test_a_large_payload_is_no_wish_for_an_absent_collector() -> None:
     yard, publisher, _ = scene()
     publisher.pass_on("control.collector.config", WHOLE, target="procmond")
@@ -505,7 +515,7 @@ class Everybody:
         for session in self.yard.router.directory:
             holding = session.outbox.holding
             held |= {*holding.waiting.values(), *holding.sending.values()}
-            held |= {parcel for parcel, _ in holding.given.values()}
+            held |= set(holding.given.values())
             passing = session.outbox.passing
             assert passing is None or passing in holding.sending.values()
             for subscription in session.subscriptions.values():
