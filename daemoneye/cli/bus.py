@@ -18,7 +18,7 @@ from daemoneye.cli.payloads import payload_from
 from daemoneye.cli.screen import Column, Screen, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
-from daemoneye.errors import TooLarge, UnknownChild
+from daemoneye.errors import LocalProtocolError, TooLarge, UnknownChild
 from daemoneye.foreign import harmless
 
 SCHEMA_VERSION = 1
@@ -47,8 +47,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
         "payload",
         metavar="PAYLOAD",
         nargs="?",
-        default="",
-        help="text, a JSON object, or - to read it",
+        help="text, a JSON object, or - to read it; without any, what is piped in",
     )
     pub.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
     pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
@@ -73,7 +72,7 @@ def _sub(options: Namespace) -> int:
 
 
 def _pub(options: Namespace) -> int:
-    data = _input() if options.payload == "-" else os.fsencode(options.payload)
+    data = _given(options.payload)
     payload = payload_from(options.topic, data, raw=options.raw)
     with connected(options) as bus:
         receipt = bus.publish_confirmed(options.topic, payload, target=options.target)
@@ -91,6 +90,17 @@ def _pub(options: Namespace) -> int:
     else:
         Screen.out().say(f"{options.topic}: accepted, and nobody is subscribed")
     return Exit.OK
+
+
+def _given(payload: str | None) -> bytes:
+    """What is to be sent.  Raises LocalProtocolError where a terminal would have to be read."""
+    if payload is None and sys.stdin.isatty():
+        raise LocalProtocolError(
+            "the payload is missing",
+            hint="give text or a JSON object, - to type it, or '' for none: "
+            "daemoneye bus pub --help",
+        )
+    return _input() if payload in (None, "-") else os.fsencode(payload or "")
 
 
 def _input() -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -39,10 +40,39 @@ A module has `add_arguments(parser, command)` and `run(options) -> int`.
 
 _TAKE_A_VALUE = ("--run-dir", "--instance")
 _BROKEN_PIPE = 128 + 13
+_LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=|\Z)")
+"""What no text is taken for, unless `--` stands before it."""
 
 
 class _Parser(ArgumentParser):
-    """Argument errors in the form of all our errors."""
+    """Arguments in any order, and what is wrong with them in the form of all our errors."""
+
+    def parse_known_args(  # type: ignore[override]  # of the overloads, this one is used
+        self, args: Sequence[str] | None = None, namespace: Namespace | None = None
+    ) -> tuple[Namespace, list[str]]:
+        """As its base; a parser without commands below it knows all or says which it does not."""
+        if self._subparsers is not None or args is None:
+            return super().parse_known_args(args, namespace)
+        options, unknown = super().parse_known_args(self._options_first(args), namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
+
+    def _options_first(self, args: Sequence[str]) -> list[str]:
+        """The same arguments; argparse gives up on a text behind an option behind a text."""
+        options: list[str] = []
+        texts: list[str] = []
+        rest = iter(args)
+        for each in rest:
+            if each == "--":
+                texts += [each, *rest]
+            elif action := self._option_string_actions.get(each):
+                options += [each, *([next(rest, "")] if action.nargs is None else [])]
+            elif _LIKE_AN_OPTION.match(each):
+                options.append(each)
+            else:
+                texts.append(each)
+        return options + texts
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and how to learn what is right, and end with the code for usage."""

@@ -74,6 +74,7 @@ def command(directory: Path, *arguments: str, **more: str) -> subprocess.Complet
         [*DAEMONEYE, *arguments],
         cwd=directory,
         env=environment(directory, **more),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=scaled(30),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from daemoneye.cli.bus import columns_of
+from daemoneye.cli.bus import _given, columns_of
 from daemoneye.cli.screen import table
+from daemoneye.errors import LocalProtocolError
 from tests.cli.instance import DAEMONEYE, Instance, environment, running
 from tests.support import scaled, wait_for
 
@@ -62,6 +65,23 @@ def test_input_that_is_too_long_is_refused_and_never_cut(instance: Instance) -> 
     assert done.returncode == 1
     assert done.stdout == b""
     assert b"1048576 bytes" in done.stderr
+
+
+def test_without_a_payload_what_is_piped_in_is_sent_and_a_terminal_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Standard(io.TextIOWrapper):
+        terminal = False
+
+        def isatty(self) -> bool:
+            return self.terminal
+
+    monkeypatch.setattr(sys, "stdin", Standard(io.BytesIO(b"hi")))
+    assert _given(None) == b"hi"
+    monkeypatch.setattr(Standard, "terminal", True)
+    assert (_given(""), _given("text")) == (b"", b"text")
+    with pytest.raises(LocalProtocolError, match="payload is missing"):
+        _given(None)
 
 
 def test_an_argument_need_not_be_text(instance: Instance) -> None:

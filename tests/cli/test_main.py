@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from daemoneye.cli import version
+from daemoneye.cli import bus, version
 from daemoneye.cli.main import COMMANDS, main
 from daemoneye.errors import ConfigError, NotRunning
 
@@ -159,3 +160,40 @@ print(code, *sorted(set({HEAVY}) & set(sys.modules)))
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.split() == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "payload"),
+    [
+        (["t", "--raw", "hi"], "hi"),
+        (["t", "--raw", "-"], "-"),
+        (["t", "--target", "x", "hi"], "hi"),
+        (["t", "--target=x", "-5"], "-5"),
+        (["--raw", "t", "--", "--json"], "--json"),
+        (["t", "- a -- b", "--raw"], "- a -- b"),
+        (["t", '{"a": 1}', "--json"], '{"a": 1}'),
+        (["t", "--raw"], None),
+    ],
+)
+def test_options_stand_before_between_and_behind_texts(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], payload: str | None
+) -> None:
+    taken: list[Namespace] = []
+
+    def run(options: Namespace) -> int:
+        taken.append(options)
+        return 0
+
+    monkeypatch.setattr(bus, "run", run)
+    assert main(["bus", "pub", *arguments]) == 0
+    (options,) = taken
+    assert (options.topic, options.payload) == ("t", payload)
+
+
+def test_what_is_too_much_is_told_by_the_command_that_would_know_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["bus", "pub", "t", "a", "--raw", "b", "--bogus=1"]) == 2
+    said = capsys.readouterr().err
+    assert "unrecognized arguments" in said
+    assert "→ daemoneye bus pub --help" in said
