@@ -107,6 +107,15 @@ def ended_by(bug: BaseException) -> BusBroken:
 def connection_lost(cause: BaseException | None) -> BusBroken:
     """The request was made, and its answer can never come."""
     return BusBroken(
-        f"the connection was lost before the answer came: {cause}",
+        f"the connection was lost before the answer came: {reason_of(cause)}",
         hint="what was asked for may or may not have happened",
     )
+
+
+def reason_of(cause: BaseException | None) -> str:
+    """Why a connection is lost, for a sentence; also of an error that has no words."""
+    if cause is None:
+        return "it broke while something was written"
+    if isinstance(cause, Exception):
+        return str(cause) or type(cause).__name__
+    return f"{type(cause).__name__} fell into a read, whose events are lost"

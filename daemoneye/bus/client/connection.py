@@ -218,8 +218,7 @@ class Connection:
         self.writer.detach()
         for inbox, error in self.dialogue.lost(cause):
             self.reader.end_inbox(inbox, error)
-        # A Ctrl-C that fell into a read is no news to whoever pressed it.
-        if isinstance(cause, Exception) and not self._closing.is_set():
+        if cause is not None and not self._closing.is_set():
             _remark(lost(cause))
         dropped_before = self.writer.dropped
         backoff = Backoff()

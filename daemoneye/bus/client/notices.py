@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from daemoneye.bus.client.answers import reason_of
 from daemoneye.bus.frames import BadBody, Notice
 from daemoneye.errors import BusError
 from daemoneye.foreign import brief
@@ -83,7 +84,9 @@ class Notices:
 
 def lost(cause: BaseException) -> Remark:
     """The connection is gone."""
-    return Remark(f"the connection to the broker is lost ({brief(str(cause))}); connecting again")
+    return Remark(
+        f"the connection to the broker is lost ({brief(reason_of(cause))}); connecting again"
+    )
 
 
 def found_no_room(messages: int) -> Remark:

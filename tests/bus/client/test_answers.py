@@ -8,6 +8,7 @@ from daemoneye.bus.client.answers import (
     Receipt,
     Status,
     checked,
+    connection_lost,
     ending_of,
     error_of,
     receipt_of,
@@ -52,3 +53,16 @@ def test_a_subscription_ends_with_the_words_of_the_broker() -> None:
     assert isinstance(taken_away, AccessDenied)
     assert taken_away.rule == "deny"
     assert str(taken_away) == "the subscription to events.# was ended: changed"
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (None, "it broke while"),
+        (EOFError("hung up"), "hung up"),
+        (OSError(), "OSError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt fell into a read"),
+    ],
+)
+def test_a_lost_connection_always_has_a_reason(cause: BaseException | None, words: str) -> None:
+    assert f"before the answer came: {words}" in str(connection_lost(cause))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from daemoneye.bus.client.reader import Sorted
 from tests.bus.brokers import TICK, Running, broker_in_thread
 from tests.bus.client.test_clients_alike import all_refused
 from tests.support import scaled, wait_for
@@ -63,6 +65,48 @@ def test_a_forked_process_is_refused_although_a_thread_was_waiting(broker: Runni
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         events.close()
         waiting.join(scaled(5))
+
+
+def test_a_ctrl_c_while_waiting_leaves_the_client_good(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        (since,) = (row.connected_at for row in bus.clients())
+        for wait in (lambda: list(events), events.get):
+            pressing = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+            pressing.start()
+            with pytest.raises(KeyboardInterrupt):
+                wait()
+            pressing.join()
+            assert bus.publish_confirmed(TICK, b"on").subscribers == 1
+            event = events.get(scaled(5))
+            assert event is not None
+            assert (event.payload, dict(event.lost)) == (b"on", {})
+        assert [row.connected_at for row in bus.clients()] == [since]
+
+
+def test_a_ctrl_c_that_costs_the_connection_says_so(
+    broker: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        reader = bus._connection.reader
+        read = reader._read
+
+        def interrupted(sock: socket.socket) -> Sorted:
+            found = read(sock)
+            if threading.current_thread() is threading.main_thread():
+                monkeypatch.undo()
+                raise KeyboardInterrupt
+            return found
+
+        monkeypatch.setattr(reader, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            while True:  # the keeper may read an answer, too
+                bus.publish_confirmed(TICK, b"1", timeout=scaled(5))
+        wait_for(lambda: "KeyboardInterrupt fell into a read" in caplog.text, "the word of it")
+        wait_for(lambda: bus.connected and bus.subscriptions(), "the subscription", within=15)
+        bus.publish(TICK, b"2")
+        while (event := events.get(scaled(5))) is not None and event.payload != b"2":
+            pass
+        assert event is not None
 
 
 def test_ten_threads_publish_at_once(broker: Running) -> None:
