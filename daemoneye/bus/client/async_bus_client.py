@@ -25,7 +25,7 @@ from daemoneye.bus.client.answers import Receipt, receipt_of
 from daemoneye.bus.client.async_connection import AsyncConnection
 from daemoneye.bus.client.async_dialler import introduce
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
-from daemoneye.bus.client.counters import Counters, counters
+from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.opening import Ending, Opening
@@ -41,11 +41,12 @@ from daemoneye.lifeline import Passport
 class AsyncBusClient(Ending):
     """A client of the bus, for tasks."""
 
-    __slots__ = ("__weakref__", "_connection")
+    __slots__ = ("__weakref__", "_connection", "_counted")
 
     def __init__(self, connection: AsyncConnection) -> None:
         """Use `connect` or `for_child`."""
         self._connection = connection
+        self._counted: Counters | None = None  # when there is nothing left to count
         remember(self, _leave)
 
     @classmethod
@@ -229,20 +230,26 @@ class AsyncBusClient(Ending):
         return await self._query("access", who, action, topic)
 
     def counters(self) -> Counters:
-        """What this client has counted so far."""
-        connection = self._connection
-        writer, told = connection.writer, connection.dialogue.notices.counts
-        return counters(writer.tally, told, writer.waiting, writer.dropped)
+        """What this client has counted so far; after `close` what it had counted by then."""
+        return self._counted or self._connection.counters()
 
     # ---- ending ---------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Write what waits, say goodbye and end, within 2 s; harmless when done before."""
+        """Write what waits, say goodbye and end, within 2 s; harmless when done before.
+
+        What could not be sent is logged, and stays in `counters().waiting`.  Without this a program
+        that ends writes the tail of its last burst, for a second at most, and says no goodbye.
+        """
         connection = self._connection
         if isinstance(connection, AsyncConnection):
             connection.here()
+            self._counted = connection.counters()
             self._connection = cast("AsyncConnection", closed("AsyncBusClient.connect()"))
-            await connection.close()
+            try:
+                await connection.close()
+            finally:
+                self._counted = connection.counters()
 
     async def _query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
         connection = self._connection

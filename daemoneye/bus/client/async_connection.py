@@ -17,17 +17,20 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, ended_by, no_answer
 from daemoneye.bus.client.async_subscriber import AsyncSource, AsyncSubscription
 from daemoneye.bus.client.async_waiting import check_home, deadline_of, give, home, until
 from daemoneye.bus.client.async_writer import AsyncWriter
 from daemoneye.bus.client.backoff import Backoff
+from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
+from daemoneye.bus.client.notices import Remark, lost, never_again, never_sent
+from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
@@ -57,6 +60,7 @@ class AsyncConnection:
         self._looking: asyncio.TimerHandle | None = None  # until the vigil's next look
         self._keeper: asyncio.Task[None] | None = None
         self._ended: BusError | None = None
+        self._stay = at_parting(self, partial(_leave, self.writer))
 
     def here(self) -> asyncio.AbstractEventLoop:
         """The loop it belongs to.  Raises LocalProtocolError when another one runs this."""
@@ -75,6 +79,7 @@ class AsyncConnection:
         """Write what waits, say goodbye, and end every wait with BusClosed; within 2 s."""
         error = BusClosed("this client was closed")
         self._ended = error
+        self._stay()
         try:
             if self._keeper is not None:
                 self._keeper.cancel()
@@ -83,6 +88,13 @@ class AsyncConnection:
         finally:
             self._end(error)
             self._drop_socket()
+            _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
+            _remark(never_sent(self.writer.waiting))
+
+    def counters(self) -> Counters:
+        """What has been counted so far."""
+        writer, told = self.writer, self.dialogue.notices.counts
+        return counters(writer.tally, told, writer.waiting, writer.dropped)
 
     def abandon(self, source: AsyncSource) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no loop.
@@ -250,7 +262,6 @@ class AsyncConnection:
             self._loop.call_exception_handler({"message": told, "exception": bug})
 
     async def _try_on(self) -> None:
-        dropped_before = self.writer.dropped
         backoff = Backoff()
         while True:
             try:
@@ -264,8 +275,7 @@ class AsyncConnection:
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             await asyncio.sleep(backoff.wait(random.random()))
-        if dropped := self.writer.dropped - dropped_before:
-            _remark(found_no_room(dropped))
+        _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
 
     async def _establish(self) -> None:
         connected = await self._dial()
@@ -309,5 +319,11 @@ async def _answer(reply: Reply, timeout: float, deadline: float) -> Answer:
     return checked(answer)
 
 
-def _remark(remark: Remark) -> None:
-    log.log(remark.weight.value, "%s", remark.text)
+def _leave(writer: AsyncWriter, timeout: float) -> None:
+    writer.leave(timeout)
+    _remark(never_sent(writer.waiting))
+
+
+def _remark(remark: Remark | None) -> None:
+    if remark is not None:
+        log.log(remark.weight.value, "%s", remark.text)

@@ -12,13 +12,14 @@ import math
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from daemoneye.bus.client.answers import no_room
 from daemoneye.bus.client.async_waiting import Line
 from daemoneye.bus.client.loading import Loading
 from daemoneye.bus.client.outgoing import Apart, Outgoing, Sealed
 from daemoneye.errors import BusError
+from daemoneye.waiting import WRITABLE, Watch
 
 TURN_NS = 1_000_000
 """For how long tasks may write on and on before the loop has a turn."""
@@ -134,10 +135,23 @@ class Outlet:
         self.ended, self.crowded = error, True
         self._line.call_all()
 
+    def leave(self, last: Sequence[Outgoing], timeout: float) -> None:
+        """Give the kernel all of it and these, waiting for that here: no loop runs any more."""
+        if self.sock is None:
+            self._left(list(last))
+            return
+        self._queue.extend(last)
+        deadline = time.monotonic() + timeout
+        room = Watch(self.sock.fileno(), WRITABLE)
+        while self._queue and self._give() and room.wait(max(0.0, deadline - time.monotonic())):
+            pass
+        self.stop()
+
     def stop(self) -> None:
         """Write nothing more to this socket; what the kernel does not have as a whole is left."""
         if self.sock is not None:
-            self._loop.remove_writer(self.sock)
+            if not self._loop.is_closed():
+                self._loop.remove_writer(self.sock)
             self.sock = None
         self._stop_timer()
         left = list(self._queue)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -200,6 +201,20 @@ class AsyncWriter:
             await self.outlet.drained(self._loop.time() + timeout)
         finally:
             self.outlet.stop()
+
+    def leave(self, timeout: float) -> None:
+        """Write what waits, as far as that goes in time, without the loop: the process ends."""
+        if self._loop.is_running():  # in another thread, which is the only one to write
+            done = threading.Event()
+            self._loop.call_soon_threadsafe(self.write_draft)
+            self._loop.call_soon_threadsafe(done.set)
+            done.wait(timeout)
+            return
+        if self._tail is not None:
+            self._tail.cancel()
+            self._tail = None
+        last = [self._draft.seal()] if len(self._draft) else []
+        self.outlet.leave(last, timeout)
 
     # ---- inside ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from typing import Self, cast
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
 from daemoneye.bus.client.connection import Connection
-from daemoneye.bus.client.counters import Counters, counters
+from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
@@ -38,11 +38,12 @@ from daemoneye.lifeline import Passport
 class BusClient:
     """A client of the bus."""
 
-    __slots__ = ("__weakref__", "_connection")
+    __slots__ = ("__weakref__", "_connection", "_counted")
 
     def __init__(self, connection: Connection) -> None:
         """Use `connect` or `for_child`."""
         self._connection = connection
+        self._counted: Counters | None = None  # when there is nothing left to count
         remember(self, _leave)
 
     @classmethod
@@ -213,19 +214,25 @@ class BusClient:
         return self._connection.query("access", who, action, topic)
 
     def counters(self) -> Counters:
-        """What this client has counted so far."""
-        connection = self._connection
-        writer, told = connection.writer, connection.dialogue.notices.counts
-        return counters(writer.tally, told, writer.waiting, writer.dropped)
+        """What this client has counted so far; after `close` what it had counted by then."""
+        return self._counted or self._connection.counters()
 
     # ---- ending ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what waits, say goodbye and end, within 2 s; harmless when done before."""
+        """Write what waits, say goodbye and end, within 2 s; harmless when done before.
+
+        What could not be sent is logged, and stays in `counters().waiting`.  Without this a program
+        that ends writes the tail of its last burst, for a second at most, and says no goodbye.
+        """
         connection = self._connection
         if isinstance(connection, Connection):
+            self._counted = connection.counters()
             self._connection = cast("Connection", closed("BusClient.connect()"))
-            connection.close()
+            try:
+                connection.close()
+            finally:
+                self._counted = connection.counters()
 
     def __enter__(self) -> Self:
         return self

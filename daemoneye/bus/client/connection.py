@@ -18,15 +18,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer, no_room
 from daemoneye.bus.client.backoff import Backoff
+from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import Remark, found_no_room, lost, never_again
+from daemoneye.bus.client.notices import Remark, lost, never_again, never_sent
+from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
 from daemoneye.bus.client.writer import Writer
@@ -68,6 +71,7 @@ class Connection:
         # Entered again by a signal handler that falls into it.
         self._wishing = threading.RLock()
         self._closing = threading.Event()
+        self._stay = at_parting(self, partial(_leave, self.writer))
 
     def start(self, now: bool) -> None:
         """Connect: now, raising what goes wrong, or in the background for as long as it takes."""
@@ -76,9 +80,17 @@ class Connection:
     def close(self) -> None:
         """Write what waits, say goodbye, and end every wait with BusClosed; within 2 s."""
         self._closing.set()
+        self._stay()
         self.writer.end(Goodbye(), CLOSE_TIMEOUT / 2)
         self.reader.close(BusClosed("this client was closed"))
         self.reader.join(CLOSE_TIMEOUT / 2)
+        _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
+        _remark(never_sent(self.writer.waiting))
+
+    def counters(self) -> Counters:
+        """What has been counted so far."""
+        writer, told = self.writer, self.dialogue.notices.counts
+        return counters(writer.tally, told, writer.waiting, writer.dropped)
 
     def abandon(self, source: Source) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no lock."""
@@ -220,7 +232,6 @@ class Connection:
             self.reader.end_inbox(inbox, error)
         if cause is not None and not self._closing.is_set():
             _remark(lost(cause))
-        dropped_before = self.writer.dropped
         backoff = Backoff()
         while True:
             if self._closing.is_set():
@@ -235,8 +246,7 @@ class Connection:
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             self._closing.wait(backoff.wait(random.random()))
-        if dropped := self.writer.dropped - dropped_before:
-            _remark(found_no_room(dropped))
+        _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
         return sock
 
     def _establish(self) -> socket.socket:
@@ -258,5 +268,11 @@ class Connection:
         return sock
 
 
-def _remark(remark: Remark) -> None:
-    log.log(remark.weight.value, "%s", remark.text)
+def _leave(writer: Writer, timeout: float) -> None:
+    writer.leave(timeout)
+    _remark(never_sent(writer.waiting))
+
+
+def _remark(remark: Remark | None) -> None:
+    if remark is not None:
+        log.log(remark.weight.value, "%s", remark.text)

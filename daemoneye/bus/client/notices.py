@@ -43,9 +43,10 @@ class Remark:
 class Notices:
     """How many came of each code, and which have been logged."""
 
-    __slots__ = ("_logged", "counts")
+    __slots__ = ("_logged", "_told_dropped", "counts")
 
     def __init__(self) -> None:
+        self._told_dropped = 0
         self.counts: dict[str, int] = {}
         self._logged: set[tuple[str, str]] = set()
 
@@ -70,6 +71,13 @@ class Notices:
         whose = brief(f"{body.count} messages of {body.publisher.name} on {body.topic}")
         return Remark(f"{whose} are unreadable: {body.reason}")
 
+    def found_no_room(self, dropped: int) -> Remark | None:
+        """So many were dropped in all; what to log about those that have not been told."""
+        new, self._told_dropped = dropped - self._told_dropped, dropped
+        if not new:
+            return None
+        return Remark(f"{new} messages found no room while there was no connection")
+
     def _count(self, code: str) -> None:
         if code not in self.counts and len(self.counts) >= KNOWN:
             code = OTHERS
@@ -89,9 +97,11 @@ def lost(cause: BaseException) -> Remark:
     )
 
 
-def found_no_room(messages: int) -> Remark:
-    """There is a connection again, and not all that was published meanwhile could be kept."""
-    return Remark(f"{messages} messages found no room while there was no connection")
+def never_sent(messages: int) -> Remark | None:
+    """The client ends; what to log about what still waits in it."""
+    if not messages:
+        return None
+    return Remark(f"{messages} messages were never sent: there was no connection that took them")
 
 
 def never_again(error: BusError) -> Remark:

@@ -266,13 +266,25 @@ class Writer:
         try:
             if self._turn.busy:
                 return  # we are a signal handler in the midst of a write, which the end cuts off
-            if self._sock is not None:
-                self._write_draft(deadline)
+            self._write_draft(deadline)
             self._write_own(pack(encode(last)), deadline)
         except DeadlineExceeded:
             pass
         finally:
             self._sock = None
+            self._turn.lock.release()
+
+    def leave(self, timeout: float) -> None:
+        """Write what waits for company, as far as that goes in time: the process ends."""
+        deadline = time.monotonic() + timeout
+        if not self._turn.lock.acquire(timeout=timeout):
+            return
+        try:
+            if not self._turn.busy:
+                self._write_draft(deadline)
+        except DeadlineExceeded:
+            pass
+        finally:
             self._turn.lock.release()
 
     # ---- inside; all of these are called in a turn -----------------------------------------------

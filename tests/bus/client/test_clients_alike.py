@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -705,6 +707,90 @@ def test_close_writes_what_was_published(broker: Running) -> None:
                 source.publish(TICK, b"%d" % number)
         assert len(payloads(events, 100)) == 100
         wait_for(lambda: len(bus.clients()) == 1, "the goodbye to be taken")
+
+
+IN_A_THREAD = """
+import sys
+from daemoneye import BusClient
+
+def main():
+    bus = BusClient.connect(run_dir=sys.argv[1])
+    for number in range(5000):
+        bus.publish("events.demo.tick", b"%d" % number)
+
+main()
+"""
+
+IN_A_LOOP = """
+import asyncio, sys
+from daemoneye import AsyncBusClient
+
+async def main():
+    bus = await AsyncBusClient.connect(run_dir=sys.argv[1])
+    for number in range(5000):
+        await bus.publish("events.demo.tick", b"%d" % number)
+
+asyncio.new_event_loop().run_until_complete(main())
+"""
+
+
+def end_of(program: str, process: BrokerProcess) -> subprocess.CompletedProcess[str]:
+    """What becomes of a program that never closes its client."""
+    command = [sys.executable, "-c", program, str(process.run_dir.path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(20), check=True)
+
+
+@pytest.mark.parametrize("program", [IN_A_THREAD, IN_A_LOOP], ids=["threads", "asyncio"])
+def test_a_program_that_ends_without_closing_writes_its_tail(tidy: Path, program: str) -> None:
+    with broker_process(tidy) as process, process.client() as bus:
+        with bus.subscribe("events.#", max_messages=10_000) as events:
+            end_of(program, process)
+            assert payloads(events, 5000)[-1] == b"4999"
+
+
+@pytest.mark.parametrize("program", [IN_A_THREAD, IN_A_LOOP], ids=["threads", "asyncio"])
+def test_a_program_that_ends_without_closing_ends_in_time(tidy: Path, program: str) -> None:
+    stopped = """
+import os, signal
+stop = lambda: os.kill(int(sys.argv[2]), signal.SIGSTOP)
+"""
+    with broker_process(tidy) as process:
+        imports, rest = program.strip().split("\n\n", 1)
+        publish = rest.index("for number")
+        rest = rest[:publish] + "stop()\n    " + rest[publish:]
+        rest = rest.replace('b"%d" % number', "bytes(900)").replace("5000", "60")
+        command = [sys.executable, "-c", imports + stopped + rest]
+        command += [str(process.run_dir.path), str(process.pid)]
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, timeout=scaled(20), check=False)
+        took = time.monotonic() - began
+        process.signal(signal.SIGCONT)
+        assert (done.returncode, took < scaled(4)) == (0, True), done.stderr
+
+
+def test_close_says_what_was_never_sent_and_what_found_no_room(
+    process: BrokerProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = process.client()
+    process.kill()
+    wait_for(lambda: not bus.connected, "the end to be noticed")
+    bus.publish_many(TICK, [b"x"] * 2000)
+    before = bus.counters()
+    bus.close()
+    assert before.waiting + before.dropped == 2000
+    assert f"{before.waiting} messages were never sent" in caplog.text
+    assert f"{before.dropped} messages found no room" in caplog.text
+    assert bus.counters() == before
+
+
+def test_closing_what_has_sent_everything_says_nothing(
+    broker: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = broker.client()
+    bus.publish_many(TICK, [b"x"] * 2000)
+    bus.close()
+    assert "never sent" not in caplog.text
+    assert bus.counters().published == 2000
 
 
 def test_close_frees_whoever_waits(broker: Running) -> None:

@@ -1,0 +1,46 @@
+"""What a client that nobody closed still writes: when it is dropped, and when the process ends.
+
+Daemon threads die with the process, and a loop that was closed turns no more, so the tail of a
+burst would be lost without a word.  A process that was forked has no part in it: what waits is its
+parent's to write.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable
+
+PATIENCE = 1.0
+"""Seconds that all clients of a process together may take for it."""
+
+
+class _Purse:
+    """What is left of the patience."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = PATIENCE
+
+
+_purse = _Purse()
+
+
+def at_parting(owner: object, finish: Callable[[float], None]) -> Callable[[], object]:
+    """Have `finish` called, with the seconds it may take, once `owner` is no more.
+
+    `finish` must not refer to `owner`.  What is returned undoes it.
+    """
+    return weakref.finalize(owner, _part, finish, os.getpid()).detach
+
+
+def _part(finish: Callable[[float], None], pid: int) -> None:
+    if os.getpid() != pid:
+        return
+    began = time.monotonic()
+    try:
+        finish(_purse.left)
+    finally:
+        _purse.left = max(0.0, _purse.left - (time.monotonic() - began))
