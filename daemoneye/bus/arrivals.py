@@ -75,6 +75,11 @@ class Arrivals(Generic[Thing]):
             raise RemoteProtocolError("a publish owns a descriptor that did not come")
         return self._things.popleft()
 
+    @property
+    def waiting(self) -> tuple[Thing, ...]:
+        """What waits for its frame, in order."""
+        return tuple(self._things)
+
     def left_over(self) -> list[Thing]:
         """Take out what nobody will claim any more: the connection is over."""
         found = list(self._things)

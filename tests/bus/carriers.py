@@ -71,7 +71,7 @@ class Carrier(Client):
     ) -> int:
         """Publish this with a descriptor, or what is said to have come instead; which it is."""
         it = passed or Passed(self.memory.hold(content), len(content))
-        self.session.arrivals.came([it])
+        self.router.uploads.came(self.session, [it])
         raw = self.frame_of(topic, len(content), request, **heading) + parcel_stamp(0, 1)
         self.router.receive(self.session, [raw], now_ns)
         return it.descriptor

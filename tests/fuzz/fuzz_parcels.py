@@ -128,7 +128,7 @@ def _turn(yard: Yard, mallory: Carrier, hoard: Hoard, came: list[int]) -> bool:
         passed = hoard.passed()
         came += [each.descriptor for each in passed if each.descriptor != NO_DESCRIPTOR]
         if passed:
-            session.arrivals.came(passed)
+            router.uploads.came(session, passed)
         router.receive(session, hoard.frames(), NOW)
         while session in router.unfinished:
             router.next_turn()
@@ -146,10 +146,15 @@ def _turn(yard: Yard, mallory: Carrier, hoard: Hoard, came: list[int]) -> bool:
 
 
 def _check_room(yard: Yard) -> None:
-    """Never more than the limits in flight, and nobody else cut off."""
+    """Never more than the limits in flight but for what is not claimed; nobody else cut off."""
     flying, descriptors = yard.in_flight
+    unclaimed = sum(
+        each.descriptor != NO_DESCRIPTOR
+        for session in yard.router.directory
+        for each in session.arrivals.waiting
+    )
     assert 0 <= flying <= LARGE
-    assert 0 <= descriptors <= DESCRIPTORS_AT_MOST
+    assert 0 <= descriptors - unclaimed <= DESCRIPTORS_AT_MOST
     assert not yard.router.doomed
     assert not set(yard.router.parcels.released) & {
         parcel.descriptor

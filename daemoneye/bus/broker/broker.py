@@ -137,7 +137,7 @@ class Broker:
         self._write_dirty()
         if self._parcels.released:
             self._close_released()
-        if deadlines_differ or self._clients.stuck:
+        if deadlines_differ or self._clients.stuck or self.router.uploads.expecting:
             self._next_deadline = self._earliest_deadline()
         return self._handed_up()
 
@@ -192,7 +192,7 @@ class Broker:
         things = [Passed(fd, sealed_bytes(fd) or 0) for fd in passed]
         if some_lost:
             things.append(Passed(NO_DESCRIPTOR, 0))
-        client.session.arrivals.came(things)
+        self.router.uploads.came(client.session, things)
 
     def _receive_early(self, client: Client, frames: list[bytes], now_ns: int) -> list[bytes]:
         """Take frames of the handshake; returns those that stand behind it."""
@@ -293,7 +293,9 @@ class Broker:
         Looked for after whatever can bring a deadline nearer: a newcomer, an order, somebody who
         takes nothing, a deadline that has passed.  All else only moves them away.
         """
+        unclaimed = self.router.uploads.seconds_left()
         deadlines = (
+            None if unclaimed is None else self._now + unclaimed,
             self._vigil.next_at,
             self._statistics_at,
             self.door.next_deadline(),
@@ -308,6 +310,7 @@ class Broker:
         if now >= self._statistics_at:
             self._tell_statistics(now)
         self.door.keep_time(self._clients, now)
+        self.router.uploads.give_up_overdue(self.router.unfinished)
         for client, session in self._clients.overdue(now):
             self._write(client, session)  # the kernel tells only when most of its buffer is free
             if client.is_overdue(now):

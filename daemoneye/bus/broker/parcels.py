@@ -13,6 +13,7 @@ may pass the share by one parcel, because a parcel may be as large as a share.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from daemoneye.bus.frames import Carriage, parcel_stamp
@@ -76,7 +77,7 @@ class Parcels:
         self.bytes = 0
         """How much is in flight."""
         self.descriptors = 0
-        """How many of them have a descriptor."""
+        """How many of them have a descriptor, and how many have come that no publish owns yet."""
         self.clock = 0.0
         """For how many seconds clients were served so far: how long somebody keeps something is
         measured by that, because it is nobody's fault when the broker was stopped."""
@@ -162,6 +163,7 @@ class Holding:
         "given",
         "parcels",
         "sending",
+        "unclaimed",
         "waiting",
     )
 
@@ -177,6 +179,8 @@ class Holding:
         """With it, until it lets go of them."""
         self.coming = Held()
         """What it is sending in chunks, by its own number."""
+        self.unclaimed: deque[float] = deque()
+        """Since when, by the clock of `parcels`, what has come waits for its publish, in order."""
         self._given_at: dict[int, float] = {}  # of what is given, by number: since when
         self._fed_at = 0.0
         self._begun: dict[int, float] = {}  # of what is coming, by number: since when

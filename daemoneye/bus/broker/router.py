@@ -76,13 +76,13 @@ class Router:
         "_deliveries",
         "_requests",
         "_supervisor",
-        "_uploads",
         "directory",
         "dirty",
         "doomed",
         "handed_up",
         "parcels",
         "unfinished",
+        "uploads",
     )
 
     def __init__(self, limits: Limits, access: AccessList, epoch: int) -> None:
@@ -102,7 +102,8 @@ class Router:
         self.parcels = self.directory.backlog.parcels
         """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
         self._requests = Requests(self.directory, self._deliveries)
-        self._uploads = Uploads(self.directory, self._deliveries)
+        self.uploads = Uploads(self.directory, self._deliveries)
+        """What comes ahead of publishes: the shell says what came, and ends what is overdue."""
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
         self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
@@ -124,7 +125,7 @@ class Router:
     def close(self, session: Session) -> None:
         """The connection is gone; harmless when the session is over already."""
         self._deliveries.release(session)
-        self._uploads.forget(session)
+        self.uploads.forget(session)
 
     def end(self, identity: str, incarnation: int, cause: str) -> None:
         """That incarnation is over: its sessions are doomed, everything of theirs released.
@@ -244,7 +245,7 @@ class Router:
                 if value is None:
                     self._publish(session, frame, raw, stamp)
                 elif type(value) is Chunk:
-                    self._uploads.take(session, value)
+                    self.uploads.take(session, value)
                 else:
                     self._requests.obey(session, value)
                 if self._deliveries.is_condemned(session):
@@ -308,7 +309,7 @@ class Router:
     def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
         """The slow path: everything is looked at, and a receipt is given if one is wanted."""
         is_large = frame.large_bytes or frame.descriptors
-        parcel = self._uploads.claim(session, frame) if is_large else None
+        parcel = self.uploads.claim(session, frame) if is_large else None
         possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
         session.publishing.messages += frame.count if possible else 1
         try:
@@ -319,7 +320,7 @@ class Router:
             if frame.request:
                 self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
         if is_large:
-            self._uploads.let_go(parcel)
+            self.uploads.let_go(parcel)
             self._deliveries.confirm(session)  # at once: what it sends next depends on it
 
     def _admit(
@@ -354,7 +355,7 @@ class Router:
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
         if is_large:
-            parcel = self._uploads.admit(parcel, frame)
+            parcel = self.uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
         origin = (session.identity.name, topic)
         if parcel is not None:

@@ -10,10 +10,12 @@ a promise.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+
 from daemoneye.bus.broker.deliveries import Deliveries, Ending
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, Parcel, Parcels
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Passed, Session
 from daemoneye.bus.broker.shares import drop_large, shed_large
 from daemoneye.bus.broker.streams import OVERFLOW
 from daemoneye.bus.frames import Chunk, OuterFrame
@@ -22,15 +24,20 @@ from daemoneye.errors import BackPressure, LocalProtocolError, RemoteProtocolErr
 HOARDING = "parcels"
 """Why a session is doomed that keeps large payloads while others need the room."""
 
+UNCLAIMED = "unclaimed"
+"""Why one is doomed whose descriptor waits for its publish for too long."""
+
 
 class Uploads:
     """Takes in chunks and descriptors, and hands out what a publish claims of them."""
 
-    __slots__ = ("_deliveries", "_directory")
+    __slots__ = ("_deliveries", "_directory", "expecting")
 
     def __init__(self, directory: Directory, deliveries: Deliveries) -> None:
         self._directory = directory
         self._deliveries = deliveries
+        self.expecting: dict[Session, None] = {}
+        """Sessions whose descriptors have come and wait for their publish."""
 
     @property
     def _parcels(self) -> Parcels:
@@ -50,6 +57,41 @@ class Uploads:
         elif not chunk.size:
             holding.give_up(chunk.parcel)
 
+    # ---- descriptors ----------------------------------------------------------------------------
+
+    def came(self, session: Session, passed: Iterable[Passed]) -> None:
+        """Descriptors have come, which are in flight from now on.
+
+        Raises RemoteProtocolError when too many wait for their publish: the session is over.
+        """
+        things, parcels = list(passed), self._parcels
+        parcels.descriptors += sum(each.descriptor != NO_DESCRIPTOR for each in things)
+        session.outbox.holding.unclaimed.extend([parcels.clock] * len(things))
+        self.expecting[session] = None
+        session.arrivals.came(things)
+
+    def seconds_left(self) -> float | None:
+        """Until the first of them has waited for too long; None when none waits."""
+        if not self.expecting:
+            return None
+        oldest = min(each.outbox.holding.unclaimed[0] for each in self.expecting)
+        return oldest + self._directory.limits.write_timeout - self._parcels.clock
+
+    def give_up_overdue(self, spared: Container[Session]) -> None:
+        """Cut off whose descriptors have waited for too long.
+
+        Their publish may be here and have to wait for its turn: such sessions are spared.
+        """
+        patience = self._directory.limits.write_timeout
+        for session in self.expecting:
+            waited = self._parcels.clock - session.outbox.holding.unclaimed[0]
+            if waited >= patience and session not in spared:
+                detail = f"a descriptor came and no publish that owns it in {waited:.0f} s"
+                self._deliveries.condemn(session, Ending(UNCLAIMED, detail))
+        self._deliveries.settle()
+
+    # ---- publishes ------------------------------------------------------------------------------
+
     def claim(self, session: Session, frame: OuterFrame) -> Parcel | None:
         """What came ahead of this publish, to be let go of; None when there was no room for it.
 
@@ -60,8 +102,10 @@ class Uploads:
             raise RemoteProtocolError(f"a publish owns {frame.descriptors} descriptors")
         if frame.descriptors:
             passed = session.arrivals.claim()
+            self._count_off(session)
             if passed.descriptor == NO_DESCRIPTOR:
                 return None
+            self._parcels.descriptors -= 1
             return self._parcels.add(passed.size, passed.descriptor)
         content = session.arrivals.collect(frame.parcel, frame.large_bytes)
         parcel = session.outbox.holding.arrived(frame.parcel)
@@ -94,11 +138,21 @@ class Uploads:
 
     def forget(self, session: Session) -> None:
         """The connection is gone: nobody will claim what came on it; harmless when done before."""
-        self._parcels.released += (
-            passed.descriptor
-            for passed in session.arrivals.left_over()
-            if passed.descriptor != NO_DESCRIPTOR
-        )
+        parcels = self._parcels
+        for passed in session.arrivals.left_over():
+            self._count_off(session)
+            if passed.descriptor != NO_DESCRIPTOR:
+                parcels.descriptors -= 1
+                parcels.released.append(passed.descriptor)
+
+    def _count_off(self, session: Session) -> None:
+        """What came first does not wait for its publish any more."""
+        unclaimed = session.outbox.holding.unclaimed
+        unclaimed.popleft()
+        if not unclaimed:
+            del self.expecting[session]
+
+    # ---- room -----------------------------------------------------------------------------------
 
     def _make_room(self) -> bool:
         """Whether there is room for all, made if need be at the cost of the greediest."""

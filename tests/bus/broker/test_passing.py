@@ -226,6 +226,18 @@ def test_a_descriptor_that_waits_for_its_frame_is_closed_with_the_connection(
     no_memory_is_held(broker)
 
 
+def test_a_descriptor_whose_frame_does_not_come_ends_its_session(tidy: Path) -> None:
+    fd = memfd_of(LARGE)
+    with broker_in_thread(tidy, write_timeout=0.3) as broker, passing_session(broker) as sock:
+        send_with_descriptors(sock, [publish()[:5]], [fd])
+        os.close(fd)
+        notice = last_words(sock)
+        assert isinstance(notice, Notice)
+        assert notice.detail.startswith("unclaimed")
+        assert broker.broker.cut_off == {"unclaimed": 1}
+        no_memory_is_held(broker)
+
+
 def test_a_client_that_does_not_pass_descriptors_cannot_own_one(broker: Running) -> None:
     key = broker.admit("plain")
     fd = memfd_of(LARGE)

@@ -212,7 +212,7 @@ def test_a_publish_that_owns_what_did_not_come_ends_its_session(claims: bytes) -
 
 def test_a_descriptor_without_a_large_payload_is_refused_and_closed() -> None:
     yard, publisher, _ = scene()
-    publisher.session.arrivals.came([Passed(7, 100)])
+    yard.router.uploads.came(publisher.session, [Passed(7, 100)])
     raw = publisher.frame(BATCH, b"x") + parcel_stamp(0, 1)
     yard.router.receive(publisher.session, [raw], NOW)
     assert "no sealed memory of 0 bytes" in refusal(publisher)
@@ -225,7 +225,7 @@ def test_the_end_of_a_session_closes_what_it_holds_and_what_nobody_claimed() -> 
     subscriber.read()
     second = publisher.pass_on(BATCH, WHOLE)
     publisher.begin(100)
-    publisher.session.arrivals.came([Passed(7, 100)])
+    yard.router.uploads.came(publisher.session, [Passed(7, 100)])
     yard.router.close(publisher.session)
     yard.router.close(publisher.session)
     assert yard.router.parcels.released == [7]
@@ -238,9 +238,45 @@ def test_the_end_of_a_session_closes_what_it_holds_and_what_nobody_claimed() -> 
 def test_what_comes_after_the_end_is_closed_with_the_connection() -> None:
     yard, publisher, _ = scene()
     yard.router.close(publisher.session)
-    publisher.session.arrivals.came([Passed(7, 100)])
+    yard.router.uploads.came(publisher.session, [Passed(7, 100)])
     yard.router.close(publisher.session)
     assert yard.router.parcels.released == [7]
+
+
+def test_a_descriptor_is_in_flight_from_when_it_comes() -> None:
+    yard, publisher, _ = scene(large_descriptors=1)
+    idle = yard.carrier("idle")
+    yard.router.uploads.came(idle.session, [Passed(7, 100), Passed(NO_DESCRIPTOR, 0)])
+    assert yard.in_flight == (0, 1)
+    publisher.pass_on(BATCH, WHOLE)
+    assert "BackPressure" in refusal(publisher)
+    yard.router.close(idle.session)
+    assert yard.in_flight == (0, 0)
+    publisher.pass_on(BATCH, WHOLE)
+    assert yard.in_flight == (100, 1)
+
+
+def test_a_descriptor_that_no_publish_owns_for_too_long_ends_its_session() -> None:
+    yard, publisher, _ = scene(write_timeout=10)
+    router, parcels = yard.router, yard.router.parcels
+    quick = yard.carrier("quick")
+    assert router.uploads.seconds_left() is None
+    router.uploads.came(publisher.session, [Passed(7, 100)])
+    parcels.pass_time(4)
+    quick.pass_on(BATCH, WHOLE)
+    router.uploads.came(quick.session, [Passed(8, 100)])
+    assert router.uploads.seconds_left() == 6
+    parcels.pass_time(6)
+    router.uploads.give_up_overdue({publisher.session})
+    assert not router.doomed
+    router.uploads.give_up_overdue(set())
+    ((session, ending),) = router.doomed.items()
+    assert (session, ending.reason) == (publisher.session, "unclaimed")
+    router.close(session)
+    assert 7 in parcels.released
+    assert router.uploads.seconds_left() == 4
+    router.close(quick.session)
+    assert router.uploads.seconds_left() is None
 
 
 def test_word_that_the_rest_will_not_come_gives_the_room_back() -> None:
