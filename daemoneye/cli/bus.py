@@ -18,7 +18,7 @@ from daemoneye.cli.payloads import payload_from
 from daemoneye.cli.screen import Column, Screen, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
-from daemoneye.errors import LocalProtocolError, TooLarge, UnknownChild
+from daemoneye.errors import BusError, LocalProtocolError, TooLarge, UnknownChild
 from daemoneye.foreign import harmless
 
 SCHEMA_VERSION = 1
@@ -184,8 +184,14 @@ def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[
 def _acl(options: Namespace) -> int:
     """The words of the running broker, which are those of the errors it sends."""
     with connected(options) as bus:
-        _check_who(options.who, bus)
-        answer = bus.explain(options.action, options.topic, who=options.who)
+        _check_role(options.who)
+        try:
+            answer = bus.explain(options.action, options.topic, who=options.who)
+        except BusError as error:
+            if type(error) is not BusError:
+                raise
+            # The broker answers, and knows nobody of that name.
+            raise _unknown(options.who, bus, error) from None
     if options.json:
         document = {
             "schema_version": SCHEMA_VERSION,
@@ -203,21 +209,19 @@ def _acl(options: Namespace) -> int:
     return Exit.OK
 
 
-def _check_who(who: str, bus: BusClient) -> None:
-    """Raises UnknownChild for a role that there is not, and for who is not connected."""
+def _check_role(who: str) -> None:
+    """Raises UnknownChild for a role that there is not."""
     prefix, _, name = who.rpartition(":")
-    if prefix == "role":
-        known, others = list(ROLES), f"roles: {', '.join(ROLES)}"
-        words = f"there is no role {name!r}"
-    else:
-        known = [row.identity for row in bus.clients()]
-        words, others = (
-            f"nobody called {name!r} is connected",
-            "`daemoneye bus clients` lists who is",
-        )
-    if name not in known:
-        near = nearest(name, known)
-        raise UnknownChild(words, hint=f"did you mean {near!r}? {others}" if near else others)
+    if prefix == "role" and name not in ROLES:
+        near, roles = nearest(name, ROLES), f"roles: {', '.join(ROLES)}"
+        hint = f"did you mean {near!r}? {roles}" if near else roles
+        raise UnknownChild(f"there is no role {name!r}", hint=hint)
+
+
+def _unknown(who: str, bus: BusClient, error: BusError) -> UnknownChild:
+    near = nearest(who, {row.identity for row in bus.clients()})
+    hint = f"did you mean {near!r}? {error.hint}" if near else error.hint
+    return UnknownChild(str(error.args[0]), hint=hint)
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {

@@ -131,6 +131,7 @@ def test_a_denied_publish_is_exit_code_77_with_the_rule(instance: Instance) -> N
     ("who", "words"),
     [
         ("nobody", "nobody called 'nobody' is connected"),
+        ("nobody", "role:observer"),
         ("procmnd", "did you mean 'procmond'?"),
         ("role:nix", "→ roles: agent, collector, worker, observer"),
         ("role:observr", "did you mean 'observer'?"),
@@ -195,6 +196,14 @@ def test_a_named_client_has_its_own_rights_and_its_key_goes_with_the_instance(
     assert "[bus.clients.dashbord]" in unknown.stderr
     named.process.kill()  # without a word: the guardian tidies up
     wait_for(lambda: not key.exists(), "its key to be gone")
+
+
+def test_a_named_client_is_explained_before_it_comes(named: Instance) -> None:
+    explain = ("bus", "acl", "explain", "dashboard", "subscribe")
+    done = named.command(*explain, "events.process.batch")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "refused: deny dashboard read-only events.process.batch" in done.stdout
+    assert named.command(*explain, "events.performance.#").stdout.startswith("granted")
 
 
 def test_what_a_subscription_does_not_show_is_said(named: Instance) -> None:

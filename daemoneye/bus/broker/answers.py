@@ -137,15 +137,21 @@ def _decision(directory: Directory, who: str, query: Query) -> Decision:
 
 
 def _known(directory: Directory, who: str) -> tuple[Identity, Declared]:
-    """A connected identity and what its spec declares, or a bare `role:NAME`.  Raises BusError."""
+    """Who is connected or may come as a named client, with what it declares, or a bare `role:NAME`.
+
+    Raises BusError for anybody else.
+    """
     prefix, _, name = who.rpartition(":")
     if prefix == "role" and name in ROLES:
         return Identity(name, name), Declared()
     for session in directory.named(name):
         return session.identity, session.declared
+    if name in directory.expected:
+        return directory.expected[name]
+    roles = ", ".join(f"role:{each}" for each in ROLES)
     raise BusError(
         f"nobody called {escaped(name)} is connected",
-        hint=f"`daemoneye bus clients` lists who is; or ask about a role: {', '.join(ROLES)}",
+        hint=f"`daemoneye bus clients` lists who is; or ask about a role: {roles}",
     )
 
 

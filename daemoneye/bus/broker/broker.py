@@ -398,6 +398,10 @@ class Broker:
         """Let these in, besides children and the operator; who is none of them any more goes."""
         for name in self.door.keyring.replace_clients(clients):
             self.router.end(name, 0, "it is no client of the configuration any more")
+        self.router.directory.expected = {
+            each.identity: (Identity(each.identity, each.role, each.kind), each.declared)
+            for each in clients
+        }
 
     def statistics(self) -> Statistics:
         """Everything that was counted; as dear as the router's."""

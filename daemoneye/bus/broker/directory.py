@@ -7,7 +7,7 @@ somebody publishes again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
@@ -43,6 +43,7 @@ class Directory:
         "_tree",
         "access",
         "backlog",
+        "expected",
         "generation",
         "limits",
         "overgrown",
@@ -54,6 +55,8 @@ class Directory:
         self.backlog = Backlog()
         self.backlog.parcels.limits = limits
         """What waits for all clients together."""
+        self.expected: Mapping[str, tuple[Identity, Declared]] = {}
+        """The named clients of the plan, connected or not, with what they declare."""
         self.generation = 0
         self.overgrown: dict[Session, None] = {}
         """Sessions with too many streams to find another for: whoever asks cuts them off."""

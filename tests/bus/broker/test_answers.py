@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from daemoneye.bus.access import AccessRule
+from daemoneye.bus.access import AccessRule, Declared, Identity
 from daemoneye.bus.broker.answers import ROW_BYTES, refusal
 from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow, encode
+from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import AccessDenied, BusError
 from tests.bus.support import NOW, Bus, Client
 
@@ -112,6 +113,19 @@ def test_a_narrowed_subscription_is_told_with_what_is_cut() -> None:
 def test_a_role_may_be_asked_about_though_nobody_has_it() -> None:
     answer = ask(Bus().client("operator"), "access", "role:observer", "publish", "events.a")
     assert answer.detail.startswith("refused")
+
+
+def test_a_named_client_may_be_asked_about_before_it_comes() -> None:
+    bus = Bus()
+    declared = Declared(publishes=(TopicFilter("events.demo.#"),))
+    bus.router.directory.expected = {"writer": (Identity("writer", "observer"), declared)}
+    operator = bus.client("operator")
+    assert ask(operator, "access", "writer", "publish", "events.demo.x").detail.startswith(
+        "granted"
+    )
+    assert ask(operator, "access", "writer", "publish", "events.a").detail.startswith("refused")
+    unknown = ask(operator, "access", "writr", "publish", "events.a")
+    assert "role:observer" in unknown.hint
 
 
 def test_others_may_not_ask_about_others() -> None:
