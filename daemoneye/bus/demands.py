@@ -14,6 +14,8 @@ from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
 KEPT_SHARE = 16
 """One place in so many is kept for the role agent."""
 
+_LARGEST = Limits().payload_bytes
+"""What every client takes at most, whatever a broker would take."""
 _RUN_BYTES = 320
 """By how much more than its bytes a run counts for, while it waits."""
 _OWN_DESCRIPTORS = 32
@@ -46,6 +48,12 @@ def unmet_demands(limits: Limits, children: int, agents: int = 0) -> Iterator[De
         if (found := getattr(limits, name)) < waiting:
             text = f"in {found} bytes the largest frame, or one turn, finds no room"
             yield Demand((name, "frame_bytes", "turn_bytes"), text, f"{waiting} or more")
+    if limits.payload_bytes > _LARGEST:
+        text = f"no client takes {limits.payload_bytes} bytes"
+        yield Demand(("payload_bytes",), text, f"{_LARGEST} at most")
+    elif limits.large_bytes < limits.payload_bytes:
+        text = f"in {limits.large_bytes} bytes the largest payload finds no room"
+        yield Demand(("large_bytes", "payload_bytes"), text, f"{limits.payload_bytes} or more")
 
 
 def doubts(limits: Limits, descriptors: int) -> Iterator[Demand]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from daemoneye.bus.broker.places import Places
 from daemoneye.bus.demands import doubts, unmet_demands
 from daemoneye.bus.limits import KIB, Limits
+from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.orders import Credential
 
 KEY = bytes(32)
@@ -27,6 +28,7 @@ def test_the_defaults_do_for_hundreds_of_children() -> None:
         ({"frame_bytes": KIB}, "frame_bytes"),
         ({"client_bytes": 64 * KIB}, "client_bytes"),
         ({"outbound_bytes": 1 << 20}, "outbound_bytes"),
+        ({"large_bytes": 1 << 20}, "large_bytes"),
         ({"client_bytes": 70_000, "frame_bytes": 4 * KIB, "turn_bytes": 1 << 20}, "client_bytes"),
     ],
 )
@@ -37,6 +39,15 @@ def test_what_is_told_would_work_and_one_less_would_not(limits: dict[str, int], 
     least = int(demand.expected.split()[0])
     assert list(unmet_demands(replace(chosen, **{name: least}), 2)) == []
     assert len(list(unmet_demands(replace(chosen, **{name: least - 1}), 2))) == 1
+
+
+def test_no_payload_may_be_larger_than_clients_take() -> None:
+    (demand,) = unmet_demands(Limits(payload_bytes=1 << 40), 2)
+    assert demand.names == ("payload_bytes",)
+    most = int(demand.expected.split()[0])
+    assert own_carriage().max_payload_bytes == most
+    assert list(unmet_demands(Limits(payload_bytes=most), 2)) == []
+    assert len(list(unmet_demands(Limits(payload_bytes=most + 1), 2))) == 1
 
 
 @given(st.integers(0, 100), st.integers(0, 5))

@@ -343,9 +343,10 @@ frame_bytes = "much"
 @pytest.mark.parametrize("name", Limits.names())
 def test_every_limit_of_the_bus_is_a_setting(tmp_path: Path, name: str) -> None:
     default = getattr(Limits(), name)
-    found = configuration(tmp_path, f"[bus]\n{name} = {default * 2}\n")
+    other = default // 2 if name == "payload_bytes" else default * 2  # no client takes more
+    found = configuration(tmp_path, f"[bus]\n{name} = {other}\n")
     assert found.problems == ()
-    assert Limits.of(found.plan.bus.limits) == replace(Limits(), **{name: default * 2})
+    assert Limits.of(found.plan.bus.limits) == replace(Limits(), **{name: other})
 
 
 @pytest.mark.parametrize(
@@ -356,6 +357,7 @@ def test_every_limit_of_the_bus_is_a_setting(tmp_path: Path, name: str) -> None:
         ('client_bytes = "64 KiB"', "client_bytes", "the largest frame", "1049088"),
         ('outbound_bytes = "64 KiB"', "outbound_bytes", "the largest frame", "1049088"),
         ('frame_bytes = "48 MiB"', "frame_bytes", "in 33554432 bytes", "50332160"),
+        ('large_bytes = "1 MiB"', "large_bytes", "the largest payload", "67108864"),
     ],
 )
 def test_a_limit_with_which_nothing_works_is_told(
