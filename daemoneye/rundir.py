@@ -187,7 +187,8 @@ class RunDir:
             if name != OPERATOR and self.key_path(OPERATOR).exists():
                 raise ConfigError(
                     f"there is no client {name!r} at {self.path}{self._known_clients()}",
-                    hint=f"add [bus.clients.{name}] to the configuration and restart the instance",
+                    hint=f"add [bus.clients.{name}] to the configuration and restart the instance; "
+                    "a child has its name, and no key, to itself",
                 ) from None
             raise NotRunning(
                 f"no key of an {OPERATOR} in {self.path}", hint="start it with `daemoneye run`"
@@ -229,7 +230,10 @@ def _read_key(path: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"{path} holds no key of {KEY_BYTES} bytes in hex")
+        raise ConfigError(
+            f"{path} holds no key of {KEY_BYTES} bytes in hex",
+            hint="restart the instance, which makes a new one",
+        )
     return key
 
 
@@ -299,10 +303,13 @@ def _open_regular(path: Path, flags: int) -> int:
 
 def _cannot(do: str, path: Path, error: OSError) -> ConfigError:
     why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-    return ConfigError(
-        f"cannot {do} {path}: {why}",
-        hint="remove what is there, or name another place with --run-dir",
-    )
+    hint = "remove what is there, or name another place with --run-dir"
+    if error.errno in _FULL:
+        hint = "make room there, or name another place with --run-dir"
+    return ConfigError(f"cannot {do} {path}: {why}", hint=hint)
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def _own_temporary(parent: str) -> Path:

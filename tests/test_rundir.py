@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -150,8 +151,21 @@ def test_a_key_that_others_can_read_is_refused(run_dir: RunDir) -> None:
 def test_a_file_without_a_key_is_refused(run_dir: RunDir, text: str) -> None:
     run_dir.key_path("operator").write_bytes(os.fsencode(text))
     run_dir.key_path("operator").chmod(0o600)
-    with pytest.raises(ConfigError, match="holds no key"):
+    with pytest.raises(ConfigError, match="holds no key") as refused:
         run_dir.read_key()
+    assert "restart the instance" in refused.value.hint
+
+
+def test_a_full_disk_is_told_as_what_can_be_done(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run_dir.path))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ConfigError, match="No space left") as refused:
+        run_dir.make_keys()
+    assert refused.value.hint.startswith("make room")
 
 
 def test_a_missing_key_means_not_running(run_dir: RunDir) -> None:

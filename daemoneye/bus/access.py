@@ -266,7 +266,16 @@ class _Side:
                 if not any(deny.filter.covers(allow.filter) for deny in denies)
             )
         )
+        but = tuple(
+            dict.fromkeys(
+                deny.filter
+                for deny in denies
+                if any(deny.filter.intersects(each) for each in self.permitted)
+            )
+        )
         self._hint = f"may {verb} {_listed(self.permitted)}"
+        if but:
+            self._hint += f", but not {_listed(but)}"
 
     def on_topic(self, topic: str) -> Decision:
         """Raises InvalidTopic when it is no topic."""

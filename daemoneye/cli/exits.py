@@ -44,6 +44,12 @@ _MEANINGS: tuple[tuple[type[BaseException], Exit], ...] = (
 """The first row that fits decides; what fits none is a plain failure."""
 
 
+_OF_ANOTHER = {"bad-proof", "wrong-process"}
+"""Why a broker refuses whoever has no right to the name; other reasons may be over in a moment."""
+
+
 def exit_of(error: BaseException) -> Exit:
     """The exit code an error means."""
+    if isinstance(error, errors.Refused) and error.reason in _OF_ANOTHER:
+        return Exit.NOT_PERMITTED
     return next((code for kind, code in _MEANINGS if isinstance(error, kind)), Exit.FAILURE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -191,6 +192,8 @@ def _explain(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, AccessDenied) and error.rule:
         problems = (f"the rule that decided: {error.rule}",)
     message = str(error.args[0]) if isinstance(error, DaemoneyeError) and error.args else ""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        hint = "make room there, or name another place with --run-dir"
     _complain(message or _words_of(error), problems=problems, hint=hint)
     return exit_of(error)
 

@@ -239,6 +239,9 @@ class _Reader:
 
     def _unknown(self, path: KeyPath, shape: Table) -> None:
         name = str(path[-1])
+        if path == ("bus", "limits"):
+            self.complain(path, "the limits are keys of [bus] itself", "[bus] in its place")
+            return
         suggestion = nearest(name, shape.keys)
         expected = "" if suggestion else f"one of {', '.join(sorted(shape.keys))}"
         self.complain(path, "unknown key", expected, suggestion)

@@ -262,6 +262,8 @@ def test_a_refusal_says_what_may_be_read_or_published_instead():
     assert decision.readable == filters("foo.+")
     assert decision.hint == "may read foo.+"
     assert access.may_publish(STRANGER, SILENT, "x").hint == "may publish on foo.+"
+    denied = subscribing(rules("allow a.#", "deny a.b.#", "deny c.#"), "a.b.x")
+    assert denied.hint == "may read a.#, but not a.b.#"
     assert str(decision) == "refused: no rule allows it (may read foo.+)"
 
 

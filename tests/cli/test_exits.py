@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemoneye import errors
+from daemoneye.bus.handshake import BAD_PROOF, BUSY, WRONG_PROCESS
 from daemoneye.cli.exits import exit_of
 
 
@@ -19,6 +20,9 @@ from daemoneye.cli.exits import exit_of
         (errors.UnknownChild(), 5),
         (errors.BusBroken(), 69),
         (errors.Refused("", reason="key"), 69),
+        (errors.Refused("", reason=BAD_PROOF), 77),
+        (errors.Refused("", reason=WRONG_PROCESS), 77),
+        (errors.Refused("", reason=BUSY), 69),
         (errors.GaveUp(), 70),
         (errors.AlreadyRunning("", pid=5), 75),
         (errors.DeadlineExceeded(), 75),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -102,6 +104,15 @@ def test_a_bug_is_told_as_one_and_shown_only_when_asked(
     assert "Traceback" not in quiet
     assert main(["version", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_with_what_can_be_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"), monkeypatch)
+    assert main(["version"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("daemoneye: /x: No space left on device\n  → make room there")
 
 
 def test_an_interruption_is_quiet(

@@ -370,6 +370,11 @@ def test_a_limit_with_which_nothing_works_is_told(
     assert problem.expected == f"{works} or more"
 
 
+def test_limits_in_a_table_of_their_own_are_told_where_they_belong(tmp_path: Path) -> None:
+    (problem,) = configuration(tmp_path, "[bus.limits]\nconnections = 5\n").problems
+    assert str(problem).endswith("the limits are keys of [bus] itself; expected [bus] in its place")
+
+
 def test_more_connections_than_descriptors_are_a_warning(tmp_path: Path) -> None:
     found = configuration(tmp_path, "[bus]\nconnections = 100000000\n")
     (warning,) = found.warnings

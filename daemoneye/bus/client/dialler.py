@@ -27,6 +27,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.handshake import (
     BAD_PROOF,
+    BUSY,
     NONCE_BYTES,
     UNKNOWN_IDENTITY,
     WRONG_PROCESS,
@@ -38,6 +39,7 @@ from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, Refused
 from daemoneye.foreign import brief
 from daemoneye.framing import FrameCutter, pack
+from daemoneye.rundir import OPERATOR
 from daemoneye.waiting import Watch
 
 ATTEMPT_TIMEOUT = 3.0
@@ -45,7 +47,9 @@ ATTEMPT_TIMEOUT = 3.0
 
 _HINTS = {
     UNKNOWN_IDENTITY: "a child may come before the broker knows of it; others need a key it knows",
-    BAD_PROOF: "the instance was probably restarted, which makes a new operator.key",
+    BAD_PROOF: "the instance was probably restarted, which makes a new {key}",
+    BUSY: "try again, or close some; connections, identity_connections and agent_connections "
+    "of [bus] are the settings",
     WRONG_PROCESS: "a child's key is good in that process only: give others a client of their own",
     WRONG_VERSION: "use the same version of daemoneye on both sides",
 }
@@ -101,10 +105,11 @@ def concluded(
 ) -> Connected:
     """What the last word of a handshake makes of it.  Raises Refused."""
     if isinstance(answer, Refusal):
+        key = "operator.key" if claim.identity == OPERATOR else f"keys/{claim.identity}.key"
         raise Refused(
             f"the broker at {path} refused {claim.identity!r}: {brief(answer.detail)}",
             reason=answer.reason,
-            hint=_HINTS.get(answer.reason, ""),
+            hint=_HINTS.get(answer.reason, "").format(key=key),
         )
     assert isinstance(answer, Welcome)
     return Connected(

@@ -96,11 +96,12 @@ def test_a_broker_that_says_nothing_is_given_up_in_time(tidy: Path) -> None:
 
 
 def test_a_refusal_keeps_its_reason_and_gives_a_hint(tidy: Path) -> None:
-    with answering(tidy / "bus", says(Refusal("bad-proof", "not the key"))):
-        with pytest.raises(Refused, match="not the key") as caught:
-            introduce(tidy / "bus", CLAIM, 5.0)
-    assert caught.value.reason == "bad-proof"
-    assert "operator.key" in caught.value.hint
+    for claim, key in ((CLAIM, "operator.key"), (Claim("dash", 1, bytes(32)), "keys/dash.key")):
+        with answering(tidy / "bus", says(Refusal("bad-proof", "not the key"))):
+            with pytest.raises(Refused, match="not the key") as caught:
+                introduce(tidy / "bus", claim, 5.0)
+        assert caught.value.reason == "bad-proof"
+        assert f"a new {key}" in caught.value.hint
 
 
 def test_what_a_stranger_says_does_not_speak_to_the_terminal(tidy: Path) -> None:
