@@ -125,6 +125,11 @@ class Outlet:
         """Whether the kernel has not taken all of it."""
         return bool(self._queue)
 
+    @property
+    def messages(self) -> int:
+        """Publishes that the kernel has not taken as a whole, in messages."""
+        return sum(each.messages for each in list(self._queue))
+
     async def drained(self, deadline: float) -> None:
         """Wait until the kernel has all of it, or the deadline."""
         while self._queue and await self._line.wait(deadline):

@@ -155,8 +155,8 @@ class AsyncWriter:
 
     @property
     def waiting(self) -> int:
-        """Messages that wait for a connection."""
-        return len(self._box)
+        """Messages that are not written yet: they wait for company, room, or a connection."""
+        return len(self._box) + len(self._draft) + self.outlet.messages
 
     @property
     def dropped(self) -> int:

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What this client has counted."""
+    """What this client has counted.
+
+    What was published is, as a whole, `published`, `waiting` or `dropped`; but a confirmed publish
+    that could not be written is none of them, because whoever asked was told.
+    """
 
     published: int
     """Messages written to a broker."""
     unconfirmed: int
     """Of those: written to a connection that was lost before the broker had counted them."""
     waiting: int
-    """Messages that wait for a connection."""
+    """Messages that are not written yet: for some milliseconds to fill a frame, for as long as the
+    broker reads nothing, or until there is a connection."""
     dropped: int
     """Messages that found no room while there was no connection (the oldest ones), or while a
     signal handler published more than one write can take along."""

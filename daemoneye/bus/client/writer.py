@@ -213,8 +213,8 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Messages that wait for a connection."""
-        return len(self._box)
+        """Messages that are not written yet: they wait for company, or for a connection."""
+        return len(self._box) + len(self._draft)
 
     @property
     def dropped(self) -> int:
@@ -249,7 +249,6 @@ class Writer:
                         self._box.put_back(outgoing)
                 if not written:
                     raise no_connection()
-                self.tally.sent += outgoing.messages
 
     def detach(self) -> None:
         """The connection is of no use any more."""
@@ -334,29 +333,30 @@ class Writer:
                 self._give_up(self._sock)
             self._box.put(outgoing)
             raise
-        if written:
-            self.tally.sent += outgoing.messages
-        else:
+        if not written:
             self._box.put(outgoing)
 
     def _write_out(self, outgoing: Outgoing, deadline: float = math.inf) -> bool:
-        """Whether the kernel has taken all of it.
+        """Whether it is done with: the kernel has taken all of it, or the broker never will.
 
         Raises DeadlineExceeded when it was not done in time, which costs the connection.
         """
         if type(outgoing) is Sealed:
-            return self._write_bytes(outgoing.data, deadline)
-        assert type(outgoing) is Apart
-        return self._write_large(outgoing, deadline)
+            written = self._write_bytes(outgoing.data, deadline)
+        else:
+            assert type(outgoing) is Apart
+            if self._freight.refuses(outgoing):  # another broker than the one it was meant for
+                self._box.dropped += outgoing.messages
+                return True
+            written = self._write_large(outgoing, deadline)
+        if written:
+            self.tally.sent += outgoing.messages
+        return written
 
     def _write_large(self, outgoing: Apart, deadline: float) -> bool:
-        freight = self._freight
-        if freight.refuses(outgoing):
-            self._box.dropped += outgoing.messages  # another broker than the one it was meant for
-            return True
         sock = self._sock
         assert sock is not None
-        loading = Loading(outgoing, freight, self._draft.frame_limit, self.tally)
+        loading = Loading(outgoing, self._freight, self._draft.frame_limit, self.tally)
         try:
             return self._load_all(loading, sock, deadline) or self._give_up(sock)
         except DeadlineExceeded:  # an OSError too, because it is a TimeoutError

@@ -6,9 +6,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daemoneye.bus.arrivals import CHUNK_BYTES
 from daemoneye.bus.client.async_waiting import home
@@ -24,6 +26,9 @@ from tests.bus.client.loops import in_a_loop, settle, until_true
 TICK = "events.demo.tick"
 LIMITS = Limits(subscription_messages=5, write_timeout=0.2)
 LARGE = bytes(500_000)
+
+
+ACTS = st.sampled_from(["publish", "burst", "large", "flush", "cut", "connect", "connect small"])
 
 
 @dataclass
@@ -252,4 +257,38 @@ async def test_a_large_payload_that_was_cut_off_goes_again_as_a_whole() -> None:
     heard = await wire.heard(1 + -(-len(LARGE) // CHUNK_BYTES))
     assert b"".join(each.content for each in heard if isinstance(each, Chunk)) == LARGE
     assert isinstance(heard[-1], Envelope)
+    wire.disconnect()
+
+
+@settings(max_examples=60, deadline=None)
+@given(acts=st.lists(st.tuples(ACTS, st.integers(1, 12)), max_size=20))
+def test_what_was_published_is_written_or_waits_or_is_dropped(acts: list[tuple[str, int]]) -> None:
+    asyncio.run(_sums_are_right(acts))
+
+
+async def _sums_are_right(acts: list[tuple[str, int]]) -> None:
+    wire = Wire(AsyncWriter(home(), replace(LIMITS, large_from_bytes=1000)))
+    writer, published = wire.writer, 0
+    wire.connect()
+    for act, number in acts:
+        match act:
+            case "publish":
+                published += number
+                wire.publish(*[bytes(number)] * number)
+            case "burst":
+                published += number
+                await writer.publish_many(TICK, batches([bytes(number)] * number), "")
+            case "large":
+                published += 1
+                wire.publish(bytes(20_000 * number))
+            case "flush":
+                writer.write_draft()
+            case "cut":
+                wire.theirs.close()
+            case _:
+                wire.disconnect()
+                most = 1 << 20 if act == "connect" else 0
+                wire.connect(carriage=Carriage(False, most, 1000))
+        tally = writer.tally
+        assert tally.published + tally.sent + writer.waiting + writer.dropped == published
     wire.disconnect()

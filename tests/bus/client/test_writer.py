@@ -8,12 +8,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Envelope, Goodbye, Heading, Ping, Value, decode, encode
+from daemoneye.bus.frames import Carriage, Envelope, Goodbye, Heading, Ping, Value, decode, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, DeadlineExceeded, InvalidTopic, LocalProtocolError, TooLarge
 from daemoneye.framing import FrameCutter, pack
@@ -31,11 +34,22 @@ class Wire:
     writer: Writer = field(default_factory=lambda: Writer(LIMITS))
     cutter: FrameCutter = field(default_factory=lambda: FrameCutter(1 << 20))
 
-    def connect(self, *first: Value) -> None:
+    def connect(self, *first: Value, carriage: Carriage = NO_CARRIAGE) -> None:
         self.ours, self.theirs = socket.socketpair()
         self.ours.setblocking(False)  # as the dialler leaves it
         self.theirs.settimeout(scaled(2))
-        self.writer.attach(self.ours, first, 1 << 20)
+        self.writer.attach(self.ours, first, 1 << 20, carriage)
+
+    def cut(self) -> None:
+        """The other end is gone, which we find when we write."""
+        if hasattr(self, "theirs"):
+            self.theirs.close()
+
+    def leave(self) -> None:
+        """It is found that the connection is gone."""
+        self.writer.detach()
+        if hasattr(self, "ours"):
+            self.ours.close()
 
     def heard(self, count: int) -> list[Value | Envelope]:
         """The next so many values and messages."""
@@ -129,6 +143,42 @@ def test_without_a_connection_publishes_wait_and_requests_do_not(wire: Wire) -> 
     wire.connect(Ping(7))
     assert wire.heard(2)[0] == Ping(7)
     assert wire.writer.waiting == 0
+
+
+ACTS = st.sampled_from(["publish", "burst", "large", "flush", "cut", "connect", "connect small"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(acts=st.lists(st.tuples(ACTS, st.integers(1, 12)), max_size=20))
+def test_what_was_published_is_written_or_waits_or_is_dropped(acts: list[tuple[str, int]]) -> None:
+    wire = Wire(Writer(replace(LIMITS, large_from_bytes=1000)))
+    writer, published = wire.writer, 0
+    try:
+        for act, number in acts:
+            match act:
+                case "publish":
+                    published += number
+                    wire.publish(*[bytes(number)] * number)
+                case "burst":
+                    published += number
+                    writer.publish_many(TICK, [bytes(number)] * number, "", "")
+                case "large":
+                    published += 1
+                    writer.publish(TICK, bytes(1000 * number), "", "")
+                case "flush":
+                    writer.flush()
+                case "cut":
+                    wire.cut()
+                case "connect" | "connect small":
+                    wire.cut()
+                    wire.leave()
+                    wire.connect(carriage=Carriage(False, 1 << 20 if act == "connect" else 0, 1000))
+            with writer._turn.taken():  # or the flusher may have it just now
+                tally = writer.tally
+                counted = tally.published + tally.sent + writer.waiting + writer.dropped
+            assert counted == published
+    finally:
+        wire.close()
 
 
 def test_while_there_is_no_connection_the_oldest_goes(wire: Wire) -> None:
