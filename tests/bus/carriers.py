@@ -97,9 +97,9 @@ class Carrier(Client):
         frames.append(raw + parcel_stamp(self.parcels, 0))
         self.router.receive(self.session, frames, now_ns)
 
-    def begin(self, size: int, parcel: int = 99) -> None:
-        """Send the first byte of a payload of that size."""
-        self.router.receive(self.session, [encode(Chunk(parcel, size, 0, b"x"))], NOW)
+    def begin(self, size: int, parcel: int = 99, content: bytes = b"x") -> None:
+        """Send the first byte of a payload of that size, or so much of it."""
+        self.router.receive(self.session, [encode(Chunk(parcel, size, 0, content))], NOW)
 
     def read(self, now_ns: int = NOW, at_once: int = 1 << 16) -> list[Heard]:
         """Everything that may be read now."""

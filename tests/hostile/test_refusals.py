@@ -206,7 +206,7 @@ def keeps_the_room_for_large_payloads(attack: Attack) -> str:
     """It has begun to send one and does not go on, and somebody else needs the room."""
     room = {"large_bytes": 400_000.0, "write_timeout": 0.2}
     attack.broker.obey(Rules((), {**LIMITS, **room}))
-    caller = attack.said(Chunk(1, 300_000, 0, b"x"), Ping(5))
+    caller = attack.said(Chunk(1, 300_000, 0, bytes(200_000)), Ping(5))
     assert isinstance(caller.hear(), Pong)
 
     time.sleep(0.3)  # longer than a write may take
@@ -328,7 +328,7 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
         "unread": (does_not_read_answers, "cut-off: unread: "),
         "streams": (overlapping_filters, "cut-off: streams: its overlapping filters"),
         "ended": (over, "cut-off: ended: incarnation 1 ended: signal:9"),
-        "parcels": (keeps_the_room_for_large_payloads, "cut-off: parcels: it kept 300000 bytes"),
+        "parcels": (keeps_the_room_for_large_payloads, "cut-off: parcels: it kept 200000 bytes"),
         "stuck": (takes_nothing, "nothing is taken"),
     },
     "refused": {

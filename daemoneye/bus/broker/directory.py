@@ -90,6 +90,10 @@ class Directory:
         """A new session; `carriage` is what it takes of large payloads, and how."""
         session = Session(identity, declared, self.backlog, now_ns)
         session.outbox.holding.carriage = carriage
+        for sibling in self.named(identity.name):
+            if sibling.identity.incarnation == identity.incarnation:
+                session.outbox.holding.owner = sibling.outbox.holding.owner
+                break
         self._by_name.setdefault(identity.name, {})[session] = None
         return session
 

@@ -6,9 +6,11 @@ is still sending it, outboxes where it waits, and clients that were given its de
 not let go of it: a client that stopped keeps memory in use that nobody sees in the broker.
 
 What waits in chunks is memory of the broker, what waits as a descriptor is the kernel's; both are
-bounded by the same limits, apart from what else waits.  One client has a share of them, so that it
-alone can never take the room from all others: of what waits for it, and of what it was given, each
-may pass the share by one parcel, because a parcel may be as large as a share.
+bounded by the same limits, apart from what else waits.  One connection has a share of them: of what
+waits for it, and of what it was given, each may pass the share by one parcel, because a parcel may
+be as large as a share.  What waits is dropped when others need the room, and who keeps what it was
+given is cut off.  What is only announced is bounded for all connections of an identity together: a
+promise of chunks by a share, and it takes no more room than what has come of it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from daemoneye.bus.arrivals import UNCLAIMED
 from daemoneye.bus.frames import Carriage, parcel_stamp
 from daemoneye.bus.limits import Limits
 
@@ -151,6 +154,24 @@ class Held(dict[int, Parcel]):
         return parcel
 
 
+class Owner:
+    """What all connections of one identity (of a child: of one incarnation) have announced.
+
+    Announcing costs nothing, so it is bounded for all connections together that a key is good for:
+    else one client could take the room of all others with four connections.
+    """
+
+    __slots__ = ("promised", "promises", "unclaimed")
+
+    def __init__(self) -> None:
+        self.promises = 0
+        """How many parcels they have begun to send in chunks."""
+        self.promised = 0
+        """How large those will be, in bytes."""
+        self.unclaimed = 0
+        """How many of their descriptors wait for their publish."""
+
+
 class Holding:
     """What one client holds, and how it takes it."""
 
@@ -158,9 +179,11 @@ class Holding:
         "_begun",
         "_fed_at",
         "_given_at",
+        "_promised",
         "carriage",
         "coming",
         "given",
+        "owner",
         "parcels",
         "sending",
         "unclaimed",
@@ -178,11 +201,14 @@ class Holding:
         self.given = Held()
         """With it, until it lets go of them."""
         self.coming = Held()
-        """What it is sending in chunks, by its own number."""
+        """What it is sending in chunks, by its own number: as large as what has come of it."""
+        self.owner = Owner()
+        """Shared with the other connections of its identity."""
         self.unclaimed: deque[float] = deque()
         """Since when, by the clock of `parcels`, what has come waits for its publish, in order."""
         self._given_at: dict[int, float] = {}  # of what is given, by number: since when
         self._fed_at = 0.0
+        self._promised: dict[int, int] = {}  # of what is coming, by number: how large it will be
         self._begun: dict[int, float] = {}  # of what is coming, by number: since when
 
     # ---- how much -------------------------------------------------------------------------------
@@ -211,8 +237,14 @@ class Holding:
 
     @property
     def is_crowding(self) -> bool:
-        """Whether what it has begun to send is more than its share, and more than one parcel."""
-        return len(self.coming) > 1 and self.coming.bytes > self.parcels.share_bytes
+        """Whether its owner has begun to send more than a share, and more than one parcel."""
+        owner = self.owner
+        return owner.promises > 1 and owner.promised > self.parcels.share_bytes
+
+    @property
+    def is_littering(self) -> bool:
+        """Whether more descriptors of its owner wait than a share, and than on one connection."""
+        return self.owner.unclaimed > max(UNCLAIMED, self.parcels.share_descriptors)
 
     def is_stale(self, patience: float) -> bool:
         """Whether it has kept what it was given for longer, sends on no more, or dawdles.
@@ -265,18 +297,40 @@ class Holding:
     # ---- coming in ------------------------------------------------------------------------------
 
     def begin(self, number: int, size: int) -> None:
-        """It begins to send a parcel in chunks, under this number of its own."""
-        self.coming.put(number, self.parcels.add(size))
+        """It begins to send a parcel of that size in chunks, under this number of its own."""
+        self.coming.put(number, self.parcels.add(0))
+        self._promised[number] = size
+        self.owner.promises += 1
+        self.owner.promised += size
         self._begun[number] = self.parcels.clock
+
+    def fed(self, number: int, size: int) -> None:
+        """So much more of it has come; it only counts as a sign of life when there was no room."""
+        self._fed_at = self.parcels.clock
+        parcel = self.coming.get(number)
+        if parcel is not None:
+            parcel.size += size
+            self.coming.bytes += size
+            self.parcels.bytes += size
 
     def arrived(self, number: int) -> Parcel | None:
         """It is whole, and let go of by whoever takes it; None when there was no room for it."""
-        self._begun.pop(number, None)
-        return self.coming.take(number)
+        parcel = self.coming.take(number)
+        if parcel is not None:
+            self.owner.promises -= 1
+            self.owner.promised -= self._promised.pop(number)
+            del self._begun[number]
+        return parcel
 
-    def fed(self) -> None:
-        """A chunk has come."""
-        self._fed_at = self.parcels.clock
+    def expect(self, count: int) -> None:
+        """So many descriptors have come, whose publishes follow."""
+        self.unclaimed.extend([self.parcels.clock] * count)
+        self.owner.unclaimed += count
+
+    def claimed(self) -> None:
+        """The first of those has its publish, or will never have one."""
+        self.unclaimed.popleft()
+        self.owner.unclaimed -= 1
 
     def give_up(self, number: int) -> None:
         """The rest will not come."""

@@ -4,8 +4,8 @@ When all the room for large payloads is taken it is made at the cost of whoever 
 waits for a client is dropped, and counted as `overflow` like any other loss.  What a client was
 given and does not let go of for longer than a write may take, or what it has begun to send and
 does not go on with or not finish, costs it its connection.  Only when that does not help a publish
-is refused.  What a client has begun to send takes no more than its share, because it takes that by
-a promise.
+is refused.  What the connections of one identity have begun to send is no more than a share, and
+takes the room of what has come of it: a promise alone takes none from anybody.
 """
 
 from __future__ import annotations
@@ -46,16 +46,17 @@ class Uploads:
     def take(self, session: Session, chunk: Chunk) -> None:
         """A chunk has come.  Raises RemoteProtocolError and TooLarge: the session is over."""
         arrivals, holding = session.arrivals, session.outbox.holding
-        is_new = arrivals.begins(chunk)
+        is_new, number = arrivals.begins(chunk), chunk.parcel
         arrivals.add(chunk)
-        holding.fed()
+        if not chunk.size:
+            holding.give_up(number)
+            return
         if is_new:
-            holding.begin(chunk.parcel, chunk.size)
-            if holding.is_crowding or not self._make_room():
-                holding.give_up(chunk.parcel)
-                arrivals.discard(chunk.parcel)
-        elif not chunk.size:
-            holding.give_up(chunk.parcel)
+            holding.begin(number, chunk.size)
+        holding.fed(number, len(chunk.content))
+        if number in holding.coming and ((is_new and holding.is_crowding) or not self._make_room()):
+            holding.give_up(number)
+            arrivals.discard(number)
 
     # ---- descriptors ----------------------------------------------------------------------------
 
@@ -66,9 +67,15 @@ class Uploads:
         """
         things, parcels = list(passed), self._parcels
         parcels.descriptors += sum(each.descriptor != NO_DESCRIPTOR for each in things)
-        session.outbox.holding.unclaimed.extend([parcels.clock] * len(things))
+        holding = session.outbox.holding
+        holding.expect(len(things))
         self.expecting[session] = None
         session.arrivals.came(things)
+        if holding.is_littering:
+            raise RemoteProtocolError(
+                f"{holding.owner.unclaimed} descriptors came on connections of"
+                f" {session.identity.name} that no frame owns"
+            )
 
     def seconds_left(self) -> float | None:
         """Until the first of them has waited for too long; None when none waits."""
@@ -147,9 +154,9 @@ class Uploads:
 
     def _count_off(self, session: Session) -> None:
         """What came first does not wait for its publish any more."""
-        unclaimed = session.outbox.holding.unclaimed
-        unclaimed.popleft()
-        if not unclaimed:
+        holding = session.outbox.holding
+        holding.claimed()
+        if not holding.unclaimed:
             del self.expecting[session]
 
     # ---- room -----------------------------------------------------------------------------------

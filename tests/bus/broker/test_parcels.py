@@ -149,7 +149,7 @@ def test_stale_is_who_was_given_something_long_ago_or_sends_on_no_more() -> None
     assert not here.is_stale(10)
     here = holding(whole)
     here.begin(7, 100)
-    here.fed()
+    here.fed(7, 1)
     whole.pass_time(10)
     assert not here.is_stale(10)
     whole.pass_time(1)
@@ -163,10 +163,10 @@ def test_stale_is_who_dawdles() -> None:
     here = holding(whole)
     here.begin(7, 100)
     whole.pass_time(30)
-    here.fed()
+    here.fed(7, 1)
     assert not here.is_stale(10)
     whole.pass_time(1)
-    here.fed()
+    here.fed(7, 1)
     assert here.is_stale(10)
     assert here.arrived(7) is not None
     assert not here.is_stale(10)
@@ -181,6 +181,25 @@ def test_what_it_has_begun_to_send_may_pass_the_share_by_one_parcel() -> None:
     here.give_up(1)
     crowding.append(here.is_crowding)
     assert crowding == [False, True, False]
+
+
+def test_what_comes_counts_as_it_comes_and_what_is_promised_for_the_owner() -> None:
+    whole = parcels()
+    one, two = holding(whole), holding(whole)
+    two.owner = one.owner
+    one.begin(1, 100)
+    one.fed(1, 10)
+    assert (whole.bytes, one.bytes, one.is_crowding) == (10, 10, False)
+    two.begin(1, 1)
+    assert (one.is_crowding, two.is_crowding) == (True, True)
+    two.give_up(1)
+    one.fed(1, 90)
+    parcel = one.arrived(1)
+    assert parcel is not None
+    assert (whole.bytes, parcel.size, one.owner.promised, one.bytes) == (100, 100, 0, 0)
+    one.fed(1, 5)
+    whole.let_go(parcel)
+    assert whole.bytes == 0
 
 
 def test_a_share_is_never_nothing() -> None:
@@ -223,7 +242,8 @@ def test_the_accounts_are_those_of_what_is_held(data: st.DataObject) -> None:
             case "release" if here.given:
                 here.release(data.draw(st.sampled_from(list(here.given))))
             case "begin":
-                here.begin(len(here.coming), 3)
+                here.begin(opened_at := len(here.coming), 3)
+                here.fed(opened_at, 2)
             case "leave":
                 here.leave()
         held: set[Parcel] = set()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemoneye.bus.access import AccessList, AccessRule
+from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
 from daemoneye.bus.broker.deliveries import Ending
 from daemoneye.bus.broker.parcels import NO_DESCRIPTOR, Parcel
 from daemoneye.bus.broker.session import Passed
@@ -282,7 +282,7 @@ def test_a_descriptor_that_no_publish_owns_for_too_long_ends_its_session() -> No
 def test_word_that_the_rest_will_not_come_gives_the_room_back() -> None:
     yard, publisher, _ = scene()
     publisher.begin(100)
-    assert yard.in_flight == (100, 0)
+    assert yard.in_flight == (1, 0)
     publisher.say(Chunk(99, 0))
     assert yard.in_flight == (0, 0)
 
@@ -338,7 +338,7 @@ def test_who_was_given_all_and_lets_go_of_nothing_for_long_is_cut_off_for_it() -
 def test_who_begins_and_does_not_go_on_is_cut_off_when_others_need_the_room() -> None:
     yard = Yard(large_bytes=400, write_timeout=10)
     idle = yard.carrier("idle")
-    idle.begin(400)
+    idle.begin(400, content=b"x" * 350)
     publisher, quick = yard.carrier("agent-0"), yard.carrier("quick")
     quick.subscribe("events.#")
     yard.router.parcels.pass_time(9)
@@ -355,7 +355,7 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_when_others_need_the_room() ->
     slow, publisher, quick = (yard.carrier(name) for name in ("slow", "agent-0", "quick"))
     quick.subscribe("events.#")
     for second in range(31):
-        chunk = Chunk(99, 400, second, b"x")
+        chunk = Chunk(99, 400, second * 11, b"x" * 11)
         slow.router.receive(slow.session, [encode(chunk)], NOW)
         if second < 30:
             yard.router.parcels.pass_time(1)
@@ -413,18 +413,66 @@ def test_who_may_not_miss_anything_goes_with_all_it_holds_and_nobody_else_pays()
     assert yard.router.statistics().lost == {"disconnected": 1}
 
 
-def test_what_one_begins_to_send_takes_no_more_than_its_share_from_others() -> None:
+def test_what_an_identity_begins_to_send_is_no_more_than_a_share_on_all_its_connections() -> None:
     """A promise costs nothing, so no client may take all of the room by promising."""
     yard, publisher, subscriber = scene(large_bytes=400)
-    greedy = yard.carrier("greedy")
-    for parcel in range(4):
-        greedy.begin(100, parcel)
-    assert yard.in_flight == (100, 0)
-    publisher.cut(BATCH, WHOLE)
-    assert payloads(subscriber.read()) == [WHOLE]
-    rest = [encode(Chunk(1, 100, 1, b"x" * 99)), greedy.frame_of(BATCH, 100) + parcel_stamp(1, 0)]
-    greedy.router.receive(greedy.session, rest, NOW)
-    assert "BackPressure" in refusal(greedy)
+    greedy = [yard.carrier("greedy") for _ in range(4)]
+    for each in greedy:
+        each.begin(100)
+    assert yard.in_flight == (1, 0)
+    publisher.pass_on(BATCH, b"y" * 399)
+    assert payloads(subscriber.read()) == [b"y" * 399]
+    subscriber.release()
+    for each in greedy:
+        rest = [encode(Chunk(99, 100, 1, b"x" * 99)), each.frame_of(BATCH, 100)]
+        rest[1] += parcel_stamp(99, 0)
+        each.router.receive(each.session, rest, NOW)
+    assert payloads(subscriber.read()) == [b"x" * 100]
+    assert all("BackPressure" in refusal(each) for each in greedy[1:])
+    greedy[1].begin(100, 7)
+    assert yard.in_flight == (1, 0)
+
+
+def test_another_incarnation_promises_for_itself() -> None:
+    yard = Yard(large_bytes=400)
+    for incarnation in (1, 2):
+        identity = Identity("child", "agent", "", incarnation, pid=4242)
+        session = yard.router.open(identity, Declared(), NOW, DESCRIPTORS)
+        Carrier(yard.router, session, memory=yard.memory).begin(100)
+    assert yard.in_flight == (2, 0)
+
+
+def test_what_finds_no_room_on_its_way_is_given_up() -> None:
+    yard, publisher, _ = scene(large_bytes=400)
+    slow, subscriber = yard.carrier("slow"), yard.carrier("agent-3")
+    slow.begin(300)
+    subscriber.subscribe("events.#")
+    publisher.pass_on(BATCH, b"y" * 350)
+    subscriber.read()
+    yard.router.close(yard.router.directory.named("agent-2")[0])
+    rest = [
+        encode(Chunk(99, 300, 1, b"x" * 299)),
+        slow.frame_of(BATCH, 300) + parcel_stamp(99, 0),
+    ]
+    slow.router.receive(slow.session, rest, NOW)
+    assert "BackPressure" in refusal(slow)
+    assert yard.in_flight == (350, 1)
+
+
+def test_the_descriptors_of_an_identity_that_no_frame_owns_are_no_more_than_a_share() -> None:
+    yard, publisher, _ = scene(large_descriptors=32)
+    litter = [yard.carrier("evil") for _ in range(3)]
+    for number, each in enumerate(litter[:2]):
+        them = [Passed(10 * number + n, 100) for n in range(4)]
+        yard.router.uploads.came(each.session, them)
+    with pytest.raises(RemoteProtocolError):
+        yard.router.uploads.came(litter[2].session, [Passed(99, 100)])
+    yard.router.close(litter[2].session)
+    assert yard.in_flight == (0, 8)
+    yard.router.uploads.came(publisher.session, [Passed(100, 100)])
+    for each in (*litter, publisher):
+        yard.router.close(each.session)
+    assert yard.in_flight == (0, 0)
 
 
 def test_published_is_delivered_and_lost_and_waiting() -> None:
