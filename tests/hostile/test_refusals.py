@@ -352,6 +352,8 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
 ELSEWHERE = {
     "foreign-user": "a stranger gets no byte; tests/bus/test_endpoint.py",
     "exhausted": "there is no descriptor to say it with; tests/hostile/test_descriptors.py",
+    "unclaimed": "it takes a descriptor; tests/bus/broker/test_passing.py",
+    "unreadable": "what is taken can be read as a rule; tests/bus/broker/test_transfers.py",
 }
 
 
@@ -389,9 +391,8 @@ def test_every_word_of_the_documents_is_in_the_table() -> None:
     documented["turned_away"] |= reasons(at_the_door)
     documented["cut_off"] |= reasons(in_session)
     documented["cut_off"] -= {"cut-off"}
-    documented["turned_away"] -= set(ELSEWHERE)
     for group, words in TABLE.items():
-        assert documented[group] == set(words), group
+        assert documented[group] - set(ELSEWHERE) == set(words), group
 
 
 def reasons(markdown: str) -> set[str]:
