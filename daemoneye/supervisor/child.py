@@ -311,7 +311,7 @@ class _TellsOnly:
 
 
 class _Lines(logging.Formatter):
-    """A record as lines that each begin with the child's name, written in one piece.
+    """A record as lines that each begin with the time and the child's name, written in one piece.
 
     A message is one line.  What is in it came from anywhere, so nothing in it can pass for a line
     of somebody else, or speak to the terminal it ends up on.
@@ -327,7 +327,8 @@ class _Lines(logging.Formatter):
             lines += self.formatException(record.exc_info).splitlines()
         if record.stack_info:
             lines += record.stack_info.splitlines()
-        return "\n".join(f"{self._name}: {_harmless(line)}" for line in lines)
+        clock = self.formatTime(record, "%H:%M:%S")
+        return "\n".join(f"{clock}  {self._name}: {_harmless(line)}" for line in lines)
 
 
 def _harmless(text: str) -> str:

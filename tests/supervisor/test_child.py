@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -115,7 +116,9 @@ def test_every_line_it_logs_is_its_own_and_harmless(
     start: Start, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert start(targets.log, "\x1b[2J\nbroker: gone").wait_exit() == 0
-    lines = capfd.readouterr().err.splitlines()
+    told = capfd.readouterr().err.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d  probe: ", line) for line in told)
+    lines = [line[len("12:34:56  ") :] for line in told]
     assert lines[0] == r"probe: \x1b[2J\nbroker: gone"
     assert lines[1:3] == ["probe: caught", "probe: Traceback (most recent call last):"]
     assert all(line.startswith("probe: ") and line.isprintable() for line in lines)

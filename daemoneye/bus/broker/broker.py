@@ -273,7 +273,7 @@ class Broker:
     def _note_ending(self, session: Session, reason: str, text: str) -> None:
         self.cut_off[reason] += 1
         reason = f"{reason} of {session.identity.name}"
-        self._clients.mishaps.note(reason, f"{session!r} {text}", logging.WARNING)
+        self._clients.mishaps.note(reason, f"{session} {text}", logging.WARNING)
 
     def _left(self, client: Client) -> None:
         self.door.forget(client)

@@ -87,6 +87,10 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session of {self.identity.name}, incarnation {self.identity.incarnation}>"
 
+    def __str__(self) -> str:
+        process = f" (process {self.identity.pid})" if self.identity.pid else ""
+        return f"{self.identity.name}{process}"
+
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write, in order; empty when nothing may be sent now.
 

@@ -29,7 +29,7 @@ from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import Remark, lost, never_again, never_sent
+from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
 from daemoneye.bus.limits import Limits
@@ -73,7 +73,7 @@ class AsyncConnection:
 
     def connect_later(self) -> None:
         """Go on trying in the background until there is a connection."""
-        self._keeper = self._loop.create_task(self._recover())
+        self._keeper = self._loop.create_task(self._recover(None))
 
     async def close(self) -> None:
         """Write what waits, say goodbye, and end every wait with BusClosed; within 2 s."""
@@ -247,11 +247,13 @@ class AsyncConnection:
             give(reply, error)
         if self._ended is None:
             _remark(lost(cause))
-            self._keeper = self._loop.create_task(self._recover())
+            self._keeper = self._loop.create_task(self._recover(cause))
 
-    async def _recover(self) -> None:
+    async def _recover(self, cause: BaseException | None) -> None:
         try:
             await self._try_on()
+            if cause is not None and self._sock is not None:  # else it is the first one, or over
+                _remark(back())
         except BaseException as bug:  # nobody else could ever free who waits
             self._drop_socket()
             self._end(self._ended or ended_by(bug))

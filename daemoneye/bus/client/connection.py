@@ -28,7 +28,7 @@ from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import Remark, lost, never_again, never_sent
+from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Source, Subscription
@@ -246,6 +246,8 @@ class Connection:
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             self._closing.wait(backoff.wait(random.random()))
+        if cause is not None:  # else this is the first one
+            _remark(back())
         _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
         return sock
 

@@ -56,7 +56,8 @@ class Notices:
         if not self._is_new(notice.code, notice.topic):
             return None
         rule = f" ({notice.rule})" if notice.rule else ""
-        said = brief(f"{notice.code} {notice.topic}: {notice.detail}{rule}")
+        about = f"{notice.code} {notice.topic}".strip()
+        said = brief(f"{about}: {notice.detail}{rule}")
         return Remark(
             f"broker: {said}", Weight.INFO if notice.code == "going-down" else Weight.WARNING
         )
@@ -95,6 +96,11 @@ def lost(cause: BaseException) -> Remark:
     return Remark(
         f"the connection to the broker is lost ({brief(reason_of(cause))}); connecting again"
     )
+
+
+def back() -> Remark:
+    """There is a connection again; as loud as the loss, so that whoever read of it reads this."""
+    return Remark("connected to the broker again")
 
 
 def never_sent(messages: int) -> Remark | None:

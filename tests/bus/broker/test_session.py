@@ -45,6 +45,7 @@ def test_what_is_taken_and_not_written_is_taken_again() -> None:
     agent.session.written(0)
     assert agent.session.take(1 << 16, NOW) == first
     assert "operator" in repr(agent.session)
+    assert str(agent.session) == "operator (process 4242)"
 
 
 def test_refusals_are_counted_for_each_topic_and_for_what_is_no_topic() -> None:

@@ -126,6 +126,7 @@ async def test_what_was_dropped_without_a_connection_is_logged_when_there_is_one
     await connection.writer.publish_many(TICK, batches([b""] * 256 * 5), "")
     there.set()
     await until_true(lambda: "256 messages found no room" in caplog.text, "the word of it")
+    assert "again" not in caplog.text
     await connection.close()
     peer.close()
 
@@ -141,6 +142,7 @@ async def test_what_cannot_be_understood_costs_the_connection_and_not_the_client
     await until_true(lambda: len(peer.ends) == 2, "another connection")
     assert connection.writer.connected
     assert "is lost (a frame header promises -1 bytes)" in caplog.text
+    await until_true(lambda: "connected to the broker again" in caplog.text, "that it is back")
     await connection.close()
     peer.close()
 

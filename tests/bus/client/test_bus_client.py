@@ -103,6 +103,7 @@ def test_a_ctrl_c_that_costs_the_connection_says_so(
                 bus.publish_confirmed(TICK, b"1", timeout=scaled(5))
         wait_for(lambda: "KeyboardInterrupt fell into a read" in caplog.text, "the word of it")
         wait_for(lambda: bus.connected and bus.subscriptions(), "the subscription", within=15)
+        wait_for(lambda: "connected to the broker again" in caplog.text, "that it is back")
         bus.publish(TICK, b"2")
         while (event := events.get(scaled(5))) is not None and event.payload != b"2":
             pass

@@ -78,3 +78,9 @@ def test_the_log_has_an_end() -> None:
     said = [notices.take(Notice("denied", f"t{number}")) for number in range(1000)]
     assert len([each for each in said if each]) == KNOWN
     assert notices.counts == {"denied": 1000}
+
+
+def test_what_is_about_no_topic_has_no_gap_for_one() -> None:
+    assert Notices().take(Notice("cut-off", detail="heartbeat: silent")) == Remark(
+        "broker: cut-off: heartbeat: silent"
+    )
