@@ -14,6 +14,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     uploads        large payloads on their way in
     transfers      large payloads on their way out in chunks
     streams        subscriptions, and the bounded queues of what waits for them
+    sending        what is being written to one client, and how far the kernel has taken it
     outbox         what waits for one client, in lanes
     deliveries     runs on their way into outboxes
     wishes         for collectors that are not connected, on their way to the supervisor

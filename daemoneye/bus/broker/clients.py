@@ -134,7 +134,7 @@ class Clients:
         left = WRITES_IN_A_TURN * max_bytes
         while buffers := outbox.take(max_bytes, now_ns):
             try:
-                if outbox.passing is not None and (passing := session.passing) is not None:
+                if outbox.sending.passing is not None and (passing := session.passing) is not None:
                     sent = send_with_descriptors(sock, buffers, [passing])
                 elif len(buffers) > 1:
                     sent = send_gathered(sock, buffers)
@@ -146,12 +146,12 @@ class Clients:
                     self._stick(client, patience)
                 return False
             except OSError as error:
-                if error.errno == errno.ETOOMANYREFS and outbox.passing is not None:
+                if error.errno == errno.ETOOMANYREFS and outbox.sending.passing is not None:
                     _cut_up(session)
                     continue
                 self.close(client)
                 return False
-            outbox.written(sent)
+            outbox.sending.written(sent)
             if client.stuck_deadline is not None:
                 self._stick(client, patience)
             if outbox.is_idle:
@@ -191,7 +191,7 @@ class Clients:
 
 def _cut_up(session: Session) -> None:
     """More descriptors of our user are on their way than the kernel allows: send chunks instead."""
-    parcel = session.outbox.passing
+    parcel = session.outbox.sending.passing
     assert parcel is not None
     if parcel.content is None:
         parcel.content = Stored(parcel.descriptor, parcel.size)

@@ -1,13 +1,12 @@
-"""What waits for one client, in lanes, and what of it is being written.  Pure.
+"""What waits for one client, in lanes, and which of it is written next.  Pure.
 
 Three lanes: the broker's own frames, control, events.  The order is strict, except that every
 sixteenth pick begins at the bottom, so that no flood above starves what is below.  Within a lane
 the run that arrived first goes first, whichever stream it waits in; so order holds even when a
 new subscription moves a topic from one stream to another.
 
-What `take` has given belongs to the connection: nothing overtakes inside a frame, and nothing of it
-is dropped to make room.  That is at most `turn_bytes` and one run, so control is never far behind.
-What nobody wants or may have any more is taken out of it, but for a frame that has been begun.
+What `take` has given belongs to the connection (`sending`): at most `turn_bytes` and one run, so
+control is never far behind.
 
 A large payload goes ahead of its run.  As a descriptor it goes with the first byte that the kernel
 takes of a write, so a write has one descriptor at most, and its run is the last in it.  In chunks
@@ -17,13 +16,11 @@ takes of a write, so a write has one descriptor at most, and its run is the last
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
-from typing import NamedTuple
 
-from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.sending import Sending
 from daemoneye.bus.broker.streams import (
     DENIED,
     DISCONNECTED,
@@ -51,38 +48,20 @@ MAX_STREAMS = 1024
 """At so many a session's empty streams are let go of; when half are left, it has to go."""
 
 
-class _Sent(NamedTuple):
-    """One buffer that belongs to the connection."""
-
-    data: bytes
-    stream: Stream | None
-    """Whose it is; None: a frame of the broker's own."""
-    run: Run | None
-    """None: a chunk of its payload."""
-
-
-_sent: Callable[[tuple[bytes, Stream | None, Run | None]], _Sent] = partial(tuple.__new__, _Sent)
-"""A _Sent of a tuple of its fields, at a third of the price of calling it."""
-
-
 class Outbox:
     """Everything that waits for one client."""
 
     __slots__ = (
-        "_begun",
         "_blocked",
         "_lanes",
-        "_marked",
         "_picks",
-        "_sending",
-        "_sending_bytes",
         "_transfers",
         "_urgent",
         "_urgent_bytes",
         "backlog",
         "gone",
         "holding",
-        "passing",
+        "sending",
         "streams",
     )
 
@@ -90,12 +69,8 @@ class Outbox:
         self.backlog = Backlog(whole)
         self.holding = self.backlog.holding
         """The large payloads that the client holds."""
-        self.passing: Parcel | None = None
-        """The one whose descriptor goes with what `take` gave last.
-
-        Its frame is the last of that, and it counts as being written until the kernel took it:
-        nobody else may close a descriptor whose number stands here.
-        """
+        self.sending = Sending(self.holding)
+        """What belongs to the connection already."""
         self._transfers = Transfers()
         self.streams: dict[StreamKey, Stream] = {}
         self.gone = Tally.empty()
@@ -106,13 +81,6 @@ class Outbox:
         """The streams of each lane that have something to write or to tell."""
         self._blocked: tuple[dict[Stream, None], ...] = ({}, {})
         """Those that were found without credit: nobody looks at them until there is more."""
-        self._sending: deque[_Sent] = deque()
-        self._sending_bytes = 0
-        """How much of that is not written yet."""
-        self._begun = 0
-        """How much of its first buffer is."""
-        self._marked: Stream | None = None
-        """The stream that was announced last on this connection."""
         self._picks = 0
 
     # ---- what comes in ------------------------------------------------------------------------
@@ -138,8 +106,9 @@ class Outbox:
         What `take` would give next in any case, it gives without having waited in a queue: the one
         run that meets an idle outbox, of the stream that was announced last.
         """
-        if stream is self._marked and self.is_idle and stream.admits(run):
-            self._append(run.data, stream, stream.begin(run))
+        sending = self.sending
+        if stream is sending.marked and self.is_idle and stream.admits(run):
+            sending.append(run.data, stream, stream.begin(run))
             return ""
         if not stream.queue:
             self._lanes[stream.key.lane][stream] = None
@@ -179,64 +148,41 @@ class Outbox:
 
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write: the rest of the last ones, then what may follow."""
-        sending, (control, events) = self._sending, self._lanes
+        sending, (control, events) = self.sending, self._lanes
+        frames = sending.frames
         while (
             (events or control or self._urgent or self._transfers)
-            and self._sending_bytes < max_bytes
-            and len(sending) < MAX_BUFFERS
-            and self.passing is None
+            and sending.bytes < max_bytes
+            and len(frames) < MAX_BUFFERS
+            and sending.passing is None
             and self._next(now_ns)
         ):
             pass
-        buffers: list[bytes | memoryview] = [each[0] for each in sending]
-        if self._begun:
-            buffers[0] = memoryview(buffers[0])[self._begun :]
-        return buffers
-
-    def written(self, count: int) -> None:
-        """The kernel took the first `count` bytes of what `take` gave last, and what it passed.
-
-        A descriptor goes with the first byte, so the client has it though its frame may not be
-        written yet.
-        """
-        if self.passing is not None:
-            self.holding.give(self.passing)
-            self.passing = None
-        self._sending_bytes -= count
-        left = self._begun + count
-        sending = self._sending
-        while sending and left >= (size := len(sending[0][0])):
-            _, stream, run = sending.popleft()
-            left -= size
-            if stream is not None and run is not None:
-                stream.delivered(run)
-        self._begun = left
+        return sending.buffers() if frames else []
 
     def pass_no_more(self) -> None:
         """What was to be passed cannot be: from now on, payloads go to this client in chunks.
 
         The parcel's content has to be there.
         """
-        parcel, self.passing = self.passing, None
-        assert parcel is not None
-        data, stream, run = self._sending.pop()
-        self._sending_bytes -= len(data)
         self.holding.carriage = replace(self.holding.carriage, descriptors=False)
-        assert stream is not None
-        assert run is not None
-        self._transfers.begin(stream, run)
+        self._transfers.begin(*self.sending.pass_nothing())
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing that `take` would have to look at: cheaper than asking it."""
         return not (
-            self._sending or self._urgent or self._lanes[0] or self._lanes[1] or self._transfers
+            self.sending.frames
+            or self._urgent
+            or self._lanes[0]
+            or self._lanes[1]
+            or self._transfers
         )
 
     @property
     def pending(self) -> bool:
         """Whether `take` has something to give, credit considered."""
-        if self._sending or self._urgent or self._transfers:
+        if self.sending.frames or self._urgent or self._transfers:
             return True
         return any(lane and self._oldest(lane) is not None for lane in self._lanes)
 
@@ -269,7 +215,7 @@ class Outbox:
         frame = self._urgent.popleft()
         self._urgent_bytes -= len(frame)
         self.backlog.change(-len(frame))
-        self._append(frame, None, None)
+        self.sending.append(frame, None, None)
         return True
 
     def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
@@ -311,21 +257,16 @@ class Outbox:
         return parcel is not None and self.holding.passes(parcel) and self.holding.is_sated
 
     def _send(self, stream: Stream) -> None:
-        self._announce(stream)
+        self.sending.announce(stream)
         if stream.queue:
             run = stream.begin_oldest()
             if run.parcel is None:
-                self._append(run.data, stream, run)
+                self.sending.append(run.data, stream, run)
             elif self.holding.passes(run.parcel):
-                self.passing = run.parcel
-                self._append(run.parcel.frame, stream, run)
+                self.sending.passing = run.parcel
+                self.sending.append(run.parcel.frame, stream, run)
             else:
                 self._transfers.begin(stream, run)
-
-    def _announce(self, stream: Stream) -> None:
-        if self._marked is not stream or stream.untold:
-            self._append(stream.mark(), None, None)
-            self._marked = stream
 
     def _send_chunk(self, transfer: Transfer) -> None:
         if not transfer.is_whole:
@@ -334,11 +275,11 @@ class Outbox:
             if chunk is None:
                 self._lose(transfer.stream, UNREADABLE, self._give_up(transfer.stream))
             else:
-                self._append(chunk, transfer.stream, None)
+                self.sending.append(chunk, transfer.stream, None)
             return
         self._transfers.end(transfer)
-        self._announce(transfer.stream)
-        self._append(transfer.run.data, transfer.stream, transfer.run)
+        self.sending.announce(transfer.stream)
+        self.sending.append(transfer.run.data, transfer.stream, transfer.run)
 
     def _give_up(self, stream: Stream) -> list[Run]:
         """End what is on its way of a stream in chunks; returns it, not counted yet."""
@@ -358,10 +299,6 @@ class Outbox:
             stream.take_back(run, reason)
         if stream.untold:
             self._lanes[stream.key.lane][stream] = None
-
-    def _append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
-        self._sending.append(_sent((data, stream, run)))
-        self._sending_bytes += len(data)
 
     # ---- subscriptions come and go ------------------------------------------------------------
 
@@ -386,8 +323,7 @@ class Outbox:
             for subscription in stream.subscriptions:
                 subscription.past.add(stream.tally)
             self.gone.add(stream.tally)
-            if self._marked is stream:
-                self._marked = None
+            self.sending.forget(stream)
         return len(self.streams) < before
 
     def release(self, subscription: Subscription, *, denied: bool = False) -> None:
@@ -401,8 +337,7 @@ class Outbox:
             each for each in self.streams.values() if subscription in each.subscriptions
         ]:
             del self.streams[stream.key]
-            if self._marked is stream:
-                self._marked = None
+            self.sending.forget(stream)
             left = tuple(each for each in stream.subscriptions if each is not subscription)
             if left:
                 self._pass_on(stream, left)
@@ -423,20 +358,9 @@ class Outbox:
 
         A frame that has been begun is kept, so that what follows it can still be understood.
         """
-        begun = self._sending.popleft() if self._begun else None
-        for sent in self._sending:
-            if sent.stream is not None and sent.run is not None:
-                sent.stream.abandon(sent.run)
-        self._sending.clear()
-        self._sending_bytes = 0
-        self.passing = None
+        self.sending.close()
         for transfer in self._transfers.take_all():
             transfer.stream.abandon(transfer.run)
-        if begun is not None:
-            if begun.stream is not None and begun.run is not None:
-                begun.stream.abandon(begun.run)
-            self._append(begun.data, None, None)
-            self._sending_bytes -= self._begun
         for stream in self.streams.values():
             stream.lose_all(DISCONNECTED)
             self.gone.add(stream.tally)
@@ -461,9 +385,7 @@ class Outbox:
             stream.serve(key, left)
             self.streams[key] = stream
             return
-        for position, sent in enumerate(self._sending):
-            if sent.stream is stream:
-                self._sending[position] = sent._replace(stream=heir)
+        self.sending.hand_over(stream, heir)
         heir.absorb(stream)
         if (transfer := self._transfers.of(stream)) is not None:
             transfer.stream = heir
@@ -471,9 +393,9 @@ class Outbox:
             self._lanes[key.lane][heir] = None
 
     def _drop(self, stream: Stream) -> None:
-        for run in self._take_out(stream):
+        for run in (*self._give_up(stream), *self.sending.take_back(stream)):
             stream.withdraw(run)
-        self._settle(stream)
+        self.sending.settle(stream)
         stream.withdraw_all()
         self._lanes[stream.key.lane].pop(stream, None)
         self.gone.add(stream.tally)
@@ -481,39 +403,4 @@ class Outbox:
     def _deny(self, stream: Stream) -> None:
         """Nothing of it may arrive any more that can be kept back."""
         stream.lose_all(DENIED)
-        self._lose(stream, DENIED, self._take_out(stream))
-
-    def _take_out(self, stream: Stream) -> list[Run]:
-        """Take back what is on its way of a stream and can be; returns it, not counted yet."""
-        found = self._give_up(stream)
-        sending = list(self._sending)
-        self._sending.clear()
-        for position, sent in enumerate(sending):
-            run = sent.run
-            is_begun = position == 0 and self._begun > 0
-            if sent.stream is not stream or is_begun or self._owns_what_is_given(run):
-                self._sending.append(sent)
-                continue
-            self._sending_bytes -= len(sent.data)
-            if run is None:
-                continue
-            found.append(run)
-            if run.parcel is not None and run.parcel is self.passing:
-                self.passing = None
-            elif run.parcel is not None:
-                self._append(last_word(run), None, None)
-        return found
-
-    def _owns_what_is_given(self, run: Run | None) -> bool:
-        """Whether a descriptor is on its way, or there, that the client would miss a frame for."""
-        if run is None or run.parcel is None:
-            return False
-        return run.parcel.number not in self.holding.sending
-
-    def _settle(self, stream: Stream) -> None:
-        """Count what has to be finished of a stream that ends as delivered already."""
-        for position, sent in enumerate(self._sending):
-            if sent.stream is stream:
-                if sent.run is not None:
-                    stream.delivered(sent.run)
-                self._sending[position] = _Sent(sent.data, None, None)
+        self._lose(stream, DENIED, (*self._give_up(stream), *self.sending.take_back(stream)))

@@ -102,12 +102,12 @@ class Session:
     @property
     def passing(self) -> int | None:
         """The descriptor to send along with what `take` gave last, with its first byte."""
-        parcel = self.outbox.passing
+        parcel = self.outbox.sending.passing
         return None if parcel is None else parcel.descriptor
 
     def written(self, count: int) -> None:
         """The kernel took the first `count` bytes of what `take` gave last."""
-        self.outbox.written(count)
+        self.outbox.sending.written(count)
 
     @property
     def pending(self) -> bool:

@@ -50,7 +50,7 @@ class Box:
     def written(self, max_bytes: int = 1 << 16) -> list[bytes]:
         """What one write takes, without headers."""
         buffers = [bytes(each) for each in self.outbox.take(max_bytes, NOW)]
-        self.outbox.written(sum(map(len, buffers)))
+        self.outbox.sending.written(sum(map(len, buffers)))
         return [each[4:] for each in buffers]
 
     def runs_written(self) -> bytes:
@@ -188,7 +188,7 @@ def test_however_little_is_written_at_once_the_stream_is_whole(
         waiting = b"".join(buffers)
         count = data.draw(st.integers(1, len(waiting)))
         sent += waiting[:count]
-        box.outbox.written(count)
+        box.outbox.sending.written(count)
     expected = b"".join(pack(b"x" * size) for size in sizes)
     assert sent.endswith(expected)
     assert stream.tally.delivered == len(sizes)
@@ -259,7 +259,7 @@ def test_a_stream_is_merged_into_the_one_of_those_that_are_left(begun: int) -> N
         sent = b"".join(bytes(each) for each in box.outbox.take(1, NOW))
     box.outbox.release(two)
     if begun:
-        box.outbox.written(len(sent))
+        box.outbox.sending.written(len(sent))
     assert box.runs_written() == (b"bc" if begun else b"abc")
     assert box.outbox.streams == {alone.key: alone}
     assert (alone.tally.offered, alone.tally.queued, box.whole.bytes) == (3, 0, 0)
@@ -273,14 +273,14 @@ def test_what_is_to_be_written_is_taken_back_behind_the_frame_that_is_begun(ends
     for each, letter in [(stream, b"a"), (stream, b"b"), (other, b"c"), (stream, b"d")]:
         box.offer(each, letter)
     mark, *_ = box.outbox.take(1 << 16, NOW)
-    box.outbox.written(len(mark) + 1)
+    box.outbox.sending.written(len(mark) + 1)
     box.outbox.say(pack(b"!"), box.limits)
     if ends == "release":
         box.outbox.release(subscription)
     else:
         box.outbox.purge(subscription)
     rest = [bytes(each) for each in box.outbox.take(1 << 16, NOW)]
-    box.outbox.written(sum(map(len, rest)))
+    box.outbox.sending.written(sum(map(len, rest)))
     assert rest[0] == pack(b"a")[1:]
     letters = b"".join(each[4:] for each in rest[1:] if len(each) == 5)
     assert letters == b"c!"
@@ -327,7 +327,7 @@ def test_last_words_follow_a_whole_frame() -> None:
     box.written(1)
     box.offer(stream, b"c")
     (buffer,) = box.outbox.take(1, NOW)
-    box.outbox.written(2)
+    box.outbox.sending.written(2)
     box.outbox.say(pack(b"!"), box.limits)
     box.outbox.close()
     rest = b"".join(bytes(each) for each in box.outbox.take(1000, NOW))
@@ -344,7 +344,7 @@ def test_what_waits_counts_with_the_memory_that_each_run_takes() -> None:
     assert (len(stream.queue), stream.tally.lost) == (10, {"overflow": 40})
     assert box.whole.bytes == box.limits.client_bytes
     while batch := box.outbox.take(1 << 16, NOW):
-        box.outbox.written(sum(map(len, batch)))
+        box.outbox.sending.written(sum(map(len, batch)))
     assert box.whole.bytes == 0
 
 

@@ -177,9 +177,9 @@ def test_what_is_not_begun_does_not_arrive_when_rights_are_taken_away(
     outbox = reader.session.outbox
     outbox.take(1 << 20, NOW)
     sent = yard.router.statistics().delivered
-    begun = outbox._begun > 0 and outbox._sending[0].run is not None
+    begun = outbox.sending.begun > 0 and outbox.sending.frames[0].run is not None
     yard.router.set_rules(yard.router.limits, AccessList((DENY,)))
-    assert outbox.passing is None
+    assert outbox.sending.passing is None
     heard += reader.read()
     assert not [each for each in heard if isinstance(each, BadBody)]
     arrived = payloads(heard)
@@ -301,7 +301,7 @@ def refused(yard: Yard, publisher: Carrier) -> Carrier:
     subscriber.subscribe("events.#")
     publisher.pass_on(BATCH, LARGE)
     subscriber.session.take(1 << 16, NOW)
-    parcel = subscriber.session.outbox.passing
+    parcel = subscriber.session.outbox.sending.passing
     assert parcel is not None
     parcel.content = memoryview(LARGE)
     return subscriber
@@ -333,7 +333,7 @@ def test_what_is_closed_is_not_passed_whatever_becomes_of_its_subscription() -> 
     subscriber.subscribe("events.process.#")
     publisher.pass_on(BATCH, LARGE)
     subscriber.session.take(1 << 16, NOW)
-    passing = subscriber.session.outbox.passing
+    passing = subscriber.session.outbox.sending.passing
     assert passing is not None
     subscriber.say(Release((passing.number,)))
     assert (yard.in_flight, yard.router.parcels.released) == ((len(LARGE), 1), [])
@@ -352,8 +352,8 @@ def test_what_was_passed_stays_with_the_client_though_the_next_cannot_be_passed(
     subscriber.read_once(room=20)
     outbox = subscriber.session.outbox
     outbox.take(1 << 16, NOW)
-    assert outbox.passing is not None
-    outbox.passing.content = memoryview(LARGE[::-1])
+    assert outbox.sending.passing is not None
+    outbox.sending.passing.content = memoryview(LARGE[::-1])
     outbox.pass_no_more()
     assert payloads(subscriber.read()) == [LARGE, LARGE[::-1]]
     assert (subscriber.got, list(outbox.holding.given)) == ([1], [1])

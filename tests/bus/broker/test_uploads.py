@@ -600,7 +600,7 @@ class Everybody:
             holding = session.outbox.holding
             held |= {*holding.waiting.values(), *holding.sending.values()}
             held |= set(holding.given.values())
-            passing = session.outbox.passing
+            passing = session.outbox.sending.passing
             assert passing is None or passing in holding.sending.values()
             for subscription in session.subscriptions.values():
                 streams = session.outbox.streams.values()

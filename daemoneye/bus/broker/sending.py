@@ -1,0 +1,164 @@
+"""What belongs to a connection: what is being written, and how far the kernel has taken it.  Pure.
+
+Nothing overtakes inside a frame, and nothing is dropped from here to make room.  What nobody wants
+or may have any more is taken back, but for the frame that has been begun, and a frame whose
+descriptor the kernel has: its receiver would take the next one's descriptor for its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from daemoneye.bus.broker.parcels import Holding, Parcel
+from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.streams import Stream
+from daemoneye.bus.broker.transfers import last_word
+
+
+class Sent(NamedTuple):
+    """One buffer that belongs to the connection."""
+
+    data: bytes
+    stream: Stream | None
+    """Whose it is; None: a frame of the broker's own."""
+    run: Run | None
+    """None: a chunk of its payload."""
+
+
+_sent: Callable[[tuple[bytes, Stream | None, Run | None]], Sent] = partial(tuple.__new__, Sent)
+"""A Sent of a tuple of its fields, at a third of the price of calling it."""
+
+
+class Sending:
+    """What one client is being sent."""
+
+    __slots__ = ("begun", "bytes", "frames", "holding", "marked", "passing")
+
+    def __init__(self, holding: Holding) -> None:
+        self.holding = holding
+        """The large payloads that the client holds."""
+        self.frames: deque[Sent] = deque()
+        """In this order; each with its header."""
+        self.bytes = 0
+        """How much of that is not written yet."""
+        self.begun = 0
+        """How much of the first one is."""
+        self.passing: Parcel | None = None
+        """The one whose descriptor goes with what is written next.
+
+        Its frame is the last here, and it counts as being written until the kernel took it:
+        nobody else may close a descriptor whose number stands here.
+        """
+        self.marked: Stream | None = None
+        """The stream that was announced last on this connection."""
+
+    def append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
+        """Write this behind all else."""
+        self.frames.append(_sent((data, stream, run)))
+        self.bytes += len(data)
+
+    def announce(self, stream: Stream) -> None:
+        """Say whose the next run is, and what was lost before it, if that is news."""
+        if self.marked is not stream or stream.untold:
+            self.append(stream.mark(), None, None)
+            self.marked = stream
+
+    def forget(self, stream: Stream) -> None:
+        """The stream is no more; another may come in its place."""
+        if self.marked is stream:
+            self.marked = None
+
+    def buffers(self) -> list[bytes | memoryview]:
+        """For one gathered write: what is not written yet."""
+        buffers: list[bytes | memoryview] = [each[0] for each in self.frames]
+        if self.begun:
+            buffers[0] = memoryview(buffers[0])[self.begun :]
+        return buffers
+
+    def written(self, count: int) -> None:
+        """The kernel took the first `count` bytes of the buffers, and what was to be passed.
+
+        A descriptor goes with the first byte, so the client has it though its frame may not be
+        written yet.
+        """
+        if self.passing is not None:
+            self.holding.give(self.passing)
+            self.passing = None
+        self.bytes -= count
+        left = self.begun + count
+        frames = self.frames
+        while frames and left >= (size := len(frames[0][0])):
+            _, stream, run = frames.popleft()
+            left -= size
+            if stream is not None and run is not None:
+                stream.delivered(run)
+        self.begun = left
+
+    def pass_nothing(self) -> tuple[Stream, Run]:
+        """What was to be passed cannot be: take back its frame; whose it is."""
+        assert self.passing is not None
+        self.passing = None
+        data, stream, run = self.frames.pop()
+        self.bytes -= len(data)
+        assert stream is not None
+        assert run is not None
+        return stream, run
+
+    # ---- streams end ----------------------------------------------------------------------------
+
+    def hand_over(self, stream: Stream, heir: Stream) -> None:
+        """What is of one stream is another's from now on."""
+        for position, sent in enumerate(self.frames):
+            if sent.stream is stream:
+                self.frames[position] = sent._replace(stream=heir)
+
+    def take_back(self, stream: Stream) -> list[Run]:
+        """Take out what is of a stream and need not be finished; returns it, not counted yet."""
+        found: list[Run] = []
+        frames = list(self.frames)
+        self.frames.clear()
+        for position, sent in enumerate(frames):
+            run = sent.run
+            is_begun = position == 0 and self.begun > 0
+            if sent.stream is not stream or is_begun or self._owns_what_is_given(run):
+                self.frames.append(sent)
+                continue
+            self.bytes -= len(sent.data)
+            if run is None:
+                continue
+            found.append(run)
+            if run.parcel is not None and run.parcel is self.passing:
+                self.passing = None
+            elif run.parcel is not None:
+                self.append(last_word(run), None, None)
+        return found
+
+    def settle(self, stream: Stream) -> None:
+        """Count what has to be finished of a stream that ends as delivered already."""
+        for position, sent in enumerate(self.frames):
+            if sent.stream is stream:
+                if sent.run is not None:
+                    stream.delivered(sent.run)
+                self.frames[position] = Sent(sent.data, None, None)
+
+    def close(self) -> None:
+        """The connection is gone or has to go: all is lost, and not written, that is not begun."""
+        begun = self.frames[0].data if self.begun else None
+        for _, stream, run in self.frames:
+            if stream is not None and run is not None:
+                stream.abandon(run)
+        self.frames.clear()
+        self.bytes = 0
+        self.passing = None
+        if begun is not None:
+            self.append(begun, None, None)
+            self.bytes -= self.begun
+
+    def _owns_what_is_given(self, run: Run | None) -> bool:
+        """Whether a descriptor is on its way, or there, that the client would miss a frame for."""
+        if run is None or run.parcel is None:
+            return False
+        return run.parcel.number not in self.holding.sending
