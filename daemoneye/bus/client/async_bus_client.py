@@ -186,10 +186,18 @@ class AsyncBusClient(Ending):
     ) -> Opening[AsyncSubscription]:
         """Listen to what matches one of these filters; use it with `async with`, or await it.
 
-        `overflow` names what happens when we are too slow: "drop-oldest", "drop-newest", "latest",
-        "disconnect", or the default of the topic.  `max_messages` and `max_bytes` bound what waits
-        at the broker, and separately what waits here.  `timeout` ends an iteration that has waited
-        so many seconds for the next event.
+        `overflow` names what happens when we are too slow, and what waits for us at the broker
+        reaches its bound: with "drop-oldest" and "drop-newest" messages at that end of it are lost;
+        with "latest" what waits is replaced by what comes after it from the same publisher on the
+        same topic.  The next event tells how many as `lost["overflow"]`.  With "disconnect" nothing
+        is missed in part: the broker ends the connection, which is logged, the client makes
+        another, the subscription and those who iterate over it go on, and the next event tells the
+        gap as `lost["disconnected"]`; until it comes an iteration may end by its `timeout`.
+        "default" goes by the topic: "latest" for heartbeats, status and `$bus.stats`, "disconnect"
+        for other control, else "drop-oldest".
+
+        `max_messages` and `max_bytes` bound what waits at the broker, and separately what waits
+        here.  `timeout` ends an iteration that has waited so many seconds for the next event.
 
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in another event

@@ -107,9 +107,8 @@ class Interest(Generic[Owner]):
             wanted.overflow,
             wanted.max_messages,
             wanted.max_bytes,
-            # Zero would mean the default; a full window has room for one run again soon.
-            credit_messages=max(messages, 1),
-            credit_bytes=max(size, 1),
+            credit_messages=messages,
+            credit_bytes=size,
             request=request,
         )
 
@@ -119,5 +118,13 @@ class Interest(Generic[Owner]):
         self.due = (messages + -(-window[0] // share), size + -(-window[1] // share))
 
     def _total(self) -> tuple[int, int]:
+        """All credit since the subscription was made; what lies here is none.
+
+        At least one, because zero would mean the default: a run may be larger than the window, and
+        then there is room again as soon as it is consumed.
+        """
         window, consumed, base = self.window, self.consumed, self.base
-        return (window[0] + consumed[0] - base[0], window[1] + consumed[1] - base[1])
+        return (
+            max(1, window[0] + consumed[0] - base[0]),
+            max(1, window[1] + consumed[1] - base[1]),
+        )

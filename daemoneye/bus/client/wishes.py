@@ -12,6 +12,9 @@ from daemoneye.bus.frames import Heading, Overflow
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import LocalProtocolError
 
+OFFERED = tuple(each for each in Overflow if each is not Overflow.BLOCK)
+"""The ways to overflow that a subscription may choose; the wire has a word for one more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -70,13 +73,10 @@ def options_of(
     """
     if not filters:
         raise LocalProtocolError("nothing to subscribe to", hint='give a filter, like "events.#"')
-    try:
-        policy = Overflow(overflow)
-    except ValueError:
-        known = ", ".join(Overflow)
+    if overflow not in OFFERED:
         raise LocalProtocolError(
-            f"{overflow!r} is no way to overflow", hint=f"known are {known}"
-        ) from None
+            f"{overflow!r} is no way to overflow", hint=f"known are {', '.join(OFFERED)}"
+        )
     for each in filters:
         TopicFilter(each)
-    return Options(policy, max_messages, max_bytes)
+    return Options(Overflow(overflow), max_messages, max_bytes)

@@ -281,6 +281,11 @@ def test_an_invalid_filter_is_refused_at_the_caller(broker: Running) -> None:
             bus.subscribe("events.#", "events.*")
         with pytest.raises(LocalProtocolError, match="no way to overflow"):
             bus.subscribe("events.#", overflow="explode")
+        with pytest.raises(LocalProtocolError, match="no way to overflow") as caught:
+            bus.subscribe("events.#", overflow="block")
+        assert caught.value.hint == "known are " + ", ".join(
+            ["default", "drop-oldest", "drop-newest", "latest", "disconnect"]
+        )
         with pytest.raises(LocalProtocolError, match="nothing to subscribe to"):
             bus.subscribe()
         assert bus.subscriptions() == ()
@@ -577,6 +582,36 @@ def test_a_connection_that_is_cut_is_a_gap_with_its_own_reason(broker: Running) 
         event = events.get(scaled(5))
         assert event is not None
         assert (event.payload, dict(event.lost)) == (b"2", {"disconnected": 0})
+
+
+def test_a_subscription_that_may_miss_nothing_is_cut_off_told_and_goes_on(
+    kind: Threads | Tasks, tidy: Path
+) -> None:
+    with broker_in_thread(tidy) as broker:
+        broker.connect = kind.connect
+        with broker.client() as source, broker.client("ear") as ear:
+            with ear.subscribe(
+                "events.#", overflow="disconnect", timeout=scaled(10), max_messages=50
+            ) as events:
+                iterating = iter(events)
+                source.publish(TICK, b"0")
+                assert next(iterating).payload == b"0"
+                counted = broker.broker._clients.mishaps
+                sent = 0
+                while not counted["overflow of ear"]:
+                    sent += 500
+                    source.publish_many(TICK, [b"x"] * 500)
+                wait_for(lambda: ear.connected and len(source.subscriptions()) == 1, "it again")
+                source.publish(TICK, b"last")
+                got, lost = 0, dict[str, int]()
+                for event in iterating:
+                    assert not (lost and event.lost)
+                    lost = lost or dict(event.lost)
+                    if event.payload == b"last":
+                        break
+                    got += 1
+                assert lost == {"disconnected": sent - got}
+                assert lost["disconnected"] > 0
 
 
 def test_an_error_that_is_none_of_the_bus_ends_whoever_waits_and_is_seen(

@@ -49,7 +49,10 @@ def test_what_lies_here_counts_against_a_new_session() -> None:
     assert interest.taken(6, 600) == Credit(1, 10, 8 << 20)
 
 
-def test_a_full_window_still_begins_with_one() -> None:
-    interest = Interest(1, "events.#", Options(max_messages=10), "me")
-    interest.arrived(12, 800)
-    assert interest.subscribe(1).credit_messages == 1
+def test_an_overdrawn_window_begins_with_one_until_it_has_room() -> None:
+    interest = Interest(1, "events.#", Options(max_messages=10, max_bytes=1000), "me")
+    interest.arrived(40, 4000)
+    again = interest.subscribe(1)
+    assert (again.credit_messages, again.credit_bytes) == (1, 1)
+    assert interest.taken(20, 2000) == Credit(1, 1, 1)
+    assert interest.taken(20, 2000) == Credit(1, 10, 1000)
