@@ -41,6 +41,9 @@ _BUS_COUNTERS = {
     "lost_total": "lost",
 }
 
+_BROKER = "broker"
+"""The name of the child that the bus stands on."""
+
 _ORDERS = ("start ", "stop ", "restart ", "pause ", "resume ")
 """How a choice begins that is a command of ours."""
 
@@ -75,13 +78,14 @@ def _status(client: ControlClient, options: Namespace) -> int:
     screen, place = Screen.out(), shared.place_typed(options)
     while True:
         document = client.ask("status")
+        bus = bus_words(document)
         if options.name:
             document["children"] = [_row_of(document, options.name)]
         if options.json:
             screen.say(json.dumps(document))
         else:
             top = _CLEAR if options.watch and screen.colour else ""
-            lines = status_lines(document, screen, now=time.time(), place=place)
+            lines = status_lines(document, screen, now=time.time(), place=place, bus=bus)
             screen.say(top + "\n".join(lines))
         if not options.watch:
             return Exit.OK
@@ -99,9 +103,12 @@ def _row_of(document: Document, name: str) -> Document:
 
 
 def status_lines(
-    document: Document, screen: Screen, *, now: float, place: str = ""
+    document: Document, screen: Screen, *, now: float, place: str = "", bus: str = ""
 ) -> Iterator[str]:
-    """The picture of `status`: a sentence, a table that fits, reasons for all that is not well."""
+    """The picture of `status`: a sentence, a table that fits, reasons for all that is not well.
+
+    `bus` are the words about the bus where the document has only some of its children.
+    """
     yield from _first_lines(document, screen)
     children: list[Document] = document["children"]
     lines = table(_columns(children), screen.width)
@@ -110,7 +117,7 @@ def status_lines(
         yield line.replace(
             row["state"], screen.paint(row["state"], _STYLES.get(row["state"], "bad")), 1
         )
-    yield from wrapped(_bus_words(document["broker"]), screen.width, rest="  ")
+    yield from wrapped(bus or bus_words(document), screen.width, rest="  ")
     restless = [row for row in children if row["state"] not in _CALM or row.get("reason")]
     for row in restless:
         yield from wrapped(_sentence(row, now), screen.width, "  ", "    ")
@@ -132,7 +139,11 @@ def _first_lines(document: Document, screen: Screen) -> Iterator[str]:
         yield each.replace(f" {overall}:", f" {painted}:", 1)
 
 
-def _bus_words(broker: Document) -> str:
+def bus_words(document: Document) -> str:
+    """What the broker has counted; what a dead one would say of itself is nothing."""
+    broker = document["broker"]
+    if any(row["name"] == _BROKER and row["pid"] is None for row in document["children"]):
+        return "bus: the broker does not run"
     counted = (
         f"{broker[key]} {_counted(word, broker[key])}" for key, word in _BUS_COUNTERS.items()
     )

@@ -10,7 +10,7 @@ import pytest
 
 from daemoneye.cli.main import main
 from daemoneye.cli.screen import Screen
-from daemoneye.cli.status import explanation_lines, status_lines
+from daemoneye.cli.status import bus_words, explanation_lines, status_lines
 from tests.cli.fakes import NOW, Document, child, status, supervisor_that_answers
 
 
@@ -52,6 +52,14 @@ def test_what_is_not_well_has_its_reason_and_a_next_step() -> None:
     assert lines[3] == "procmond  BACKOFF     -           -         0      -       -          -"
     assert lines[5] == "  procmond is BACKOFF: failed: signal:9; next attempt in 0.4 s"
     assert lines[6] == "→ daemoneye explain procmond"
+
+
+def test_of_a_broker_that_does_not_run_no_zeros_are_told() -> None:
+    document = status(child("broker", "BACKOFF", pid=None), child("procmond"))
+    assert "bus: the broker does not run" in picture(document)
+    assert "bus: the broker does not run" in status_lines(
+        status(child("procmond")), screen(100), now=NOW, bus=bus_words(document)
+    )
 
 
 def test_it_can_be_read_in_forty_columns() -> None:
