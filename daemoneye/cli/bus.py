@@ -76,6 +76,7 @@ def _pub(options: Namespace) -> int:
     payload = payload_from(options.topic, data, raw=options.raw)
     with connected(options) as bus:
         receipt = bus.publish_confirmed(options.topic, payload, target=options.target)
+        away = not receipt.subscribers and _is_away(options, bus)
     if options.json:
         document = {
             "schema_version": SCHEMA_VERSION,
@@ -87,9 +88,19 @@ def _pub(options: Namespace) -> int:
     elif receipt.subscribers:
         who = "1 client" if receipt.subscribers == 1 else f"{receipt.subscribers} clients"
         Screen.out().say(f"{options.topic}: {who} got it")
+    elif away:
+        target = harmless(options.target)
+        Screen.out().say(f"{options.topic}: accepted, and no client called {target} is connected")
     else:
         Screen.out().say(f"{options.topic}: accepted, and nobody is subscribed")
     return Exit.OK
+
+
+def _is_away(options: Namespace, bus: BusClient) -> bool:
+    """Whether the target is not there; a named client may see itself only, and cannot tell."""
+    if not options.target or options.as_ is not None:
+        return False
+    return all(row.identity != options.target for row in bus.clients())
 
 
 def _given(payload: str | None) -> bytes:

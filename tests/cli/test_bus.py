@@ -98,6 +98,16 @@ def test_a_message_for_one_collector_reaches_it(instance: Instance) -> None:
     assert instance.child("perfmond")["state"] == "RUNNING"
 
 
+def test_a_message_for_nobody_says_that_nobody_has_the_name(instance: Instance) -> None:
+    publish = ("bus", "pub", "events.demo.nobody", "hi", "--target")
+    assert instance.command(*publish, "nosuch").stdout == (
+        "events.demo.nobody: accepted, and no client called nosuch is connected\n"
+    )
+    assert instance.command(*publish, "perfmond").stdout == (
+        "events.demo.nobody: accepted, and nobody is subscribed\n"
+    )
+
+
 def test_who_is_connected_is_listed(instance: Instance) -> None:
     names = {row["identity"] for row in instance.document("bus", "clients")["clients"]}
     assert {"procmond", "perfmond", "operator"} <= names
