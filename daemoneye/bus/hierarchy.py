@@ -121,13 +121,13 @@ TOPICS: tuple[DeclaredTopic, ...] = (
     _row(ADMIN, "agent → agent", None,
          "restricted: between those who may do everything"),
     _row("$bus.clients.<client>", "broker → agent", "ClientPresence",
-         "who is connected, and how it left"),
+         "not yet: who is connected, and how it left"),
     _row("$bus.loss.<client>", "broker → agent", "LossReport",
-         "what a client missed, by reason; at most once a second"),
+         "not yet: what a client missed, by reason; at most once a second"),
     _row(DENIED, "broker → agent", "Denial",
-         "what the access list refused, and by which rule"),
+         "not yet: what the access list refused, and by which rule"),
     _row("$bus.dead.<group>", "broker → agent", "DeadLetter",
-         "a message that no member of the group could handle"),
+         "not yet: a message that no member of the group could handle"),
     _row(STATISTICS, "broker → agent", "BusStatistics",
          "what the broker has counted; every 10 s, while somebody listens"),
 )
@@ -154,6 +154,15 @@ def message_of(topic: str) -> str | None:
     """
     declared = declared_topic(topic)
     return declared.message if declared else None
+
+
+def is_silent(filter_text: str) -> bool:
+    """Whether all of a filter is the broker's, and this broker speaks nowhere in it.
+
+    Raises InvalidTopic when it is no filter.
+    """
+    asked = TopicFilter(filter_text)
+    return TopicFilter(BUS).covers(asked) and not TopicFilter(STATISTICS).intersects(asked)
 
 
 def events_of(kind: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.envelope import Envelope
+from daemoneye.bus.hierarchy import STATISTICS, is_silent
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
@@ -36,7 +37,7 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
     end = None if seconds is None else time.monotonic() + seconds
     printed = 0
     with connected(options) as bus, bus.subscribe(*filters) as events:
-        for line in remarks_on(events.narrowed):
+        for line in remarks_on(filters, events.narrowed):
             Screen.err().say(harmless(line))
         while options.count is None or printed < options.count:
             left = None if end is None else end - time.monotonic()
@@ -50,8 +51,11 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
     return Exit.OK
 
 
-def remarks_on(narrowed: Sequence[str]) -> Iterator[str]:
+def remarks_on(filters: Iterable[str], narrowed: Iterable[str]) -> Iterator[str]:
     """What a person has to know of a subscription that shows less than was asked for."""
+    narrowed = tuple(narrowed)
+    if silent := [each for each in filters if is_silent(each)]:
+        yield f"daemoneye: nothing speaks on {', '.join(silent)} yet; {STATISTICS} is spoken"
     if narrowed:
         yield f"daemoneye: an access rule denies {', '.join(dict.fromkeys(narrowed))}: not shown"
 

@@ -163,3 +163,10 @@ def test_the_links_lead_to_headings():
     headings = re.findall(r"^## (.+)$", DOCS, re.MULTILINE)
     anchors = {heading.lower().replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([^)]+)\)", DOCS)) == anchors
+
+
+def test_of_the_topics_of_the_broker_those_are_silent_that_are_marked():
+    for declared in TOPICS:
+        assert hierarchy.is_silent(declared.filter.text) == declared.sentence.startswith("not yet")
+    assert not hierarchy.is_silent("$bus.#")
+    assert not hierarchy.is_silent("#")

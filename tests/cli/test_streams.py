@@ -59,8 +59,13 @@ def test_a_payload_cannot_speak_to_the_terminal() -> None:
 
 
 def test_what_an_access_rule_cuts_out_is_named_once() -> None:
-    assert list(remarks_on(())) == []
+    assert list(remarks_on(("$bus.#", "$bus.stats", "events.#"), ())) == []
     cuts = ("events.process.batch", "events.demo.#", "events.process.batch")
-    assert list(remarks_on(cuts)) == [
+    assert list(remarks_on(["events.#"], cuts)) == [
         "daemoneye: an access rule denies events.process.batch, events.demo.#: not shown"
     ]
+
+
+def test_where_nothing_speaks_yet_one_does_not_wait_in_vain() -> None:
+    (line,) = remarks_on(("$bus.clients.#", "events.#", "$bus.denied"), ())
+    assert line.startswith("daemoneye: nothing speaks on $bus.clients.#, $bus.denied yet")
