@@ -15,6 +15,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     transfers      large payloads on their way out in chunks
     streams        subscriptions, and the bounded queues of what waits for them
     sending        what is being written to one client, and how far the kernel has taken it
+    lanes          from which stream of a client the next run may come
     outbox         what waits for one client, in lanes
     deliveries     runs on their way into outboxes
     wishes         for collectors that are not connected, on their way to the supervisor

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
+from daemoneye.bus.broker.lanes import Lanes
 from daemoneye.bus.broker.runs import Run
 from daemoneye.bus.broker.sending import Sending
 from daemoneye.bus.broker.streams import (
@@ -38,9 +39,6 @@ from daemoneye.bus.broker.transfers import Transfer, Transfers, last_word
 from daemoneye.bus.kinds import Overflow
 from daemoneye.bus.limits import Limits
 
-SHARE = 16
-"""One pick in so many begins with the lowest lane."""
-
 MAX_BUFFERS = 64
 """How many buffers are gathered into one write; the kernel takes 1024."""
 
@@ -52,9 +50,7 @@ class Outbox:
     """Everything that waits for one client."""
 
     __slots__ = (
-        "_blocked",
         "_lanes",
-        "_picks",
         "_transfers",
         "_urgent",
         "_urgent_bytes",
@@ -77,11 +73,7 @@ class Outbox:
         """What streams counted that no subscription is left of."""
         self._urgent: deque[bytes] = deque()
         self._urgent_bytes = 0
-        self._lanes: tuple[dict[Stream, None], ...] = ({}, {})
-        """The streams of each lane that have something to write or to tell."""
-        self._blocked: tuple[dict[Stream, None], ...] = ({}, {})
-        """Those that were found without credit: nobody looks at them until there is more."""
-        self._picks = 0
+        self._lanes = Lanes(self.holding)
 
     # ---- what comes in ------------------------------------------------------------------------
 
@@ -111,7 +103,7 @@ class Outbox:
             sending.append(run.data, stream, stream.begin(run))
             return ""
         if not stream.queue:
-            self._lanes[stream.key.lane][stream] = None
+            self._lanes.ready[stream.key.lane][stream] = None
         cause = stream.offer(run)
         if not cause and self.backlog.bytes > limits.client_bytes:
             return self.shed(self.backlog.bytes - limits.client_bytes)
@@ -120,13 +112,13 @@ class Outbox:
     def refuse(self, stream: Stream, run: Run, reason: str) -> None:
         """Count a run as lost that is not taken at all; it is told soon."""
         stream.refuse(run, reason)
-        self._lanes[stream.key.lane][stream] = None
+        self._lanes.add(stream)
 
     def shed(self, excess: int) -> str:
         """Make room for `excess` bytes at the cost of the greediest streams, events first."""
-        self.credited()
+        self._lanes.credited()
         goal = self.backlog.bytes - excess
-        for lane in reversed(self._lanes):
+        for lane in reversed(self._lanes.ready):
             while self.backlog.bytes > goal:
                 waiting = [stream for stream in lane if stream.queue]
                 if not waiting:
@@ -140,15 +132,13 @@ class Outbox:
 
     def credited(self) -> None:
         """There may be credit where there was none: look at all streams again."""
-        for lane, blocked in zip(self._lanes, self._blocked, strict=True):
-            lane.update(blocked)
-            blocked.clear()
+        self._lanes.credited()
 
     # ---- what goes out ------------------------------------------------------------------------
 
     def take(self, max_bytes: int, now_ns: int) -> list[bytes | memoryview]:
         """Buffers for one gathered write: the rest of the last ones, then what may follow."""
-        sending, (control, events) = self.sending, self._lanes
+        sending, (control, events) = self.sending, self._lanes.ready
         frames = sending.frames
         while (
             (events or control or self._urgent or self._transfers)
@@ -174,9 +164,9 @@ class Outbox:
         return not (
             self.sending.frames
             or self._urgent
-            or self._lanes[0]
-            or self._lanes[1]
             or self._transfers
+            or self._lanes.ready[0]
+            or self._lanes.ready[1]
         )
 
     @property
@@ -184,20 +174,20 @@ class Outbox:
         """Whether `take` has something to give, credit considered."""
         if self.sending.frames or self._urgent or self._transfers:
             return True
-        return any(lane and self._oldest(lane) is not None for lane in self._lanes)
+        return self._lanes.may_send
 
     def _next(self, now_ns: int) -> bool:
         """Move one thing into what is being written; False when there is none that may."""
-        self._picks += 1
+        lanes = self._lanes
+        from_below = lanes.picks_from_below()
         if self._transfers:
-            return self._next_beside_transfers(now_ns)
-        if self._picks % SHARE == 0:
-            return self._next_run(reversed(self._lanes), now_ns) or self._next_urgent()
-        return self._next_urgent() or self._next_run(self._lanes, now_ns)
+            return self._next_beside_transfers(now_ns, from_below)
+        if from_below:
+            return self._next_run(reversed(lanes.ready), now_ns) or self._next_urgent()
+        return self._next_urgent() or self._next_run(lanes.ready, now_ns)
 
-    def _next_beside_transfers(self, now_ns: int) -> bool:
+    def _next_beside_transfers(self, now_ns: int, from_below: bool) -> bool:
         """The same while payloads are on their way in chunks: each has its lane for itself."""
-        from_below = self._picks % SHARE == 0
         if not from_below and self._next_urgent():
             return True
         for lane in sorted(Lane, reverse=from_below):
@@ -205,7 +195,7 @@ class Outbox:
             if transfer is not None:
                 self._send_chunk(transfer)
                 return True
-            if self._next_run((self._lanes[lane],), now_ns):
+            if self._next_run((self._lanes.ready[lane],), now_ns):
                 return True
         return from_below and self._next_urgent()
 
@@ -220,7 +210,7 @@ class Outbox:
 
     def _next_run(self, lanes: Iterable[dict[Stream, None]], now_ns: int) -> bool:
         for lane in lanes:
-            while lane and (stream := self._oldest(lane)) is not None:
+            while lane and (stream := self._lanes.oldest(lane)) is not None:
                 queue = stream.queue
                 while queue and 0 < queue[0].expires_at <= now_ns:
                     stream.lose_oldest(EXPIRED)
@@ -232,29 +222,6 @@ class Outbox:
                 if something:
                     return True
         return False
-
-    def _oldest(self, lane: dict[Stream, None]) -> Stream | None:
-        """The stream with the oldest run that may be sent, or with losses and nothing else."""
-        oldest: Stream | None = None
-        blocked: list[Stream] = []
-        for stream in lane:
-            if not stream.queue:
-                oldest = stream
-                break
-            if oldest is None or stream.queue[0].number < oldest.queue[0].number:
-                if stream.has_credit and not (self.holding.given and self._is_held_up(stream)):
-                    oldest = stream
-                else:
-                    blocked.append(stream)
-        for stream in blocked:
-            del lane[stream]
-            self._blocked[stream.key.lane][stream] = None
-        return oldest
-
-    def _is_held_up(self, stream: Stream) -> bool:
-        """Whether what comes next is a descriptor, and the client has enough of those."""
-        parcel = stream.queue[0].parcel
-        return parcel is not None and self.holding.passes(parcel) and self.holding.is_sated
 
     def _send(self, stream: Stream) -> None:
         self.sending.announce(stream)
@@ -298,7 +265,7 @@ class Outbox:
         for run in runs:
             stream.take_back(run, reason)
         if stream.untold:
-            self._lanes[stream.key.lane][stream] = None
+            self._lanes.add(stream)
 
     # ---- subscriptions come and go ------------------------------------------------------------
 
@@ -319,7 +286,7 @@ class Outbox:
             if stream.untold:
                 continue
             del self.streams[stream.key]
-            self._lanes[stream.key.lane].pop(stream, None)
+            self._lanes.remove(stream)
             for subscription in stream.subscriptions:
                 subscription.past.add(stream.tally)
             self.gone.add(stream.tally)
@@ -365,8 +332,7 @@ class Outbox:
             stream.lose_all(DISCONNECTED)
             self.gone.add(stream.tally)
         self.streams.clear()
-        for lane in (*self._lanes, *self._blocked):
-            lane.clear()
+        self._lanes.clear()
         self.backlog.detach()
 
     def tally(self) -> Tally:
@@ -389,15 +355,15 @@ class Outbox:
         heir.absorb(stream)
         if (transfer := self._transfers.of(stream)) is not None:
             transfer.stream = heir
-        if self._lanes[key.lane].pop(stream, heir) is None:
-            self._lanes[key.lane][heir] = None
+        if self._lanes.remove(stream):
+            self._lanes.add(heir)
 
     def _drop(self, stream: Stream) -> None:
         for run in (*self._give_up(stream), *self.sending.take_back(stream)):
             stream.withdraw(run)
         self.sending.settle(stream)
         stream.withdraw_all()
-        self._lanes[stream.key.lane].pop(stream, None)
+        self._lanes.remove(stream)
         self.gone.add(stream.tally)
 
     def _deny(self, stream: Stream) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemoneye.bus.access import Decision, Verdict
-from daemoneye.bus.broker.outbox import MAX_BUFFERS, SHARE, Outbox
+from daemoneye.bus.broker.lanes import SHARE
+from daemoneye.bus.broker.outbox import MAX_BUFFERS, Outbox
 from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES, Run
 from daemoneye.bus.broker.streams import Backlog, Lane, Stream, Subscription
 from daemoneye.bus.frames import Overflow, StreamMark, Subscribe, decode
@@ -356,7 +357,7 @@ def test_streams_without_credit_cost_nothing_until_there_is_some() -> None:
             box.offer(stream, letter)
     assert box.runs_written() == b"a" * 50
     assert not box.outbox.pending
-    looked_at = [len(streams) for streams in box.outbox._lanes]
+    looked_at = [len(streams) for streams in box.outbox._lanes.ready]
     assert looked_at == [0, 0]
     blocked[7].subscriptions[0].balance.granted_messages = 2
     box.outbox.credited()
