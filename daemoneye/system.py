@@ -324,6 +324,8 @@ RECEIVED_DESCRIPTORS = 4
 """How many descriptors one read has room for; the kernel closes what is more."""
 
 _DESCRIPTOR = struct.Struct("i")
+# asm-generic/socket.h, since Linux 6.16; of local sockets no other option has that number.
+_SO_PASSRIGHTS = 83
 
 if sys.platform == "linux":
     _PASSED_ROOM = socket.CMSG_SPACE(RECEIVED_DESCRIPTORS * _DESCRIPTOR.size)
@@ -393,6 +395,19 @@ def send_with_descriptors(
     if descriptors:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     return send_gathered(sock, buffers)
+
+
+def let_descriptors_come(sock: socket.socket, may: bool) -> None:
+    """Whether the kernel takes descriptors for this socket, or refuses them at their sender.
+
+    A socket that is accepted begins as its listener is.  Without effect before Linux 6.16: they
+    come all the same, so who reads has to expect them.
+    """
+    if sys.platform == "linux" and FEATURES.passed_descriptors:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, may)
+        except OSError:
+            pass  # there is no such option
 
 
 def receive_with_descriptors(

@@ -71,6 +71,7 @@ class Endpoint:
         inner._unlink.cancel()
         self.sock: socket.socket = inner._socket
         self.sock.setblocking(False)
+        system.let_descriptors_come(self.sock, False)  # until somebody is proven
         self._bound = path.lstat()
         self._spare = _spare_descriptor()
 

@@ -31,6 +31,7 @@ Shells (!): they touch the world and decide nothing.
     broker         one broker: read, ask the router, write
     door           accepts connections, and lets in who proves itself
     clients        the connections a broker holds, and writing to them
+    descriptors    those that clients pass: looked at, and closed where nobody waits for it
     mishaps        what goes wrong with connections, counted and logged
     mailbox        where other threads leave orders for the broker
 

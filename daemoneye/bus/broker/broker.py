@@ -17,7 +17,6 @@ It ends in two visible steps.  Asked through the mailbox, it closes the door and
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from dataclasses import replace
@@ -27,11 +26,11 @@ from daemoneye.bus.access import AccessList, Identity
 from daemoneye.bus.broker.child_wish import ChildWish, child_wish
 from daemoneye.bus.broker.clients import Client, Clients
 from daemoneye.bus.broker.deliveries import GOODBYE, Ending
+from daemoneye.bus.broker.descriptors import Descriptors
 from daemoneye.bus.broker.door import Door
 from daemoneye.bus.broker.mailbox import Mailbox
-from daemoneye.bus.broker.parcels import NO_DESCRIPTOR
 from daemoneye.bus.broker.router import Router
-from daemoneye.bus.broker.session import Passed, Session
+from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import OVERSIZE
 from daemoneye.bus.frames import Notice, Ping
@@ -42,13 +41,16 @@ from daemoneye.bus.memory import Stored
 from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say
 from daemoneye.bus.vigil import Vigil, Watched
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
-from daemoneye.system import receive_with_descriptors, sealed_bytes
+from daemoneye.system import receive_with_descriptors
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.broker")
 
 GAP_SECONDS = 1.0
 """So late a turn means that the broker itself could not run, and all deadlines move."""
+
+CLOSING_TIMEOUT = 0.5
+"""How long the end waits for descriptors of others to be closed."""
 
 
 class Broker:
@@ -65,6 +67,7 @@ class Broker:
         self.door = Door(path, limits, self._poller)
         self.router = Router(limits, access, self.door.terms.epoch)
         self._parcels = self.router.parcels
+        self._descriptors = Descriptors()
         self.cut_off: Counter[str] = Counter()
         """How many proven connections were ended from here, by reason."""
         self._mailbox = mailbox
@@ -92,7 +95,8 @@ class Broker:
             self._clients.close(client)
         self.door.close()
         self._poller.close()
-        self._close_released()
+        self._descriptors.close(self._parcels.released)
+        self._descriptors.stop(CLOSING_TIMEOUT)
 
     def wait(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """Sleep until something happens, a deadline passes, or `timeout` seconds have passed.
@@ -136,7 +140,7 @@ class Broker:
             deadlines_differ = True
         self._write_dirty()
         if self._parcels.released:
-            self._close_released()
+            self._descriptors.close(self._parcels.released)
         if deadlines_differ or self._clients.stuck or self.router.uploads.expecting:
             self._next_deadline = self._earliest_deadline()
         return self._handed_up()
@@ -158,18 +162,14 @@ class Broker:
         passed: tuple[int, ...] = ()
         some_lost = False
         try:
-            if client.passes_descriptors:
-                data, passed, some_lost = receive_with_descriptors(
-                    client.sock, self._limits.turn_bytes
-                )
-            else:
-                data = client.sock.recv(self._limits.turn_bytes)
+            # Of everybody: a plain `recv` closes what comes along, which may take for ever.
+            data, passed, some_lost = receive_with_descriptors(client.sock, self._limits.turn_bytes)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             data = b""  # reset by the peer: an end like any other
         client.watched.heard = True
-        if not data:
+        if not data:  # then nothing came along either
             if client.session is None:
                 self.door.lose(client, self._clients)
             else:
@@ -188,11 +188,12 @@ class Broker:
 
     def _take_in(self, client: Client, passed: tuple[int, ...], some_lost: bool) -> None:
         """Descriptors came with what was read.  Raises RemoteProtocolError."""
-        assert client.session is not None
-        things = [Passed(fd, sealed_bytes(fd) or 0) for fd in passed]
-        if some_lost:
-            things.append(Passed(NO_DESCRIPTOR, 0))
+        if client.session is None or not client.passes_descriptors:
+            self._descriptors.refuse(passed)
+            return
+        things = self._descriptors.take_in(passed, some_lost)
         self.router.uploads.came(client.session, things)
+        self._descriptors.check(things)
 
     def _receive_early(self, client: Client, frames: list[bytes], now_ns: int) -> list[bytes]:
         """Take frames of the handshake; returns those that stand behind it."""
@@ -210,7 +211,6 @@ class Broker:
             client.peer.pid,
         )
         client.cutter.limit = self.router.limits.frame_bytes
-        client.passes_descriptors = reception.carriage.descriptors
         takes = replace(reception.carriage, max_payload_bytes=reception.max_payload_bytes)
         session = self.router.open(identity, credential.declared, now_ns, takes)
         self._clients.welcome(client, session)
@@ -249,11 +249,6 @@ class Broker:
         """Whether there is more that the kernel may take, in the next turn."""
         limits = self._limits
         return self._clients.write(client, session, limits.turn_bytes, limits.write_timeout)
-
-    def _close_released(self) -> None:
-        released = self._parcels.released
-        while released:
-            os.close(released.pop())
 
     # ---- endings --------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from daemoneye.bus.handshake import (
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import can_pass_memory
 from daemoneye.bus.orders import Credential
-from daemoneye.system import Peer, is_peer_alive
+from daemoneye.system import Peer, is_peer_alive, let_descriptors_come
 from daemoneye.waiting import READABLE, Poller
 
 ACCEPTED_IN_A_TURN = 32
@@ -139,6 +139,9 @@ class Door:
             if isinstance(reply, Refusal):
                 self.turn_away(client, clients, reply.reason, reply.detail)
                 return None
+            if reception.state is State.PROVEN and reception.carriage.descriptors:
+                client.passes_descriptors = True
+                let_descriptors_come(client.sock, True)  # before it hears that it may pass some
             if not client.say_once(reply):
                 self.lose(client, clients)
                 return None
