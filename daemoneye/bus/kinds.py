@@ -1,6 +1,6 @@
 """Every kind of frame, as a value.  Pure; `frames.py` turns them into bytes and back.
 
-Publishes are not here: a publisher's side of them is a `Heading` (frames.py), a subscriber's
+Publishes are not here: a publisher's side of them is a `Heading` (publishes.py), a subscriber's
 side an `Envelope` (envelope.py), and the broker never builds a value of one.
 """
 
