@@ -29,7 +29,7 @@ from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.opening import Ending, Opening
-from daemoneye.bus.client.wishes import batches, heading_of, options_of
+from daemoneye.bus.client.wishes import batches, heading_of, options_of, topic_of
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.memory import own_carriage
@@ -119,15 +119,16 @@ class AsyncBusClient(Ending):
             data, content_type = payload, ""
         else:
             data, content_type = encode_payload(payload)
+        text = topic if type(topic) is str else topic_of(topic)
         connection = self._connection
         connection.here()
         writer = connection.writer
         if writer.outlet.crowded:
             await writer.outlet.room()
         if correlation is None and not expires_at:
-            writer.publish(str(topic), data, content_type, target)
+            writer.publish(text, data, content_type, target)
         else:
-            heading = heading_of(str(topic), target, content_type, correlation, expires_at)
+            heading = heading_of(text, target, content_type, correlation, expires_at)
             writer.publish_on(writer.course(heading, data), data)
 
     async def publish_many(
@@ -140,7 +141,7 @@ class AsyncBusClient(Ending):
         """
         connection = self._connection
         connection.here()
-        await connection.writer.publish_many(str(topic), batches(payloads), target)
+        await connection.writer.publish_many(topic_of(topic), batches(payloads), target)
 
     async def publish_confirmed(
         self,
@@ -160,7 +161,7 @@ class AsyncBusClient(Ending):
         connection = self._connection
         connection.here()
         writer = connection.writer
-        course = writer.course(heading_of(str(topic), target, content_type, correlation), data)
+        course = writer.course(heading_of(topic_of(topic), target, content_type, correlation), data)
         answer = await connection.ask(
             lambda request: writer.publish_on(course, data, request), timeout
         )

@@ -13,6 +13,7 @@ from operator import length_hint
 from typing import Protocol
 
 from daemoneye.bus.client.async_waiting import Line, deadline_of
+from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.opening import Ending
@@ -40,7 +41,8 @@ class AsyncSubscription(Ending):
 
     Iterating waits for the next event and ends after the `timeout` given to `subscribe` passes
     without one, or when the subscription or its client is closed; it raises AccessDenied when the
-    right to read is taken away.  Several tasks may iterate: each event goes to one of them.
+    right to read is taken away, and BusClosed in a process that was forked.  Several tasks may
+    iterate: each event goes to one of them.
     """
 
     __slots__ = (
@@ -80,6 +82,8 @@ class AsyncSubscription(Ending):
             try:
                 following = await self.get(self._timeout)
             except BusClosed:
+                if isinstance(self.source, Gone):  # in a forked process, where nothing ever was
+                    raise
                 return
             if following is None:
                 return

@@ -26,7 +26,7 @@ from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.subscriber import Subscription
-from daemoneye.bus.client.wishes import batches, heading_of, options_of
+from daemoneye.bus.client.wishes import batches, heading_of, options_of, topic_of
 from daemoneye.bus.envelope import Content, Correlation, Payload, as_content
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.memory import own_carriage
@@ -114,15 +114,16 @@ class BusClient:
         and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
         """
+        text = topic if type(topic) is str else topic_of(topic)
         data: Content
         if type(payload) is bytes:
             data, content_type = payload, ""
         else:
             data, content_type = as_content(payload)
         if correlation is None and not expires_at and type(data) is bytes:
-            self._connection.writer.publish(str(topic), data, content_type, target)
+            self._connection.writer.publish(text, data, content_type, target)
         else:
-            heading = heading_of(str(topic), target, content_type, correlation, expires_at)
+            heading = heading_of(text, target, content_type, correlation, expires_at)
             self._connection.writer.publish_heading(heading, data)
 
     def publish_many(
@@ -134,7 +135,7 @@ class BusClient:
         """
         writer = self._connection.writer
         for each in batches(payloads):
-            writer.publish_many(str(topic), each.payloads, each.content_type, target)
+            writer.publish_many(topic_of(topic), each.payloads, each.content_type, target)
 
     def publish_confirmed(
         self,
@@ -152,7 +153,7 @@ class BusClient:
         seconds, and BusBroken when there is no connection or it was lost before the answer.
         """
         data, content_type = as_content(payload)
-        heading = heading_of(str(topic), target, content_type, correlation)
+        heading = heading_of(topic_of(topic), target, content_type, correlation)
         connection = self._connection
         answer = connection.ask(
             lambda request, until: connection.writer.request(heading, data, request, until),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar
 
 
 class Closable(Protocol):
@@ -23,6 +23,9 @@ class Closable(Protocol):
 Opened = TypeVar("Opened", bound=Closable)
 
 
+_FORGOTTEN = "it is not open before it is waited for, with `await` or `async with`"
+
+
 class Opening(Generic[Opened]):
     """Something that is not open yet; nothing is done before it is waited for."""
 
@@ -33,6 +36,20 @@ class Opening(Generic[Opened]):
 
     def __await__(self) -> Generator[object, None, Opened]:
         return self._open().__await__()
+
+    if not TYPE_CHECKING:  # a type checker finds the forgotten `await` by itself
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(f"there is no {name} yet: {_FORGOTTEN}")
+
+        def __aiter__(self) -> NoReturn:
+            raise TypeError(f"there is nothing to iterate over yet: {_FORGOTTEN}")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"there is nothing to enter yet: {_FORGOTTEN}")
+
+        def __exit__(self, *error: object) -> None:
+            """Never reached; without it `with` would not even ask for the other."""
 
     async def __aenter__(self) -> Opened:
         self._opened = await self._open()

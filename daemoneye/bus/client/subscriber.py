@@ -15,6 +15,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Protocol, Self
 
+from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Inbox, Reader
@@ -42,7 +43,8 @@ class Subscription:
 
     Iterating waits for the next event and ends after the `timeout` given to `subscribe` passes
     without one, or when the subscription or its client is closed; it raises AccessDenied when the
-    right to read is taken away.  Several threads may iterate: each event goes to one of them.
+    right to read is taken away, and BusClosed in a process that was forked.  Several threads may
+    iterate: each event goes to one of them.
     """
 
     __slots__ = (
@@ -86,6 +88,8 @@ class Subscription:
                 if not self._advance(current, self._timeout):
                     return
             except BusClosed:
+                if isinstance(self.source, Gone):  # in a forked process, where nothing ever was
+                    raise
                 return
 
     def get(self, timeout: float | None = None) -> Envelope | None:

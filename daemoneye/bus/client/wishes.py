@@ -9,8 +9,8 @@ from typing import cast
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Heading, Overflow
-from daemoneye.bus.topics import TopicFilter
-from daemoneye.errors import LocalProtocolError
+from daemoneye.bus.topics import Topic, TopicFilter
+from daemoneye.errors import InvalidTopic, LocalProtocolError
 
 OFFERED = tuple(each for each in Overflow if each is not Overflow.BLOCK)
 """The ways to overflow that a subscription may choose; the wire has a word for one more."""
@@ -24,6 +24,16 @@ class Batch:
     """What they are; empty for plain bytes."""
     payloads: list[bytes]
     """None of them when nothing is published."""
+
+
+def topic_of(topic: object) -> str:
+    """The text of a topic.  Raises InvalidTopic for what is neither a str nor a Topic."""
+    if isinstance(topic, str | Topic):
+        return str(topic)
+    raise InvalidTopic(
+        f"a topic is a str, or a Topic, and not {type(topic).__name__}: {topic!r:.100}",
+        hint='write "events.demo.tick", without a b before it',
+    )
 
 
 def heading_of(
@@ -78,5 +88,10 @@ def options_of(
             f"{overflow!r} is no way to overflow", hint=f"known are {', '.join(OFFERED)}"
         )
     for each in filters:
+        if not isinstance(each, str):
+            raise InvalidTopic(
+                f"a filter is a str, and not {type(each).__name__}: {each!r:.100}",
+                hint='write "events.#", without a b before it',
+            )
         TopicFilter(each)
     return Options(Overflow(overflow), max_messages, max_bytes)

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -244,6 +245,21 @@ def test_an_invalid_topic_is_refused_at_the_caller(broker: Running, topic: str) 
                 publish(topic, b"")
         with pytest.raises(InvalidTopic):
             bus.publish_many(topic, [b""])
+
+
+@pytest.mark.parametrize("topic", [b"events.x", None, 5, ("events.x",)])
+def test_what_is_no_text_is_no_topic_and_no_filter(broker: Running, topic: Any) -> None:
+    with broker.client() as bus:
+        for publish in (bus.publish, bus.publish_confirmed):
+            with pytest.raises(InvalidTopic, match="a topic is a str"):
+                publish(topic, b"")
+        with pytest.raises(InvalidTopic, match="a topic is a str"):
+            bus.publish(topic, b"", expires_at=time.time() + 1)
+        with pytest.raises(InvalidTopic, match="a topic is a str"):
+            bus.publish_many(topic, [b""])
+        with pytest.raises(InvalidTopic, match="a filter is a str"):
+            bus.subscribe("events.#", topic)
+        assert bus.subscriptions() == ()
 
 
 @pytest.mark.parametrize("at", [float("inf"), float("nan"), 1e300, -1.0])
@@ -907,10 +923,12 @@ def test_a_forked_process_has_no_part_in_what_its_parent_received(broker: Runnin
 
 def all_refused(bus: BusClient, events: Subscription) -> bool:
     refused = 0
-    for use in (lambda: bus.publish(TICK, b""), lambda: events.get(0), bus.flush):
+    uses: list[Callable[[], object]] = [lambda: bus.publish(TICK, b""), lambda: events.get(0)]
+    uses += [lambda: list(events), bus.flush]
+    for use in uses:
         try:
             use()
         except BusClosed as error:
             refused += "fork" in str(error)
     bus.close()
-    return refused == 3
+    return refused == len(uses)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from daemoneye.bus.client.opening import Ending, Opening
@@ -51,3 +53,15 @@ async def test_what_cannot_be_opened_is_not_closed() -> None:
 
 def test_nothing_is_begun_that_nobody_waits_for() -> None:
     Opening(lambda: pytest.fail("begun"))
+
+
+@in_a_loop
+async def test_a_forgotten_await_is_what_the_error_speaks_of() -> None:
+    opening: Any = Opening(made)
+    with pytest.raises(AttributeError, match=r"no publish yet: .* `await` or `async with`"):
+        await opening.publish("events.demo.tick", b"")
+    with pytest.raises(TypeError, match="`await` or `async with`"):
+        async for _ in opening:
+            pytest.fail("never reached")
+    with pytest.raises(TypeError, match="`await` or `async with`"), opening:
+        pytest.fail("never reached")

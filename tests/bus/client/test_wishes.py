@@ -6,9 +6,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from daemoneye.bus.client.interests import Options
-from daemoneye.bus.client.wishes import Batch, batches, heading_of, options_of
+from daemoneye.bus.client.wishes import Batch, batches, heading_of, options_of, topic_of
 from daemoneye.bus.envelope import JSON, Payload
 from daemoneye.bus.frames import Overflow
+from daemoneye.bus.topics import Topic
 from daemoneye.errors import InvalidTopic, LocalProtocolError
 
 
@@ -21,6 +22,12 @@ def test_an_expiry_is_told_in_nanoseconds() -> None:
 def test_an_expiry_that_is_no_point_in_time_is_refused(at: float) -> None:
     with pytest.raises(LocalProtocolError):
         heading_of("a", "", "", expires_at=at)
+
+
+def test_a_topic_is_a_text_or_a_topic_with_a_type() -> None:
+    assert topic_of("events.x") == topic_of(Topic("events.x", Duration)) == "events.x"
+    with pytest.raises(InvalidTopic, match=r"a str, or a Topic, and not bytes: b'events.x'"):
+        topic_of(b"events.x")
 
 
 def test_payloads_of_one_type_that_follow_one_another_are_one_batch() -> None:
