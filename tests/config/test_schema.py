@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 
 from daemoneye.bus.limits import Limits
 from daemoneye.config import schema
+from daemoneye.config.kinds import kind_of
 from daemoneye.config.problems import Place
 from daemoneye.config.schema import COLLECTOR, DOCUMENT, RESTART, Key, Reading, Table
-from daemoneye.config.tree import Sources, Tree
+from daemoneye.config.tree import RawText, Sources, Tree
 from daemoneye.supervisor.spec import RestartPolicy, Timeouts
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "daemoneye.toml"
 
 
 def read(tree: Tree) -> Reading:
@@ -100,3 +106,28 @@ def test_a_table_where_there_is_none_is_told() -> None:
         "supervisor": "found 5",
         "bus.access": "found 5",
     }
+
+
+def keys_of(shape: schema.Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The way to every key that has a plain value; `*` where a person chooses the name."""
+    if isinstance(shape, schema.Key):
+        yield path
+    elif isinstance(shape, schema.Table):
+        for key, inner in shape.keys.items():
+            yield from keys_of(inner, (*path, key))
+    else:
+        yield from keys_of(shape.table, (*path, "*"))
+
+
+def test_the_example_has_every_key_with_its_default() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    written = set(re.findall(r"^#? *(\w+) = ", text, re.MULTILINE))
+    tables = set(re.findall(r"\w+", " ".join(re.findall(r"^\[.*\]$", text, re.MULTILINE))))
+    assert {path[-1] for path in keys_of(schema.DOCUMENT)} - written - tables == set()
+    bus = text.partition("[bus]")[2].partition("# Who may do what")[0]
+    shown = dict(re.findall(r"^# (\w+) = ([^#\n]*?) *(?:#.*)?$", bus, re.MULTILINE))
+    defaults = {name: getattr(Limits(), name) for name in Limits.names()}
+    read = {
+        name: kind_of(name, defaults[name]).read(RawText(value)) for name, value in shown.items()
+    }
+    assert read == defaults
