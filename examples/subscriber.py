@@ -9,6 +9,7 @@ afterwards tells what was lost meanwhile.  Ctrl-C ends it.
 """
 
 import argparse
+import os
 import sys
 
 from daemoneye import BusClient, BusError, NotRunning
@@ -32,6 +33,8 @@ def main() -> int:
         return 69
     except KeyboardInterrupt:
         pass
+    except BrokenPipeError:  # who read us, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

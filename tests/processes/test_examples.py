@@ -145,6 +145,20 @@ def test_the_subscriber_goes_on_when_the_broker_is_killed(
         assert ear.wait(scaled(10)) == 0
 
 
+def test_a_reader_that_has_seen_enough_ends_the_subscriber_without_a_word(
+    tidy: Path, subscriber: list[subprocess.Popen[str]]
+) -> None:
+    with running(tidy, str(EXAMPLES / "mock_collectors.py")):
+        ear = listen(tidy / "run", "events.network.#")
+        subscriber.append(ear)
+        assert ear.stdout is not None
+        assert ear.stderr is not None
+        assert ear.stdout.readline()
+        ear.stdout.close()
+        assert ear.wait(scaled(10)) == 0
+        assert ear.stderr.read() == ""
+
+
 def test_the_subscriber_says_how_to_start_what_does_not_run(
     tidy: Path, subscriber: list[subprocess.Popen[str]]
 ) -> None:
