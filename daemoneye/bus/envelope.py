@@ -93,7 +93,12 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
     )  # type: ignore[assignment]  # as above
     header: Header = property(itemgetter(3), doc="What it shares with its frame.")  # type: ignore[assignment]  # as above
     lost: Mapping[str, int] = property(
-        itemgetter(4), doc="Reason → messages missed just before it."
+        itemgetter(4),
+        doc="""Reason → messages missed just before it; empty when none were.
+
+        0 means that something may have been missed that nobody can count: after a reconnect, of a
+        publisher that was not heard before, or has not been heard since.
+        """,
     )  # type: ignore[assignment]  # as above
 
     @property
