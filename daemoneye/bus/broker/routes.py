@@ -87,7 +87,10 @@ class Route:
                 f" {limits.payload_bytes}",
                 hint="send it in parts, or put it in a file and send the name",
             )
-        if 0 < frame.large_bytes < limits.least_large_bytes:
+        if (
+            0 < frame.large_bytes < limits.least_large_bytes
+            and size + frame.large_bytes <= limits.frame_bytes // 2  # else it may not have fitted
+        ):
             raise LocalProtocolError(
                 f"a payload of {frame.large_bytes} bytes is too small to go apart from its frame",
                 hint=f"from {limits.least_large_bytes} bytes on it may",

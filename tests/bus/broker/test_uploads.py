@@ -17,6 +17,7 @@ from daemoneye.bus.frames import (
     Carriage,
     Chunk,
     Confirm,
+    Correlation,
     Envelope,
     Notice,
     Overflow,
@@ -189,6 +190,16 @@ def test_a_payload_that_is_too_small_to_go_apart_is_refused() -> None:
     assert [len(each) for each in payloads(subscriber.read())] == [65536]
     assert yard.in_flight == (0, 0)
     assert yard.router.statistics().refused == {"senseless": 1}
+
+
+@pytest.mark.parametrize(
+    ("frame_bytes", "heading"), [(4096, 0), (1 << 17, 100_000)], ids=["frames", "heading"]
+)
+def test_a_small_payload_that_fits_into_no_frame_goes_apart(frame_bytes: int, heading: int) -> None:
+    _, publisher, subscriber = scene(large_from_bytes=256 << 10, frame_bytes=frame_bytes)
+    wide = Correlation("x" * heading)
+    publisher.cut(BATCH, b"x" * 40_000, size=4000, correlation=wide)
+    assert [len(each) for each in payloads(subscriber.read())] == [40_000]
 
 
 def test_a_large_payload_is_no_wish_for_an_absent_collector() -> None:
