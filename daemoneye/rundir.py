@@ -172,6 +172,12 @@ class RunDir:
         with suppress(OSError):
             self.keys_dir.rmdir()
 
+    def remove_socket_dir(self) -> None:
+        """Take away the place of the sockets when it is not here; one that is in use stays."""
+        if self.socket_dir != self.path:
+            with suppress(OSError):  # somebody put something there, which is not ours to remove
+                self.socket_dir.rmdir()
+
     def read_key(self, name: str = OPERATOR) -> bytes:
         """The key of the operator, or of a named client.
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import logging
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
+from daemoneye.errors import RemoteProtocolError
+from daemoneye.foreign import brief
 from daemoneye.rundir import RunDir, RunLock
+from daemoneye.strict_json import read_object
 from daemoneye.supervisor import orphans
 from daemoneye.supervisor.guardian import Tree, look
 from daemoneye.supervisor.scope import (
@@ -17,11 +22,15 @@ from daemoneye.supervisor.scope import (
     sweep,
 )
 
+log = logging.getLogger("daemoneye.supervisor")
+
 GUARDIAN_INTERVAL = 1.0
 """Seconds between two guardians, so that one that cannot live does not keep us busy."""
 
 GUARDIAN_LOOK_INTERVAL = 2.0
 """Seconds between two looks whether the guardian was stopped, of which nothing else tells."""
+
+_LONGEST_REPORT_BYTES = 1 << 20
 
 _ENDED, _STOPPED = "ended unasked", "was stopped, and is killed"
 
@@ -48,6 +57,9 @@ class Tenure:
             undone.callback(self._lock.release)
             self.swept = sweep(self.scope)
             """How many processes an earlier supervisor had left."""
+            run_dir.make()  # an earlier one takes the place of the sockets away as it ends
+            report = run_dir.path / "guardian.json"
+            _take_in(report)
             self.switch = Switch()
             """What kills our children when we and the guardian are gone."""
             undone.callback(self.switch.close)
@@ -55,7 +67,6 @@ class Tenure:
             """What proves the operator and the named clients on the bus, by name."""
             undone.callback(run_dir.remove_keys)
             files = [run_dir.control_path, run_dir.bus_path, *map(run_dir.key_path, self.keys)]
-            report = run_dir.path / "guardian.json"
             self._guard = _Guard(
                 Duty(self.scope, whole, report, run_dir.lock_path, files), self.switch.key
             )
@@ -84,6 +95,8 @@ class Tenure:
         if nothing_left:
             end_escaped(self.scope, self._strays())
         self.run_dir.remove_keys()
+        if nothing_left:
+            self.run_dir.remove_socket_dir()
         self._lock.release()
         if self.guardian is not None:
             if nothing_left:
@@ -99,6 +112,27 @@ class Tenure:
         own = self._before | ({self.guardian.pid} if self.guardian else set())
         found = orphans.strangers(own)
         return {pid: started for pid in found if (started := look(pid)) is not None}
+
+
+def _take_in(report: Path) -> None:
+    """Say how an earlier supervisor ended, when its guardian wrote that down, and only once."""
+    try:
+        with open(report, "rb") as file:
+            found = read_object(file.read(_LONGEST_REPORT_BYTES), "the guardian's report")
+        report.unlink()
+    except FileNotFoundError:
+        return
+    except (OSError, RemoteProtocolError) as error:
+        log.warning("%s cannot be read, and is taken away: %s", report, error)
+        with suppress(OSError):
+            report.unlink()
+        return
+    pids = found.get("killed_pids")
+    log.warning(
+        "an earlier supervisor (pid %s) was killed; its guardian ended %d processes",
+        brief(str(found.get("supervisor_pid"))),
+        len(pids) if isinstance(pids, list) else 0,
+    )
 
 
 class _Guard:

@@ -20,6 +20,7 @@ import pytest
 from daemoneye.rundir import RunDir
 from daemoneye.supervisor import guardian
 from daemoneye.supervisor.scope import HAS_GUARDIAN, scope_of, sweep
+from daemoneye.supervisor.tenure import Tenure
 from tests.processes.difficult import KINDS
 from tests.support import is_running, wait_for
 
@@ -178,6 +179,30 @@ def test_a_new_supervisor_waits_for_the_guardian_of_the_last_one(place: Place) -
     assert not is_running(first.guardian)
     assert place.run_dir.control_path.exists()
     assert len(second.left()) == 1
+
+
+def test_the_next_supervisor_takes_the_report_in(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    doomed = place.start("deaf")
+    doomed.kill()
+    wait_for(doomed.is_over, "the guardian's end", within=3.5)
+    report = place.run_dir.path / "guardian.json"
+    for told in (f"(pid {doomed.process.pid}) was killed", "cannot be read"):
+        assert report.exists()
+        Tenure(place.run_dir, whole=False).end(nothing_left=True)
+        assert told in caplog.text
+        assert not report.exists()
+        report.write_text("rubbish")
+    report.unlink()
+
+
+def test_a_long_run_directory_leaves_no_place_of_sockets_behind(tidy: Path) -> None:
+    run_dir = RunDir(tidy / ("r" * 100))
+    tenure = Tenure(run_dir, whole=False)
+    assert run_dir.socket_dir.exists()
+    tenure.end(nothing_left=True)
+    assert not run_dir.socket_dir.exists()
 
 
 def test_a_sweep_of_an_empty_scope_finds_nobody() -> None:
