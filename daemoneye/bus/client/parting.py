@@ -8,9 +8,11 @@ parent's to write.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 PATIENCE = 1.0
 """Seconds that all clients of a process together may take for it."""
@@ -33,7 +35,13 @@ def at_parting(owner: object, finish: Callable[[float], None]) -> Callable[[], o
 
     `finish` must not refer to `owner`.  What is returned undoes it.
     """
-    return weakref.finalize(owner, _part, finish, os.getpid()).detach
+    ending = weakref.finalize(owner, _part, finish, os.getpid())
+    # A child of `multiprocessing` may end without what `atexit` knows; where nobody has loaded
+    # that, this is no such child.
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(owner, ending, exitpriority=0)
+    return ending.detach
 
 
 def _part(finish: Callable[[float], None], pid: int) -> None:

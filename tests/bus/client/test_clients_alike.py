@@ -784,6 +784,17 @@ async def main():
 asyncio.new_event_loop().run_until_complete(main())
 """
 
+IN_A_FORKED_PROCESS = (
+    IN_A_THREAD.removesuffix("main()\n")
+    + """
+import multiprocessing
+
+child = multiprocessing.get_context("fork").Process(target=main)
+child.start()
+child.join()
+"""
+)
+
 
 def end_of(program: str, process: BrokerProcess) -> subprocess.CompletedProcess[str]:
     """What becomes of a program that never closes its client."""
@@ -791,7 +802,11 @@ def end_of(program: str, process: BrokerProcess) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, timeout=scaled(20), check=True)
 
 
-@pytest.mark.parametrize("program", [IN_A_THREAD, IN_A_LOOP], ids=["threads", "asyncio"])
+@pytest.mark.parametrize(
+    "program",
+    [IN_A_THREAD, IN_A_LOOP, IN_A_FORKED_PROCESS],
+    ids=["threads", "asyncio", "multiprocessing"],
+)
 def test_a_program_that_ends_without_closing_writes_its_tail(tidy: Path, program: str) -> None:
     with broker_process(tidy) as process, process.client() as bus:
         with bus.subscribe("events.#", max_messages=10_000) as events:
