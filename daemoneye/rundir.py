@@ -193,8 +193,8 @@ class RunDir:
             if name != OPERATOR and self.key_path(OPERATOR).exists():
                 raise ConfigError(
                     f"there is no client {name!r} at {self.path}{self._known_clients()}",
-                    hint=f"add [bus.clients.{name}] to the configuration and restart the instance; "
-                    "a child has its name, and no key, to itself",
+                    hint=f"if {name} is a child, nobody else may come as it; if not, add "
+                    f"[bus.clients.{name}] to the configuration and restart the instance",
                 ) from None
             raise NotRunning(
                 f"no key of an {OPERATOR} in {self.path}", hint="start it with `daemoneye run`"
