@@ -115,6 +115,8 @@ def raw_session(broker: Running, name: str = "raw") -> Iterator[socket.socket]:
     key = broker.keys.get(name) or broker.admit(name)
     connected = introduce(broker.path, Claim(name, 1, key), 5.0)
     with connected.sock as sock:
+        # Who reads the Welcome may be quicker than the broker, which enters the session behind it.
+        wait_for(lambda: bool(broker.broker.router.directory.named(name)), "the session")
         yield sock
 
 
