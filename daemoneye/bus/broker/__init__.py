@@ -3,6 +3,8 @@
 Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come back as values.
 
     router         frames in → deliveries out: the middle of the broker
+    admission      one publish at a time, with everything that can be asked of it
+    clock          what the broker's own deadlines are measured by
     directory      who is connected, who wants what, and who may
     lobby          who has connected and has proved nothing yet
     places         who has a place at the broker, and who may have one more

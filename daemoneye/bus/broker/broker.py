@@ -17,6 +17,7 @@ It ends in two visible steps.  Asked through the mailbox, it closes the door and
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from dataclasses import replace
@@ -67,6 +68,7 @@ class Broker:
         self.door = Door(path, limits, self._poller)
         self.router = Router(limits, access, self.door.terms.epoch)
         self._parcels = self.router.parcels
+        self._clock = self.router.clock
         self._descriptors = Descriptors()
         self.cut_off: Counter[str] = Counter()
         """How many proven connections were ended from here, by reason."""
@@ -117,7 +119,7 @@ class Broker:
         if now - self._due_at > GAP_SECONDS:
             self._stood_still(now - self._now)
         else:
-            self._parcels.pass_time(now - self._now)
+            self._clock.pass_time(now - self._now)
         self._now = now
         deadlines_differ = False
         for session in self.router.next_turn():
@@ -135,13 +137,20 @@ class Broker:
             else:
                 self.door.accept(self._clients)
                 deadlines_differ = True
+        if self._clock.rings:
+            self.router.keep_time(now_ns)
         if now >= self._next_deadline or self._mailbox.stop_asked:
             self._keep_time(now)
             deadlines_differ = True
         self._write_dirty()
         if self._parcels.released:
             self._descriptors.close(self._parcels.released)
-        if deadlines_differ or self._clients.stuck or self.router.uploads.expecting:
+        if (
+            deadlines_differ
+            or self._clients.stuck
+            or self.router.uploads.expecting
+            or self._clock.alarm_at != math.inf
+        ):
             self._next_deadline = self._earliest_deadline()
         return self._handed_up()
 
@@ -296,6 +305,7 @@ class Broker:
             self.door.next_deadline(),
             self._clients.next_deadline(),
             self._drain_deadline,
+            self._now + self._clock.alarm_at - self._clock.now,
         )
         return min(at for at in deadlines if at is not None)
 

@@ -43,6 +43,7 @@ class Directory:
         "_tree",
         "access",
         "backlog",
+        "clock",
         "expected",
         "generation",
         "limits",
@@ -55,6 +56,8 @@ class Directory:
         self.backlog = Backlog()
         self.backlog.parcels.limits = limits
         """What waits for all clients together."""
+        self.clock = self.backlog.parcels.clock
+        """By which the broker's own deadlines are measured."""
         self.expected: Mapping[str, tuple[Identity, Declared]] = {}
         """The named clients of the plan, connected or not, with what they declare."""
         self.generation = 0
@@ -232,6 +235,7 @@ class Directory:
         levels = check_topic(topic)
         decision = self.access.may_publish(session.identity, session.declared, topic)
         route.decision = None if decision.allowed else decision
+        route.plain = decision.allowed
         found = self._recipients(topic, levels) if decision.allowed else ()
         bounds = [stream.max_messages for _, stream in found]
         route.run_messages = max(1, min(bounds, default=1) // 4)

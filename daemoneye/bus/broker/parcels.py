@@ -19,6 +19,7 @@ from collections import deque
 from typing import Protocol
 
 from daemoneye.bus.arrivals import UNCLAIMED
+from daemoneye.bus.broker.clock import Clock
 from daemoneye.bus.frames import Carriage, parcel_stamp
 from daemoneye.bus.limits import Limits
 
@@ -81,9 +82,8 @@ class Parcels:
         """How much is in flight."""
         self.descriptors = 0
         """How many of them have a descriptor, and how many have come that no publish owns yet."""
-        self.clock = 0.0
-        """For how many seconds clients were served so far: how long somebody keeps something is
-        measured by that, because it is nobody's fault when the broker was stopped."""
+        self.clock = Clock()
+        """By which it is measured how long somebody keeps something."""
         self.released: list[int] = []
         """Descriptors that nobody holds any more: the shell closes them."""
         self.unread: list[Parcel] = []
@@ -103,10 +103,6 @@ class Parcels:
         """Whether no more is in flight than may be, the one that comes included."""
         limits = self.limits
         return self.bytes <= limits.large_bytes and self.descriptors <= limits.large_descriptors
-
-    def pass_time(self, seconds: float) -> None:
-        """The shell serves clients for so long."""
-        self.clock += seconds
 
     def add(self, size: int, descriptor: int = NO_DESCRIPTOR) -> Parcel:
         """A new parcel, held once: by whoever asked for it."""
@@ -251,7 +247,7 @@ class Holding:
 
         Longer than so many seconds.
         """
-        now = self.parcels.clock
+        now = self.parcels.clock.now
         if now - next(iter(self._given_at.values()), now) > patience:
             return True
         begun = next(iter(self._begun.values()), now)
@@ -285,7 +281,7 @@ class Holding:
         """Its descriptor is on its way: the client has it until it lets go of it."""
         self.sending.take(parcel.number)
         self.given.put(parcel.number, parcel)
-        self._given_at[parcel.number] = self.parcels.clock
+        self._given_at[parcel.number] = self.parcels.clock.now
 
     def release(self, number: int) -> None:
         """The client has let go of what it was given; harmless for a number that it was not."""
@@ -302,11 +298,11 @@ class Holding:
         self._promised[number] = size
         self.owner.promises += 1
         self.owner.promised += size
-        self._begun[number] = self.parcels.clock
+        self._begun[number] = self.parcels.clock.now
 
     def fed(self, number: int, size: int) -> None:
         """So much more of it has come; it only counts as a sign of life when there was no room."""
-        self._fed_at = self.parcels.clock
+        self._fed_at = self.parcels.clock.now
         parcel = self.coming.get(number)
         if parcel is not None:
             parcel.size += size
@@ -324,7 +320,7 @@ class Holding:
 
     def expect(self, count: int) -> None:
         """So many descriptors have come, whose publishes follow."""
-        self.unclaimed.extend([self.parcels.clock] * count)
+        self.unclaimed.extend([self.parcels.clock.now] * count)
         self.owner.unclaimed += count
 
     def claimed(self) -> None:

@@ -8,8 +8,8 @@ three after each turn.  What a turn had no time for is `unfinished`, and first i
 
 A publish without wishes (no receipt, target, expiry …) is the fast path: read the outer frame,
 look up the route, compare the sequence, append the stamp.  Everything else goes the slow way, one
-frame, one run.  What is refused costs the publisher an answer or a notice, never its session; only
-bytes that break the protocol do.
+frame, one run (`admission`).  What is refused costs the publisher an answer or a notice, never its
+session; only bytes that break the protocol do.
 """
 
 from __future__ import annotations
@@ -18,34 +18,29 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from daemoneye.bus.access import AccessList, Declared, Identity
+from daemoneye.bus.broker.admission import Admission
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
-from daemoneye.bus.broker.answers import refusal
 from daemoneye.bus.broker.deliveries import (
     CONFIRM_EVERY,
-    REFUSED,
     Deliveries,
     Ending,
     Joining,
 )
 from daemoneye.bus.broker.directory import Directory
-from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.requests import Requests
-from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.broker.statistics import DENIED, Statistics
+from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import Tally
 from daemoneye.bus.broker.uploads import Uploads
-from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
+from daemoneye.bus.broker.wishes import HandedUp
 from daemoneye.bus.frames import (
     MIN_MESSAGE_BYTES,
     PUBLISH,
-    Answer,
     Carriage,
     Chunk,
     Heading,
     NotAFrame,
     Notice,
-    OuterFrame,
     Payload,
     Value,
     arrival_stamp,
@@ -57,8 +52,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
-from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
-from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError, TooLarge
+from daemoneye.errors import BusError, RemoteProtocolError
 from daemoneye.framing import pack_length
 
 NO_CARRIAGE = Carriage()
@@ -71,11 +65,13 @@ class Router:
     """All that the broker knows and decides."""
 
     __slots__ = (
+        "_admission",
         "_announced",
         "_announcer",
         "_deliveries",
         "_requests",
         "_supervisor",
+        "clock",
         "directory",
         "dirty",
         "doomed",
@@ -99,12 +95,15 @@ class Router:
 
         What `take` still gives may be written first: last words.
         """
+        self.clock = self.directory.clock
+        """What deadlines are measured by: the shell has its time pass."""
         self.parcels = self.directory.backlog.parcels
         """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
         self._requests = Requests(self.directory, self._deliveries)
         self.uploads = Uploads(self.directory, self._deliveries)
         """What comes ahead of publishes: the shell says what came, and ends what is overdue."""
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
+        self._admission = Admission(self.directory, self._deliveries, self.uploads, self.handed_up)
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
         self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
         self._announced: Counter[str] = Counter()  # by topic, which is their sequence
@@ -185,6 +184,13 @@ class Router:
             postponed=self.unfinished.postponed,
         )
 
+    # ---- time ---------------------------------------------------------------------------------
+
+    def keep_time(self, now_ns: int) -> None:
+        """Do what is due; `now_ns` is Unix time in ns."""
+        self.clock.reset()
+        self._deliveries.settle()
+
     # ---- frames in ----------------------------------------------------------------------------
 
     def next_turn(self) -> list[Session]:
@@ -225,7 +231,7 @@ class Router:
                     if (
                         route is not None
                         and route.generation == directory.generation
-                        and route.decision is None
+                        and route.plain
                         and route.sequence < sequence
                         and 0 < count * MIN_MESSAGE_BYTES <= len(raw) <= max_bytes
                         and not (frame.request or frame.target or frame.expires_at)
@@ -243,7 +249,7 @@ class Router:
                     break
                 joining.flush()
                 if value is None:
-                    self._publish(session, frame, raw, stamp)
+                    self._admission.publish(session, frame, raw, stamp)
                 elif type(value) is Chunk:
                     self.uploads.take(session, value)
                 else:
@@ -274,10 +280,10 @@ class Router:
         content, found_type = encode_payload(payload)
         session = self._supervisor
         heading = Heading(topic, target=target, content_type=content_type or found_type)
-        sequence = self._route(session, topic).sequence + 1
+        sequence = self._admission.route(session, topic).sequence + 1
         raw = encode_publish(heading, [content], [now_ns], sequence)
         stamp = session.publishing.stamp + arrival_stamp(now_ns)
-        subscribers = self._admit(session, read_outer(raw), raw, stamp)
+        subscribers = self._admission.admit(session, read_outer(raw), raw, stamp)
         session.publishing.messages += 1
         self._deliveries.settle()
         return subscribers
@@ -303,91 +309,3 @@ class Router:
     def count_refusal(self, error: BusError) -> None:
         """The shell could not do what somebody wanted."""
         self._deliveries.count_refusal(error)
-
-    # ---- one publish at a time ----------------------------------------------------------------
-
-    def _publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
-        """The slow path: everything is looked at, and a receipt is given if one is wanted."""
-        is_large = frame.large_bytes or frame.descriptors
-        parcel = self.uploads.claim(session, frame) if is_large else None
-        possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
-        session.publishing.messages += frame.count if possible else 1
-        try:
-            subscribers = self._admit(session, frame, raw, stamp, parcel)
-        except BusError as error:
-            self._refuse(session, frame, error)
-        else:
-            if frame.request:
-                self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
-        if is_large:
-            self.uploads.let_go(parcel)
-            self._deliveries.confirm(session)  # at once: what it sends next depends on it
-
-    def _admit(
-        self,
-        session: Session,
-        frame: OuterFrame,
-        raw: bytes,
-        stamp: bytes,
-        parcel: Parcel | None = None,
-    ) -> int:
-        """Deliver one frame; how many took it.  Raises the BusError that says why not.
-
-        `parcel` is the payload that came ahead of it, if one did and could be kept.
-        """
-        topic = frame.topic
-        route = self._route(session, topic)
-        if route.decision is not None:
-            raise AccessDenied(
-                f"{session.identity.name} may not publish on {topic}",
-                rule=route.decision.rule,
-                hint=route.decision.hint,
-            )
-        route.check(frame, len(raw), self.limits)
-        is_large = frame.large_bytes or frame.descriptors
-        recipients: Recipients = route.recipients
-        if frame.target:
-            if topic in WISH_TOPICS and not self.directory.named(frame.target):
-                if is_large:
-                    raise TooLarge("a wish has to fit into a frame", hint="leave out what is long")
-                hand_up(self.handed_up, frame, session.identity.name, self.limits.wishes)
-                route.sequence = frame.sequence + frame.count - 1
-                return 1
-            recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
-        if is_large:
-            parcel = self.uploads.admit(parcel, frame)
-        route.sequence = frame.sequence + frame.count - 1
-        origin = (session.identity.name, topic)
-        if parcel is not None:
-            frame_bytes, expires_at = raw + stamp, frame.expires_at
-            self._deliveries.deliver_large(recipients, parcel, frame_bytes, origin, expires_at)
-        elif recipients:
-            data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
-            self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
-        return len(recipients)
-
-    def _route(self, session: Session, topic: str) -> Route:
-        """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""
-        routes = session.publishing.routes
-        route = routes.get(topic)
-        if route is None:
-            check_topic(topic)
-            route = routes.remember(topic, self.limits.routes)
-        if route.generation != self.directory.generation:
-            self.directory.find(route, session, topic)
-        return route
-
-    def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
-        """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
-        self._deliveries.count_refusal(error)
-        if frame.request:
-            self._deliveries.tell(session, refusal(frame.request, error))
-            return
-        refusals = session.publishing.count_refusal(frame.topic)
-        if refusals & (refusals - 1) == 0:
-            said = refusal(0, error)
-            code = DENIED if said.rule else REFUSED
-            detail = f"{said.error}: {said.detail} ({refusals} so far)"
-            self._deliveries.tell(
-                session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
-            )

@@ -35,13 +35,23 @@ STALE = -1
 class Route:
     """What the router knows about one session publishing on one topic."""
 
-    __slots__ = ("decision", "generation", "recipients", "refusals", "run_messages", "sequence")
+    __slots__ = (
+        "decision",
+        "generation",
+        "plain",
+        "recipients",
+        "refusals",
+        "run_messages",
+        "sequence",
+    )
 
     def __init__(self) -> None:
         self.generation = STALE
         """Of rights and subscriptions, when this was found."""
         self.decision: Decision | None = None
         """Whether the publisher may; None: it may."""
+        self.plain = False
+        """Whether all that is published here goes to `recipients`, whatever else it says."""
         self.recipients: Recipients = ()
         """Who gets it: the same tuple wherever they are the same, so that runs can be joined."""
         self.run_messages = 1

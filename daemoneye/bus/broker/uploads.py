@@ -82,7 +82,7 @@ class Uploads:
         if not self.expecting:
             return None
         oldest = min(each.outbox.holding.unclaimed[0] for each in self.expecting)
-        return oldest + self._directory.limits.write_timeout - self._parcels.clock
+        return oldest + self._directory.limits.write_timeout - self._parcels.clock.now
 
     def give_up_overdue(self, spared: Container[Session]) -> None:
         """Cut off whose descriptors have waited for too long.
@@ -91,7 +91,7 @@ class Uploads:
         """
         patience = self._directory.limits.write_timeout
         for session in self.expecting:
-            waited = self._parcels.clock - session.outbox.holding.unclaimed[0]
+            waited = self._parcels.clock.now - session.outbox.holding.unclaimed[0]
             if waited >= patience and session not in spared:
                 detail = f"a descriptor came and no publish that owns it in {waited:.0f} s"
                 self._deliveries.condemn(session, Ending(UNCLAIMED, detail))

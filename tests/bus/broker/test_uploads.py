@@ -273,11 +273,11 @@ def test_a_descriptor_that_no_publish_owns_for_too_long_ends_its_session() -> No
     quick = yard.carrier("quick")
     assert router.uploads.seconds_left() is None
     router.uploads.came(publisher.session, [Passed(7, 100)])
-    parcels.pass_time(4)
+    parcels.clock.pass_time(4)
     quick.pass_on(BATCH, WHOLE)
     router.uploads.came(quick.session, [Passed(8, 100)])
     assert router.uploads.seconds_left() == 6
-    parcels.pass_time(6)
+    parcels.clock.pass_time(6)
     router.uploads.give_up_overdue({publisher.session})
     assert not router.doomed
     router.uploads.give_up_overdue(set())
@@ -333,11 +333,11 @@ def test_who_was_given_all_and_lets_go_of_nothing_for_long_is_cut_off_for_it() -
         each.read()
     quick = yard.carrier("quick")
     quick.subscribe("events.#")
-    yard.router.parcels.pass_time(9)
+    yard.router.parcels.clock.pass_time(9)
     publisher.pass_on(BATCH, b"y" * 50, target="quick", now_ns=NOW + 99 * SECOND)
     assert "BackPressure" in refusal(publisher)
     assert not yard.router.doomed
-    yard.router.parcels.pass_time(2)
+    yard.router.parcels.clock.pass_time(2)
     publisher.pass_on(BATCH, b"y" * 50, target="quick")
     assert payloads(quick.read()) == [b"y" * 50]
     ((session, ending),) = yard.router.doomed.items()
@@ -352,10 +352,10 @@ def test_who_begins_and_does_not_go_on_is_cut_off_when_others_need_the_room() ->
     idle.begin(400, content=b"x" * 350)
     publisher, quick = yard.carrier("agent-0"), yard.carrier("quick")
     quick.subscribe("events.#")
-    yard.router.parcels.pass_time(9)
+    yard.router.parcels.clock.pass_time(9)
     publisher.cut(BATCH, WHOLE, now_ns=NOW + 99 * SECOND)
     assert "BackPressure" in refusal(publisher)
-    yard.router.parcels.pass_time(2)
+    yard.router.parcels.clock.pass_time(2)
     publisher.cut(BATCH, WHOLE)
     assert payloads(quick.read()) == [WHOLE]
     assert list(yard.router.doomed) == [idle.session]
@@ -369,10 +369,10 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_when_others_need_the_room() ->
         chunk = Chunk(99, 400, second * 11, b"x" * 11)
         slow.router.receive(slow.session, [encode(chunk)], NOW)
         if second < 30:
-            yard.router.parcels.pass_time(1)
+            yard.router.parcels.clock.pass_time(1)
     publisher.cut(BATCH, WHOLE)
     assert "BackPressure" in refusal(publisher)
-    yard.router.parcels.pass_time(1)
+    yard.router.parcels.clock.pass_time(1)
     publisher.cut(BATCH, WHOLE)
     assert payloads(quick.read()) == [WHOLE]
     assert list(yard.router.doomed) == [slow.session]
@@ -543,7 +543,7 @@ class Everybody:
         client = self.clients[position]
         passed = draw(st.sampled_from([0, 1, 20 * SECOND]))
         self.now += passed
-        self.yard.router.parcels.pass_time(passed / SECOND)
+        self.yard.router.parcels.clock.pass_time(passed / SECOND)
         match draw(st.sampled_from(STEPS)):
             case "pass":
                 client.pass_on(BATCH, self.payload(), now_ns=self.now, expires_at=self.expiry())

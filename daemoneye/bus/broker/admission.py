@@ -1,0 +1,129 @@
+"""One publish at a time, with everything that can be asked of it: rights, receipts, targets.  Pure.
+
+The router takes plain publishes by itself; what comes here is looked at whole, costs a publisher
+an answer or a notice when it is refused, and never its session.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from daemoneye.bus.broker.answers import refusal
+from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.parcels import Parcel
+from daemoneye.bus.broker.routes import Recipients, Route
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.statistics import DENIED
+from daemoneye.bus.broker.uploads import Uploads
+from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
+from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, Notice, OuterFrame
+from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
+from daemoneye.errors import AccessDenied, BusError, TooLarge
+from daemoneye.framing import pack_length
+
+
+class Admission:
+    """Lets publishes in, or says why not."""
+
+    __slots__ = ("_deliveries", "_directory", "_handed_up", "_uploads")
+
+    def __init__(
+        self,
+        directory: Directory,
+        deliveries: Deliveries,
+        uploads: Uploads,
+        handed_up: deque[HandedUp],
+    ) -> None:
+        self._directory = directory
+        self._deliveries = deliveries
+        self._uploads = uploads
+        self._handed_up = handed_up
+
+    def publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
+        """The slow path: everything is looked at, and a receipt is given if one is wanted."""
+        is_large = frame.large_bytes or frame.descriptors
+        parcel = self._uploads.claim(session, frame) if is_large else None
+        possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
+        session.publishing.messages += frame.count if possible else 1
+        try:
+            subscribers = self.admit(session, frame, raw, stamp, parcel)
+        except BusError as error:
+            self._refuse(session, frame, error)
+        else:
+            if frame.request:
+                self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
+        if is_large:
+            self._uploads.let_go(parcel)
+            self._deliveries.confirm(session)  # at once: what it sends next depends on it
+
+    def admit(
+        self,
+        session: Session,
+        frame: OuterFrame,
+        raw: bytes,
+        stamp: bytes,
+        parcel: Parcel | None = None,
+    ) -> int:
+        """Deliver one frame; how many took it.  Raises the BusError that says why not.
+
+        `parcel` is the payload that came ahead of it, if one did and could be kept.
+        """
+        topic = frame.topic
+        route = self.route(session, topic)
+        if route.decision is not None:
+            raise AccessDenied(
+                f"{session.identity.name} may not publish on {topic}",
+                rule=route.decision.rule,
+                hint=route.decision.hint,
+            )
+        route.check(frame, len(raw), self._directory.limits)
+        is_large = frame.large_bytes or frame.descriptors
+        recipients: Recipients = route.recipients
+        if frame.target:
+            if topic in WISH_TOPICS and not self._directory.named(frame.target):
+                if is_large:
+                    raise TooLarge("a wish has to fit into a frame", hint="leave out what is long")
+                hand_up(
+                    self._handed_up, frame, session.identity.name, self._directory.limits.wishes
+                )
+                route.sequence = frame.sequence + frame.count - 1
+                return 1
+            recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        if is_large:
+            parcel = self._uploads.admit(parcel, frame)
+        route.sequence = frame.sequence + frame.count - 1
+        origin = (session.identity.name, topic)
+        if parcel is not None:
+            frame_bytes, expires_at = raw + stamp, frame.expires_at
+            self._deliveries.deliver_large(recipients, parcel, frame_bytes, origin, expires_at)
+        elif recipients:
+            data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
+            self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
+        return len(recipients)
+
+    def route(self, session: Session, topic: str) -> Route:
+        """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""
+        routes = session.publishing.routes
+        route = routes.get(topic)
+        if route is None:
+            check_topic(topic)
+            route = routes.remember(topic, self._directory.limits.routes)
+        if route.generation != self._directory.generation:
+            self._directory.find(route, session, topic)
+        return route
+
+    def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
+        """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
+        self._deliveries.count_refusal(error)
+        if frame.request:
+            self._deliveries.tell(session, refusal(frame.request, error))
+            return
+        refusals = session.publishing.count_refusal(frame.topic)
+        if refusals & (refusals - 1) == 0:
+            said = refusal(0, error)
+            code = DENIED if said.rule else REFUSED
+            detail = f"{said.error}: {said.detail} ({refusals} so far)"
+            self._deliveries.tell(
+                session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
+            )
