@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any
 
 from google.protobuf.message import Message
 
-from daemoneye.bus.envelope import NO_LOSS
+from daemoneye.bus.envelope import NO_LOSS, Publisher
 from daemoneye.bus.kinds import (
     Answer,
+    Cancel,
     Carriage,
     Challenge,
+    Choice,
     Chunk,
+    Clear,
     ClientRow,
     Confirm,
     Credit,
@@ -31,9 +35,17 @@ from daemoneye.bus.kinds import (
     Query,
     Refusal,
     Release,
+    Replay,
+    Reply,
+    Resumption,
+    RetainedRow,
+    Selection,
+    Settle,
+    Settling,
     StreamMark,
     Subscribe,
     SubscriptionRow,
+    TopicRow,
     Unsubscribe,
     Value,
     Welcome,
@@ -73,6 +85,29 @@ def _plain(kind: int, value_type: type[Value], message_type: type[Message] | Non
     return Codec(kind, to_frame, of_frame)
 
 
+def _proof_frame(value: Proof) -> pb.Frame:
+    body = pb.Proof(
+        mac=value.mac,
+        session=value.session,
+        received=value.received,
+        subscription=value.subscriptions,
+    )
+    return pb.Frame(kind=pb.KIND_PROOF, body=body.SerializeToString())
+
+
+def _proof(frame: pb.Frame) -> Proof:
+    body = pb.Proof.FromString(frame.body)
+    return Proof(body.mac, body.session, body.received, tuple(body.subscription))
+
+
+_RESUMPTION_WIRE = {
+    Resumption.NONE: pb.RESUMPTION_UNSPECIFIED,
+    Resumption.COMPLETE: pb.RESUMPTION_COMPLETE,
+    Resumption.PARTIAL: pb.RESUMPTION_PARTIAL,
+}
+_RESUMPTION_OF_WIRE: dict[int, Resumption] = {n: each for each, n in _RESUMPTION_WIRE.items()}
+
+
 def _welcome_frame(value: Welcome) -> pb.Frame:
     body = pb.Welcome(
         mac=value.mac,
@@ -83,6 +118,9 @@ def _welcome_frame(value: Welcome) -> pb.Frame:
         descriptors=value.carriage.descriptors,
         max_payload_bytes=value.carriage.max_payload_bytes,
         large_from_bytes=value.carriage.large_from_bytes,
+        session=value.session,
+        resumption=_RESUMPTION_WIRE[value.resumption],
+        taken=value.taken,
     )
     return pb.Frame(kind=pb.KIND_WELCOME, body=body.SerializeToString())
 
@@ -91,7 +129,18 @@ def _welcome(frame: pb.Frame) -> Welcome:
     body = pb.Welcome.FromString(frame.body)
     interval, missed = body.heartbeat_interval_ms / 1000, max(2, body.missed_heartbeats)
     carriage = Carriage(body.descriptors, body.max_payload_bytes, body.large_from_bytes)
-    return Welcome(body.mac, body.role, body.max_frame_bytes, interval, missed, carriage)
+    resumption = _RESUMPTION_OF_WIRE.get(body.resumption, Resumption.NONE)
+    return Welcome(
+        body.mac,
+        body.role,
+        body.max_frame_bytes,
+        interval,
+        missed,
+        carriage,
+        body.session,
+        resumption,
+        body.taken,
+    )
 
 
 _OVERFLOW_WIRE = {
@@ -105,6 +154,35 @@ _OVERFLOW_WIRE = {
 _OVERFLOW_OF_WIRE: dict[int, Overflow] = {number: each for each, number in _OVERFLOW_WIRE.items()}
 
 
+_CHOICE_WIRE = {
+    Choice.DEFAULT: pb.CHOICE_UNSPECIFIED,
+    Choice.LEAST_IN_FLIGHT: pb.CHOICE_LEAST_IN_FLIGHT,
+    Choice.ROUND_ROBIN: pb.CHOICE_ROUND_ROBIN,
+    Choice.BY_KEY: pb.CHOICE_BY_KEY,
+    Choice.STANDBY: pb.CHOICE_STANDBY,
+}
+_CHOICE_OF_WIRE: dict[int, Choice] = {number: each for each, number in _CHOICE_WIRE.items()}
+_REPLAY_WIRE = {
+    Replay.IF_NEW: pb.REPLAY_UNSPECIFIED,
+    Replay.ALL: pb.REPLAY_ALL,
+    Replay.NONE: pb.REPLAY_NONE,
+}
+_REPLAY_OF_WIRE: dict[int, Replay] = {
+    pb.REPLAY_IF_NEW: Replay.IF_NEW,
+    **{number: each for each, number in _REPLAY_WIRE.items()},
+}
+
+
+def _selection_message(selection: Selection) -> pb.Selection | None:
+    if not selection:
+        return None
+    return pb.Selection(id=selection.id, stage=selection.stage, tags=dict(selection.tags))
+
+
+def _selection_of(said: pb.Selection) -> Selection:
+    return Selection(said.id, said.stage, tuple(sorted(said.tags.items())))
+
+
 def _subscribe_frame(value: Subscribe) -> pb.Frame:
     body = pb.SubscribeOptions(
         subscription=value.subscription,
@@ -114,6 +192,10 @@ def _subscribe_frame(value: Subscribe) -> pb.Frame:
         credit_messages=value.credit_messages,
         credit_bytes=value.credit_bytes,
         group=value.group,
+        choice=_CHOICE_WIRE[value.choice],
+        serve=value.serve,
+        replay=_REPLAY_WIRE[value.replay],
+        selection=_selection_message(value.selection),
     )
     return pb.Frame(
         kind=pb.KIND_SUBSCRIBE,
@@ -128,6 +210,10 @@ def _subscribe(frame: pb.Frame) -> Subscribe:
     overflow = _OVERFLOW_OF_WIRE.get(body.overflow)
     if overflow is None:
         raise RemoteProtocolError(f"a subscribe with the unknown overflow policy {body.overflow}")
+    choice, replay = _CHOICE_OF_WIRE.get(body.choice), _REPLAY_OF_WIRE.get(body.replay)
+    if choice is None or replay is None:
+        what = f"choice {body.choice}" if choice is None else f"replay {body.replay}"
+        raise RemoteProtocolError(f"a subscribe with the unknown {what}")
     return Subscribe(
         subscription=body.subscription,
         filter=frame.topic,
@@ -137,7 +223,85 @@ def _subscribe(frame: pb.Frame) -> Subscribe:
         credit_messages=body.credit_messages,
         credit_bytes=body.credit_bytes,
         group=body.group,
+        choice=choice,
+        serve=body.serve,
+        replay=replay,
+        selection=_selection_of(body.selection),
         request=frame.request,
+    )
+
+
+_SETTLING_WIRE = {
+    Settling.ACK: pb.Settle.WHAT_ACK,
+    Settling.RETRY: pb.Settle.WHAT_RETRY,
+    Settling.REJECT: pb.Settle.WHAT_REJECT,
+    Settling.EXTEND: pb.Settle.WHAT_EXTEND,
+}
+_SETTLING_OF_WIRE: dict[int, Settling] = {number: each for each, number in _SETTLING_WIRE.items()}
+_SETTLED_AT_MOST = 1 << 10
+"""Deliveries that one frame may settle."""
+
+
+def _settle_frame(value: Settle) -> pb.Frame:
+    body = pb.Settle(
+        what=_SETTLING_WIRE[value.what],
+        delivery=value.deliveries,
+        seconds=value.seconds,
+        reason=value.reason,
+    )
+    return pb.Frame(kind=pb.KIND_SETTLE, request=value.request, body=body.SerializeToString())
+
+
+def _settle(frame: pb.Frame) -> Settle:
+    body = pb.Settle.FromString(frame.body)
+    what = _SETTLING_OF_WIRE.get(body.what)
+    if what is None:
+        raise RemoteProtocolError(f"a settling in the unknown way {body.what}")
+    if len(body.delivery) > _SETTLED_AT_MOST:
+        raise RemoteProtocolError(f"a settling of {len(body.delivery)} deliveries at once")
+    if not 0.0 <= body.seconds < inf:
+        raise RemoteProtocolError(f"a settling in {body.seconds} seconds")
+    return Settle(what, tuple(body.delivery), body.seconds, body.reason, frame.request)
+
+
+def _clear_frame(value: Clear) -> pb.Frame:
+    return pb.Frame(kind=pb.KIND_CLEAR, topic=value.topic, request=value.request)
+
+
+def _clear(frame: pb.Frame) -> Clear:
+    return Clear(frame.topic, frame.request)
+
+
+def _reply_frame(value: Reply) -> pb.Frame:
+    body = pb.Reply(payload=value.payload, time=value.time, rejected=value.rejected)
+    who = value.publisher
+    return pb.Frame(
+        kind=pb.KIND_REPLY,
+        topic=value.topic,
+        request=value.request,
+        delivery=value.delivery,
+        content_type=value.content_type,
+        body=body.SerializeToString(),
+        publisher=who.name,
+        publisher_role=who.role,
+        publisher_pid=who.pid,
+        publisher_incarnation=who.incarnation,
+    )
+
+
+def _reply(frame: pb.Frame) -> Reply:
+    body = pb.Reply.FromString(frame.body)
+    return Reply(
+        delivery=frame.delivery,
+        request=frame.request,
+        content_type=frame.content_type,
+        payload=body.payload,
+        time=body.time,
+        rejected=body.rejected,
+        topic=frame.topic,
+        publisher=Publisher(
+            frame.publisher, frame.publisher_role, frame.publisher_pid, frame.publisher_incarnation
+        ),
     )
 
 
@@ -145,6 +309,8 @@ _WHAT_WIRE = {
     "clients": pb.Query.WHAT_CLIENTS,
     "subscriptions": pb.Query.WHAT_SUBSCRIPTIONS,
     "access": pb.Query.WHAT_ACCESS,
+    "retained": pb.Query.WHAT_RETAINED,
+    "topics": pb.Query.WHAT_TOPICS,
 }
 _WHAT_OF_WIRE: dict[int, str] = {number: word for word, number in _WHAT_WIRE.items()}
 
@@ -166,6 +332,8 @@ def _query(frame: pb.Frame) -> Query:
 _ANSWER_WORDS = ("error", "detail", "hint", "rule", "subscribers")
 _CLIENT_COLUMNS = tuple(each.name for each in fields(ClientRow))
 _SUBSCRIPTION_COLUMNS = tuple(each.name for each in fields(SubscriptionRow))
+_RETAINED_COLUMNS = tuple(each.name for each in fields(RetainedRow))
+_TOPIC_COLUMNS = tuple(each.name for each in fields(TopicRow))
 
 
 def _answer_frame(value: Answer) -> pb.Frame:
@@ -179,6 +347,13 @@ def _answer_frame(value: Answer) -> pb.Frame:
         subscriptions=[
             pb.SubscriptionRow(**{n: getattr(row, n) for n in _SUBSCRIPTION_COLUMNS})
             for row in value.subscriptions
+        ],
+        retained=[
+            pb.RetainedRow(**{n: getattr(row, n) for n in _RETAINED_COLUMNS})
+            for row in value.retained
+        ],
+        topics=[
+            pb.TopicRow(**{n: getattr(row, n) for n in _TOPIC_COLUMNS}) for row in value.topics
         ],
     )
     return pb.Frame(kind=pb.KIND_ANSWER, request=value.request, body=body.SerializeToString())
@@ -196,6 +371,10 @@ def _answer(frame: pb.Frame) -> Answer:
             SubscriptionRow(*(getattr(row, n) for n in _SUBSCRIPTION_COLUMNS))
             for row in body.subscriptions
         ),
+        retained=tuple(
+            RetainedRow(*(getattr(row, n) for n in _RETAINED_COLUMNS)) for row in body.retained
+        ),
+        topics=tuple(TopicRow(*(getattr(row, n) for n in _TOPIC_COLUMNS)) for row in body.topics),
         **{name: getattr(body, name) for name in _ANSWER_WORDS},
     )
 
@@ -245,7 +424,7 @@ def _chunk(frame: pb.Frame) -> Chunk:
 CODECS: dict[type[Value], Codec] = {
     Hello: _plain(pb.KIND_HELLO, Hello, pb.Hello),
     Challenge: _plain(pb.KIND_CHALLENGE, Challenge, pb.Challenge),
-    Proof: _plain(pb.KIND_PROOF, Proof, pb.Proof),
+    Proof: Codec(pb.KIND_PROOF, _proof_frame, _proof),
     Welcome: Codec(pb.KIND_WELCOME, _welcome_frame, _welcome),
     Refusal: _plain(pb.KIND_REFUSED, Refusal, pb.Refusal),
     Subscribe: Codec(pb.KIND_SUBSCRIBE, _subscribe_frame, _subscribe),
@@ -259,6 +438,10 @@ CODECS: dict[type[Value], Codec] = {
     Confirm: _plain(pb.KIND_CONFIRM, Confirm, pb.Confirm),
     Release: Codec(pb.KIND_RELEASE, _release_frame, _release),
     Chunk: Codec(pb.KIND_CHUNK, _chunk_frame, _chunk),
+    Settle: Codec(pb.KIND_SETTLE, _settle_frame, _settle),
+    Cancel: _plain(pb.KIND_CANCEL, Cancel),
+    Clear: Codec(pb.KIND_CLEAR, _clear_frame, _clear),
+    Reply: Codec(pb.KIND_REPLY, _reply_frame, _reply),
     Ping: _plain(pb.KIND_PING, Ping),
     Pong: _plain(pb.KIND_PONG, Pong),
 }

@@ -48,6 +48,10 @@ class Publisher(NamedTuple):
     """Which life of it."""
 
 
+NOBODY = Publisher("", "", 0, 0)
+"""Of what no publisher is known of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Correlation:
     """How an event belongs to others."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from daemoneye.bus.envelope import NO_LOSS
+from daemoneye.bus.envelope import NO_LOSS, NOBODY, Publisher
 
 
 class Overflow(StrEnum):
@@ -23,6 +23,71 @@ class Overflow(StrEnum):
     LATEST = "latest"
     DISCONNECT = "disconnect"
     BLOCK = "block"
+
+
+class Choice(StrEnum):
+    """Who of a group gets the next message."""
+
+    DEFAULT = "default"
+    """What the group has already, else the one with the fewest in flight."""
+    LEAST_IN_FLIGHT = "least-in-flight"
+    ROUND_ROBIN = "round-robin"
+    BY_KEY = "by-key"
+    """Equal partition keys go to the same member."""
+    STANDBY = "standby"
+    """One is active, the others take over when it is gone."""
+
+
+class Replay(StrEnum):
+    """Which retained values a new subscription is sent."""
+
+    IF_NEW = "if-new"
+    """Those that its client has not seen; the client knows, so the broker sends all."""
+    ALL = "all"
+    NONE = "none"
+
+
+class Settling(StrEnum):
+    """What a member of a group says of a message it was given."""
+
+    ACK = "ack"
+    """It is handled."""
+    RETRY = "retry"
+    """Somebody has to try again."""
+    REJECT = "reject"
+    """Nobody can handle it."""
+    EXTEND = "extend"
+    """It takes longer."""
+
+
+class Resumption(StrEnum):
+    """What became of the session that a connection before had."""
+
+    NONE = "none"
+    """It is over; this is a new one."""
+    COMPLETE = "complete"
+    """It goes on, and all that was missed is sent again or told."""
+    PARTIAL = "partial"
+    """It goes on, and more had been written than was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which correlations a subscription wants; what is empty may be anything."""
+
+    id: str = ""
+    """Of the conversation."""
+    stage: str = ""
+    """The name of the step."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """All of these have to be there."""
+
+    def __bool__(self) -> bool:
+        """Whether it leaves out anything at all."""
+        return bool(self.id or self.stage or self.tags)
+
+
+NO_SELECTION = Selection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +139,12 @@ class Proof:
 
     mac: bytes
     """Over the transcript."""
+    session: int = 0
+    """The session to go on with; 0: a new one."""
+    received: int = 0
+    """How many messages came in that session, in all."""
+    subscriptions: tuple[int, ...] = ()
+    """Which of its subscriptions to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +163,12 @@ class Welcome:
     """After how many of those it is given up."""
     carriage: Carriage = Carriage()
     """How large payloads travel from now on."""
+    session: int = 0
+    """The number to go on with when this connection is lost."""
+    resumption: Resumption = Resumption.NONE
+    """What became of the session that the Proof named."""
+    taken: int = 0
+    """How many messages the broker took in the session that goes on, in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +204,14 @@ class Subscribe:
     """The same in bytes."""
     group: str = ""
     """The group it shares the work with; empty: none."""
+    choice: Choice = Choice.DEFAULT
+    """Who of the group gets the next message."""
+    serve: bool = False
+    """It is for calls of this topic, and for nothing else."""
+    replay: Replay = Replay.IF_NEW
+    """Which retained values it is sent first."""
+    selection: Selection = NO_SELECTION
+    """Only messages whose correlation agrees."""
     request: int = 0
     """The number its answer carries."""
 
@@ -162,17 +247,51 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Settle:
+    """client → broker: what became of messages that a group gave me."""
+
+    what: Settling
+    """Handled, again, never, or later."""
+    deliveries: tuple[int, ...]
+    """The numbers they were delivered under."""
+    seconds: float = 0.0
+    """Of a retry: not before; of an extension: from now on."""
+    reason: str = ""
+    """Of a rejection: why."""
+    request: int = 0
+    """The number its answer carries; 0: nobody waits for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """client → broker: nobody waits for the reply to this call any more."""
+
+    request: int
+    """The number the call carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """client → broker: forget the retained value of a topic."""
+
+    topic: str
+    """Not checked yet."""
+    request: int = 0
+    """The number its answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """client → broker: tell me what you know."""
 
     what: str
-    """"clients", "subscriptions" or "access"."""
+    """"clients", "subscriptions", "access", "retained" or "topics"."""
     who: str = ""
     """For "access": an identity; empty is the asker."""
     action: str = ""
     """For "access": "publish" or "subscribe"."""
     topic: str = ""
-    """For "access": a topic to publish on or a filter to subscribe to."""
+    """For "access": a topic to publish on or a filter to subscribe to; else, a filter."""
     request: int = 0
     """The number its answer carries."""
 
@@ -224,6 +343,35 @@ class SubscriptionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RetainedRow:
+    """One retained value, as a query tells it."""
+
+    topic: str
+    publisher: str
+    sequence: int
+    received_at: int
+    """Unix time in ns."""
+    expires_at: int
+    """The same; 0: never."""
+    size: int
+    """Of the payload, in bytes."""
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """One topic that is used, as a query tells it."""
+
+    topic: str
+    publishers: int
+    """Sessions that have published there, and may."""
+    subscribers: int
+    """Sessions that hear it."""
+    retained: bool
+    """Whether there is a retained value."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """broker → client: what became of a request."""
 
@@ -245,6 +393,10 @@ class Answer:
     """Of a query for clients."""
     subscriptions: tuple[SubscriptionRow, ...] = ()
     """Of a query for subscriptions."""
+    retained: tuple[RetainedRow, ...] = ()
+    """Of a query for retained values."""
+    topics: tuple[TopicRow, ...] = ()
+    """Of a query for topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +427,8 @@ class Notice:
     """The access rule that decided, as text."""
     subscription: int = 0
     """The subscription it is about; 0: none."""
+    delivery: int = 0
+    """The delivery it is about: a call that is cancelled, a settling that came too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +454,28 @@ class Chunk:
     """Where this part belongs: behind the one before."""
     content: bytes = b""
     """The part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer of whoever serves a topic: to the broker, and from there to whoever called."""
+
+    delivery: int = 0
+    """To the broker: the number the call was delivered under."""
+    request: int = 0
+    """To the caller: the number its call carried."""
+    content_type: str = ""
+    """What the payload is."""
+    payload: bytes = b""
+    """The answer."""
+    time: int = 0
+    """Unix time in ns at the responder."""
+    rejected: str = ""
+    """Why there is no payload; empty: there is."""
+    topic: str = ""
+    """To the caller: what was called."""
+    publisher: Publisher = NOBODY
+    """To the caller: who answered, proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,4 +513,8 @@ Value: TypeAlias = (
     | Pong
     | Release
     | Chunk
+    | Settle
+    | Cancel
+    | Clear
+    | Reply
 )

@@ -7,12 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemoneye.bus.codecs import CODEC_OF_KIND, CODECS
+from daemoneye.bus.envelope import Publisher
 from daemoneye.bus.frames import decode, encode
 from daemoneye.bus.kinds import (
     Answer,
+    Cancel,
     Carriage,
     Challenge,
+    Choice,
     Chunk,
+    Clear,
     ClientRow,
     Confirm,
     Credit,
@@ -26,9 +30,17 @@ from daemoneye.bus.kinds import (
     Query,
     Refusal,
     Release,
+    Replay,
+    Reply,
+    Resumption,
+    RetainedRow,
+    Selection,
+    Settle,
+    Settling,
     StreamMark,
     Subscribe,
     SubscriptionRow,
+    TopicRow,
     Unsubscribe,
     Value,
     Welcome,
@@ -42,7 +54,7 @@ GOLDEN: list[tuple[Value, str]] = [
     (Proof(b"m"), "080322030a016d"),
     (Welcome(b"m", "agent", 1 << 20, 5.0, 3), "080422130a016d12056167656e74188080402088272803"),
     (Refusal("busy", "x"), "080522090a0462757379120178"),
-    (Subscribe(1, "a.#", Overflow.LATEST, 2, 3, 4, 5, "g", 6),
+    (Subscribe(1, "a.#", Overflow.LATEST, 2, 3, 4, 5, "g", request=6),
      "080b1203612e23220f0801100318022003280430053a01677806"),
     (Unsubscribe(1, 2), "080c220208017802"),
     (Credit(1, 2, 3), "080d2206080110021803"),
@@ -61,6 +73,30 @@ GOLDEN: list[tuple[Value, str]] = [
 ]  # fmt: skip
 
 
+GOLDEN_DELIVERY: list[tuple[Value, str]] = [
+    (Proof(b"m", 5, 300, (1, 300)), "0803220d0a016d100518ac02220301ac02"),
+    (Welcome(b"m", "a", 256, 5.0, 3, session=5, resumption=Resumption.PARTIAL, taken=300),
+     "080422150a016d12016118800220882728035805600268ac02"),
+    (Subscribe(1, "a.#", group="g", choice=Choice.STANDBY, replay=Replay.NONE),
+     "080b1203612e23220908013a016740045003"),
+    (Subscribe(1, "a.b", serve=True, selection=Selection("i", "s", (("k", "v"),)), request=2),
+     "080b1203612e622214080148015a0e0a01691201731a060a016b1201767802"),
+    (Settle(Settling.RETRY, (1, 300), 2.0, request=3),
+     "081122100802120301ac021900000000000000407803"),
+    (Settle(Settling.REJECT, (2,), reason="r"), "081122080803120102220172"),
+    (Cancel(4), "08137804"),
+    (Clear("a.b", 5), "08191203612e627805"),
+    (Reply(7, 0, "t", b"x", 9), "0821220c0a01781109000000000000006a0174d00107"),
+    (Reply(0, 8, "", b"", 9, "no", "a.b", Publisher("p", "r", 3, 4)),
+     "08211203612e62220d1109000000000000001a026e6f7808a2010170a80103b00104c2010172"),
+    (Notice("cancelled", delivery=7), "0816220d0a0963616e63656c6c65643007"),
+    (Query("retained", topic="a.#", request=2), "080e220708042203612e237802"),
+    (Answer(2, retained=(RetainedRow("a.b", "p", 3, 4, 5, 6, "t"),)),
+     "081422154a130a03612e6212017018032004280530063a01747802"),
+    (Answer(2, topics=(TopicRow("a.b", 1, 2, True),)), "0814220d520b0a03612e621001180220017802"),
+]  # fmt: skip
+EVERY = GOLDEN + GOLDEN_DELIVERY
+
 GOLDEN_CARRIAGE: list[tuple[Value, str]] = [
     (Hello(1, "a", 3, b"n", descriptors=True, max_payload_bytes=256),
      "0801220f08011201611803" "22016e" "2801" "308002"),
@@ -75,17 +111,17 @@ def test_how_large_payloads_travel_is_said_in_the_handshake(value: Value, golden
     assert decode(bytes.fromhex(golden)) == value
 
 
-@pytest.mark.parametrize(("value", "golden"), GOLDEN, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(("value", "golden"), EVERY, ids=lambda x: type(x).__name__)
 def test_a_value_has_these_bytes_and_comes_back(value: Value, golden: str) -> None:
     raw = bytes.fromhex(golden)
     assert encode(value).hex() == raw.hex()
     assert decode(raw) == value
 
 
-def test_every_kind_of_frame_has_a_codec_but_publishes() -> None:
+def test_every_kind_of_frame_has_a_codec_but_those_with_a_batch() -> None:
     kinds = {number for name, number in pb.Kind.items() if name != "KIND_UNSPECIFIED"}
-    assert set(CODEC_OF_KIND) == kinds - {pb.KIND_PUBLISH}
-    assert {type(value) for value, _ in GOLDEN} == set(CODECS)
+    assert set(CODEC_OF_KIND) == kinds - {pb.KIND_PUBLISH, pb.KIND_CALL, pb.KIND_WILL}
+    assert {type(value) for value, _ in EVERY} == set(CODECS)
 
 
 WORDS = st.text(max_size=8).filter(lambda text: text.isprintable())
@@ -97,6 +133,10 @@ ROWS = st.builds(
 SUBSCRIPTION_ROWS = st.builds(
     SubscriptionRow, WORDS, NUMBERS, WORDS, WORDS, NUMBERS, NUMBERS, NUMBERS
 )
+
+
+def tagged(tags: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(tags.items()))
 
 
 @given(
@@ -115,9 +155,16 @@ def test_an_answer_comes_back(answer: Answer) -> None:
     st.builds(StreamMark, st.lists(NUMBERS).map(tuple), st.dictionaries(WORDS, NUMBERS))
     | st.builds(
         Subscribe, NUMBERS, WORDS, st.sampled_from(Overflow), SMALL, NUMBERS, NUMBERS, NUMBERS,
-        WORDS, NUMBERS,
+        WORDS, st.sampled_from(Choice), st.booleans(), st.sampled_from(Replay),
+        st.builds(Selection, WORDS, WORDS, st.dictionaries(WORDS, WORDS).map(tagged)), NUMBERS,
     )
-    | st.builds(Notice, WORDS, WORDS, WORDS, WORDS, NUMBERS)
+    | st.builds(Notice, WORDS, WORDS, WORDS, WORDS, NUMBERS, NUMBERS)
+    | st.builds(Proof, st.binary(), NUMBERS, NUMBERS, st.lists(NUMBERS).map(tuple))
+    | st.builds(
+        Settle, st.sampled_from(Settling), st.lists(NUMBERS).map(tuple),
+        st.floats(0, 1e9), WORDS, NUMBERS,
+    )
+    | st.builds(Reply, NUMBERS, NUMBERS, WORDS, st.binary(), NUMBERS, WORDS, WORDS)
 )  # fmt: skip
 def test_values_come_back(value: Value) -> None:
     assert decode(encode(value)) == value

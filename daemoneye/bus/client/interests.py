@@ -11,7 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from daemoneye.bus.frames import Credit, Overflow, Subscribe
+from daemoneye.bus.frames import (
+    NO_SELECTION,
+    Choice,
+    Credit,
+    Overflow,
+    Replay,
+    Selection,
+    Subscribe,
+)
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import LocalProtocolError
 
@@ -36,6 +44,16 @@ class Options:
     """The bound of that outbox, and of what waits here; 0 is the default."""
     max_bytes: int = 0
     """The same in bytes."""
+    group: str = ""
+    """The group to share the work with; empty: none."""
+    choice: Choice = Choice.DEFAULT
+    """Who of the group gets the next message."""
+    serve: bool = False
+    """It is for calls."""
+    replay: Replay = Replay.IF_NEW
+    """Which retained values to begin with."""
+    selection: Selection = NO_SELECTION
+    """Which correlations alone."""
 
     def __post_init__(self) -> None:
         bounds = (("max_messages", self.max_messages, 32), ("max_bytes", self.max_bytes, 64))
@@ -109,6 +127,11 @@ class Interest(Generic[Owner]):
             wanted.max_bytes,
             credit_messages=messages,
             credit_bytes=size,
+            group=wanted.group,
+            choice=wanted.choice,
+            serve=wanted.serve,
+            replay=wanted.replay,
+            selection=wanted.selection,
             request=request,
         )
 
