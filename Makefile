@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 300
+STEPS ?= 100000
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -19,13 +20,14 @@ PROTOS := $(shell find daemoneye -name '*.proto')
 
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help run test check fuzz bench coverage proto clean
+.PHONY: help run test check fuzz model bench coverage proto clean
 
 help:
 	@echo 'make run       install what is needed into .venv, then daemoneye run'
 	@echo 'make test      the whole test suite'
 	@echo 'make check     formatting, lint, types'
 	@echo 'make fuzz      hostile bytes for five minutes a target; SECONDS= and SEED= pick others'
+	@echo 'make model     the bus against a model of its promises; STEPS= says how many steps'
 	@echo 'make bench     the benchmarks, beside every peer that is installed'
 	@echo 'make coverage  the test suite again, with what it did not reach'
 	@echo 'make proto     generate the protobuf code anew'
@@ -46,6 +48,9 @@ check: $(DEV)
 
 fuzz: $(DEV)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+model: $(DEV)
+	@exec $(BIN)/python -m tests.bus.model --steps $(STEPS)
 
 bench: $(DEV)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
