@@ -15,11 +15,12 @@ from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import DENIED
+from daemoneye.bus.broker.streams import fullness
 from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
 from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, Notice, OuterFrame
 from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
-from daemoneye.errors import AccessDenied, BusError, TooLarge
+from daemoneye.errors import AccessDenied, BackPressure, BusError, TooLarge
 from daemoneye.framing import pack_length
 
 
@@ -90,6 +91,8 @@ class Admission:
                 route.sequence = frame.sequence + frame.count - 1
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        if frame.request:
+            _check_room(recipients, frame.count, len(raw) + len(stamp))
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
@@ -126,4 +129,17 @@ class Admission:
             detail = f"{said.error}: {said.detail} ({refusals} so far)"
             self._deliveries.tell(
                 session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
+            )
+
+
+def _check_room(recipients: Recipients, messages: int, size: int) -> None:
+    """Refuse a confirmed publish as a whole that somebody would lose who may lose nothing.
+
+    Raises BackPressure, which says who and where.
+    """
+    for session, stream in recipients:
+        if stream.would_lose(messages, size):
+            raise BackPressure(
+                f"{session.identity.name} has no room: {fullness(stream)}",
+                hint="nothing was sent to anybody: try again when it has read some",
             )

@@ -15,7 +15,6 @@ from daemoneye.bus.broker.outbox import MAX_STREAMS
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.streams import (
-    OFFERED_POLICIES,
     Backlog,
     Stream,
     Subscription,
@@ -163,11 +162,6 @@ class Directory:
             raise LocalProtocolError("a subscription needs a number above zero")
         if wish.subscription in session.subscriptions:
             raise LocalProtocolError(f"there is a subscription {wish.subscription} already")
-        if wish.overflow not in OFFERED_POLICIES:
-            raise LocalProtocolError(
-                f"the overflow policy {wish.overflow} is not offered by this broker",
-                hint=f"one of {', '.join(OFFERED_POLICIES[1:])}",
-            )
         if wish.group:
             raise LocalProtocolError("groups are not offered by this broker")
         if len(session.subscriptions) >= self.limits.subscriptions:

@@ -181,6 +181,7 @@ class StreamKey(NamedTuple):
 
 _STRICTEST_FIRST = (
     Overflow.DISCONNECT,
+    Overflow.BLOCK,
     Overflow.DROP_OLDEST,
     Overflow.DROP_NEWEST,
     Overflow.LATEST,
@@ -246,6 +247,17 @@ class Stream:
     def is_full(self) -> bool:
         """Whether more waits than may."""
         return self.messages > self.max_messages or self.bytes > self.max_bytes
+
+    def would_lose(self, messages: int, size: int) -> bool:
+        """Whether so much more makes this one lose what may not be lost: it is a `block` stream.
+
+        One that is empty takes whatever comes, as one run may overrun any.
+        """
+        return (
+            self.policy is Overflow.BLOCK
+            and bool(self.queue)
+            and (self.messages + messages > self.max_messages or self.bytes + size > self.max_bytes)
+        )
 
     def offer(self, run: Run) -> str:
         """Take a run, and make room as the policy says; why the client has to go, or ""."""
@@ -396,7 +408,8 @@ def _drop_newest(stream: Stream) -> str:
     return ""
 
 
-def _disconnect(stream: Stream) -> str:
+def fullness(stream: Stream) -> str:
+    """What is full, and how much waits there, for a person."""
     filters = ", ".join(each.filter.text for each in stream.subscriptions)
     return f"the outbox of {filters} is full ({stream.messages} messages, {stream.bytes} bytes)"
 
@@ -405,8 +418,10 @@ _MAKE_ROOM: dict[Overflow, Callable[[Stream], str]] = {
     Overflow.DROP_OLDEST: _drop_oldest,
     Overflow.DROP_NEWEST: _drop_newest,
     Overflow.LATEST: _drop_oldest,
-    Overflow.DISCONNECT: _disconnect,
+    Overflow.DISCONNECT: fullness,
+    Overflow.BLOCK: _drop_newest,
 }
-"""What a policy does with a stream that has just become too full.  `block` is not offered yet."""
+"""What a policy does with a stream that has just become too full.
 
-OFFERED_POLICIES = (Overflow.DEFAULT, *_MAKE_ROOM)
+To `block` that happens by unconfirmed publishes alone: a confirmed one is refused beforehand.
+"""

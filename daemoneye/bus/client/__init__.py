@@ -14,6 +14,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     outgoing       what a client publishes, on its way into frames
     counters       what a client has counted
     backoff        how long to wait between attempts to connect
+    insisting      how long a confirmed publish is repeated that somebody had no room for
 
 Shells (!): they touch the world and decide nothing.
 

@@ -27,6 +27,7 @@ from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
+from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
@@ -35,7 +36,13 @@ from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
-from daemoneye.errors import BusClosed, BusError, DaemoneyeError, LocalProtocolError
+from daemoneye.errors import (
+    BackPressure,
+    BusClosed,
+    BusError,
+    DaemoneyeError,
+    LocalProtocolError,
+)
 from daemoneye.system import receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
@@ -125,6 +132,18 @@ class AsyncConnection:
             return await _answer(reply, timeout, deadline)
         finally:
             self.dialogue.pending.pop(request, None)
+
+    async def insist(self, say: Callable[[int], None], timeout: float) -> Answer:
+        """As `ask`, and again for a second when somebody has no room: then raises BackPressure."""
+        insisting = Insisting(timeout, self._loop.time())
+        while True:
+            try:
+                return await self.ask(say, max(0.0, insisting.deadline - self._loop.time()))
+            except BackPressure:
+                pause = insisting.pause(self._loop.time())
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
 
     async def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
         """Ask the broker what it knows.  Raises as `ask`."""

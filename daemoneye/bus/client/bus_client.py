@@ -149,13 +149,14 @@ class BusClient:
         """Publish and wait for what the broker says became of it.
 
         Raises as `publish`, LocalProtocolError in a signal handler that fell into a publish,
-        AccessDenied, BackPressure, DeadlineExceeded after `timeout`
-        seconds, and BusBroken when there is no connection or it was lost before the answer.
+        AccessDenied, BackPressure when somebody who may lose nothing had no room for a second (or
+        for `timeout`) and so nobody was sent it, DeadlineExceeded after `timeout` seconds, and
+        BusBroken when there is no connection or it was lost before the answer.
         """
         data, content_type = as_content(payload)
         heading = heading_of(topic_of(topic), target, content_type, correlation)
         connection = self._connection
-        answer = connection.ask(
+        answer = connection.insist(
             lambda request, until: connection.writer.request(heading, data, request, until),
             timeout,
         )
@@ -180,7 +181,9 @@ class BusClient:
         `overflow` names what happens when we are too slow, and what waits for us at the broker
         reaches its bound: with "drop-oldest" and "drop-newest" messages at that end of it are lost;
         with "latest" what waits is replaced by what comes after it from the same publisher on the
-        same topic.  The next event tells how many as `lost["overflow"]`.  With "disconnect" nothing
+        same topic.  The next event tells how many as `lost["overflow"]`.  With "block" a confirmed
+        publish that finds no room reaches nobody, and its publisher is told so; of others the
+        newest are lost and told.  With "disconnect" nothing
         is missed in part: the broker ends the connection, which is logged, the client makes
         another, the subscription and those who iterate over it go on, and the next event tells the
         gap as `lost["disconnected"]`; until it comes an iteration may end by its `timeout`.

@@ -26,6 +26,7 @@ from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
+from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
@@ -37,7 +38,7 @@ from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release, 
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
-from daemoneye.errors import BusClosed, DaemoneyeError, LocalProtocolError
+from daemoneye.errors import BackPressure, BusClosed, DaemoneyeError, LocalProtocolError
 from daemoneye.system import receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
@@ -116,6 +117,19 @@ class Connection:
             return self._answer(inbox, timeout, deadline)
         finally:
             self.dialogue.pending.pop(request, None)
+
+    def insist(self, say: Callable[[int, float], None], timeout: float) -> Answer:
+        """As `ask`, and again for a second when somebody has no room: then raises BackPressure."""
+        insisting = Insisting(timeout, time.monotonic())
+        while True:
+            try:
+                return self.ask(say, max(0.0, insisting.deadline - time.monotonic()))
+            except BackPressure:
+                pause = insisting.pause(time.monotonic())
+                if pause is None:
+                    raise
+            if self._closing.wait(pause):
+                raise BusClosed("this client was closed")
 
     def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
         """Ask the broker what it knows.  Raises as `ask`."""

@@ -12,8 +12,8 @@ from daemoneye.bus.frames import Heading, Overflow
 from daemoneye.bus.topics import Topic, TopicFilter
 from daemoneye.errors import InvalidTopic, LocalProtocolError
 
-OFFERED = tuple(each for each in Overflow if each is not Overflow.BLOCK)
-"""The ways to overflow that a subscription may choose; the wire has a word for one more."""
+OFFERED = tuple(Overflow)
+"""The ways to overflow that a subscription may choose."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from daemoneye.bus.frames import (
     Credit,
     Goodbye,
     Hello,
-    Overflow,
     Ping,
     Pong,
     StreamMark,
@@ -51,7 +50,6 @@ def test_a_refused_subscription_says_what_may_be_read() -> None:
     [
         (Subscribe(0, "events.#", request=1), "LocalProtocolError"),
         (Subscribe(1, "events.*", request=1), "InvalidTopic"),
-        (Subscribe(1, "events.#", Overflow.BLOCK, request=1), "LocalProtocolError"),
         (Subscribe(1, "events.#", group="g", request=1), "LocalProtocolError"),
         (Unsubscribe(5, request=1), "LocalProtocolError"),
     ],

@@ -68,6 +68,7 @@ def test_a_topic_says_its_lane_and_what_happens_by_default(
     [
         (Overflow.DROP_OLDEST, [3, 4, 5], 2),
         (Overflow.DROP_NEWEST, [1, 2, 3], 2),
+        (Overflow.BLOCK, [1, 2, 3], 2),
         (Overflow.LATEST, [5], 4),
     ],
 )
@@ -79,6 +80,33 @@ def test_a_full_queue_makes_room_as_its_policy_says(
     assert waiting(queue) == left
     assert queue.untold == {"overflow": lost}
     assert queue.tally.queued == len(left)
+
+
+@pytest.mark.parametrize(
+    ("waiting_messages", "messages", "size", "loses"),
+    [
+        (2, 1, 10, False),
+        (2, 2, 10, True),
+        (3, 1, 10, True),
+        (1, 1, 990, False),
+        (1, 1, 991, True),
+        (0, 99, 2000, False),
+    ],
+)
+def test_what_may_lose_nothing_says_whether_it_has_room_at_the_limit_and_past_it(
+    waiting_messages: int, messages: int, size: int, loses: bool
+) -> None:
+    queue = stream(subscription(overflow=Overflow.BLOCK))
+    if waiting_messages:
+        queue.offer(run(1, messages=waiting_messages))
+    assert queue.would_lose(messages, size) == loses
+
+
+def test_only_what_may_lose_nothing_has_no_room() -> None:
+    for policy in set(Overflow) - {Overflow.BLOCK, Overflow.DEFAULT}:
+        queue = stream(subscription(overflow=policy))
+        queue.offer(run(1, messages=3))
+        assert not queue.would_lose(9, 9000)
 
 
 def test_latest_keeps_one_for_each_publisher_and_topic() -> None:

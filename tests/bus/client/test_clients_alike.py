@@ -295,12 +295,10 @@ def test_an_invalid_filter_is_refused_at_the_caller(broker: Running) -> None:
     with broker.client() as bus:
         with pytest.raises(InvalidTopic):
             bus.subscribe("events.#", "events.*")
-        with pytest.raises(LocalProtocolError, match="no way to overflow"):
-            bus.subscribe("events.#", overflow="explode")
         with pytest.raises(LocalProtocolError, match="no way to overflow") as caught:
-            bus.subscribe("events.#", overflow="block")
+            bus.subscribe("events.#", overflow="explode")
         assert caught.value.hint == "known are " + ", ".join(
-            ["default", "drop-oldest", "drop-newest", "latest", "disconnect"]
+            ["default", "drop-oldest", "drop-newest", "latest", "disconnect", "block"]
         )
         with pytest.raises(LocalProtocolError, match="nothing to subscribe to"):
             bus.subscribe()

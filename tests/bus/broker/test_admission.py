@@ -1,0 +1,86 @@
+"""One publish at a time: a confirmed one that somebody has no room for changes nothing at all."""
+
+from __future__ import annotations
+
+from daemoneye.bus.frames import Answer, Credit, Overflow, StreamMark
+from tests.bus.support import Bus, Client
+
+TICK = "events.process.lifecycle"
+
+
+def refused(client: Client) -> Answer:
+    """The answer that is heard last."""
+    answer = client.read()[-1]
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def full() -> tuple[Bus, Client, Client, Client]:
+    """A bus whose first subscriber may lose nothing and has no room; another one has."""
+    bus = Bus()
+    careful, other, source = bus.client("careful"), bus.client("other"), bus.procmond()
+    careful.subscribe(
+        "events.#", overflow=Overflow.BLOCK, max_messages=2, credit_messages=1, credit_bytes=1 << 20
+    )
+    other.subscribe("events.#")
+    source.publish(TICK, b"sent")
+    assert careful.events() == other.events() == [b"sent"]
+    for payload in (b"1", b"2"):
+        source.publish(TICK, payload, request=9)
+        assert refused(source).subscribers == 2
+    assert other.events() == [b"1", b"2"]
+    return bus, careful, other, source
+
+
+def test_a_confirmed_publish_that_finds_no_room_is_refused_and_says_whose() -> None:
+    _, _, other, source = full()
+    source.publish(TICK, b"3", request=9)
+    answer = refused(source)
+    assert (answer.error, answer.subscribers) == ("BackPressure", 0)
+    assert answer.detail.startswith("careful has no room: the outbox of events.# is full (2 messag")
+    assert "nothing was sent to anybody" in answer.hint
+    assert other.read() == []
+
+
+def test_a_refusal_for_want_of_room_is_counted_and_changes_nothing_else() -> None:
+    bus, careful, _, source = full()
+    before = bus.router.statistics()
+    taken = source.sequences[TICK]
+    source.publish(TICK, b"3", request=9)
+    after = bus.router.statistics()
+    assert dict(after.refused) == {"back-pressure": 1}
+    assert (after.lost, after.queued, after.queued_bytes - before.queued_bytes) == (
+        {},
+        before.queued,
+        len(source.session.outbox._urgent[0]),
+    )
+    source.sequences[TICK] = taken  # the number was not used: it may be said again
+    careful.say(Credit(1, 10, 1 << 20))
+    assert careful.events() == [b"1", b"2"]
+    source.publish(TICK, b"again", request=9)
+    assert refused(source).subscribers == 2
+    assert careful.events() == [b"again"]
+
+
+def test_an_unconfirmed_publish_loses_the_newest_there_and_that_is_told() -> None:
+    bus, careful, other, source = full()
+    source.publish(TICK, b"3")
+    assert other.events() == [b"3"]
+    assert bus.router.statistics().lost == {"overflow": 1}
+    careful.say(Credit(1, 10, 1 << 20))
+    heard = careful.read()
+    assert StreamMark((1,), {"overflow": 1}) in heard
+    assert [each.payload for each in heard if hasattr(each, "payload")] == [b"1", b"2"]
+
+
+def test_room_for_all_clients_is_made_at_its_cost_too_and_counted() -> None:
+    _, careful, _, _ = full()
+    careful.session.outbox.shed(1 << 20)
+    assert careful.session.outbox.tally().lost == {"overflow": 2}
+
+
+def test_a_target_that_has_room_is_served_though_others_have_none() -> None:
+    _, _, other, source = full()
+    source.publish(TICK, b"3", request=9, target="other")
+    assert refused(source).subscribers == 1
+    assert other.events() == [b"3"]
