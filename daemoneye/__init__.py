@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daemoneye.bus.client.async_bus_client import AsyncBusClient
     from daemoneye.bus.client.bus_client import BusClient
-    from daemoneye.bus.envelope import Envelope
+    from daemoneye.bus.envelope import Correlation, Envelope
     from daemoneye.bus.topics import Topic, TopicFilter
     from daemoneye.collectors.collector import Collector, Event, collector, every, on
     from daemoneye.config.collectors import collector_spec
@@ -88,6 +88,7 @@ __all__ = [
     "Collector",
     "CollectorError",
     "ConfigError",
+    "Correlation",
     "DaemoneyeError",
     "DeadlineExceeded",
     "Envelope",
@@ -127,6 +128,7 @@ _HOMES = {
     "BusClient": "daemoneye.bus.client.bus_client",
     "ChildSpec": _SPEC,
     "Collector": _COLLECTOR,
+    "Correlation": "daemoneye.bus.envelope",
     "Envelope": "daemoneye.bus.envelope",
     "Event": _COLLECTOR,
     "Plan": _SPEC,

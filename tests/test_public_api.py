@@ -20,6 +20,7 @@ NAMES = ERRORS | {
     "BusClient",
     "ChildSpec",
     "Collector",
+    "Correlation",
     "Envelope",
     "Event",
     "Plan",

@@ -69,6 +69,29 @@ class Correlation:
     traceparent: str = ""
     """W3C trace context."""
 
+    def follow(
+        self,
+        stage: str = "",
+        *,
+        id: str = "",
+        tags: Mapping[str, str] = MappingProxyType({}),
+        traceparent: str = "",
+    ) -> Correlation:
+        """The correlation of what comes of this one.
+
+        Of the same conversation, or of one of its own with an `id`; whoever listens to the
+        conversation at the root hears both.  `stage` names the step; `tags` come on top of those
+        there are.
+        """
+        return Correlation(
+            id or self.id,
+            parent=self.id,
+            root=self.root or self.id,
+            stage=stage,
+            tags=tuple(sorted({**dict(self.tags), **tags}.items())),
+            traceparent=traceparent or self.traceparent,
+        )
+
 
 class Header(NamedTuple):
     """What all messages of one frame share."""

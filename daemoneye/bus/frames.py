@@ -26,6 +26,7 @@ from daemoneye.bus.envelope import (
 )
 from daemoneye.bus.kinds import (
     NO_SELECTION,
+    SELECTION_CHARACTERS,
     Answer,
     Cancel,
     Carriage,
@@ -82,6 +83,7 @@ __all__ = [
     "MIN_MESSAGE_BYTES",
     "NO_LOSS",
     "NO_SELECTION",
+    "SELECTION_CHARACTERS",
     "Answer",
     "BadBody",
     "Cancel",

@@ -71,12 +71,16 @@ class Resumption(StrEnum):
     """It goes on, and more had been written than was kept."""
 
 
+SELECTION_CHARACTERS = 1024
+"""What a selection may have in all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which correlations a subscription wants; what is empty may be anything."""
 
     id: str = ""
-    """Of the conversation."""
+    """Of the conversation, or of the one at the root of it."""
     stage: str = ""
     """The name of the step."""
     tags: tuple[tuple[str, str], ...] = ()
@@ -85,6 +89,19 @@ class Selection:
     def __bool__(self) -> bool:
         """Whether it leaves out anything at all."""
         return bool(self.id or self.stage or self.tags)
+
+    @property
+    def characters(self) -> int:
+        """How many it has in all."""
+        return len(self.id) + len(self.stage) + sum(len(a) + len(b) for a, b in self.tags)
+
+    def matches(self, id: str, root: str, stage: str, tags: Mapping[str, str]) -> bool:
+        """Whether it wants a message whose correlation says this."""
+        return (
+            (not self.id or self.id in (id, root))
+            and (not self.stage or self.stage == stage)
+            and all(key in tags and tags[key] == value for key, value in self.tags)
+        )
 
 
 NO_SELECTION = Selection()

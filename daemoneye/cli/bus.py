@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.envelope import Correlation
 from daemoneye.bus.roles import ROLES
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
@@ -40,6 +41,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
 
     sub = command_parser("sub", "print what arrives, until Ctrl-C")
     sub.add_argument("filters", metavar="FILTER", nargs="+", help="topics to subscribe to")
+    shared.add_correlation(sub)
     shared.add_limits_of_a_stream(sub)
     pub = command_parser("pub", "publish one message and say how many got it")
     pub.add_argument("topic", metavar="TOPIC")
@@ -51,6 +53,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     )
     pub.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
     pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
+    shared.add_correlation(pub)
     command_parser("clients", "who is connected")
     command_parser("subs", "who is subscribed to what")
     acl = command_parser("acl", "why somebody may or may not")
@@ -74,8 +77,14 @@ def _sub(options: Namespace) -> int:
 def _pub(options: Namespace) -> int:
     data = _given(options.payload)
     payload = payload_from(options.topic, data, raw=options.raw)
+    said = Correlation(options.correlation, stage=options.stage)
     with connected(options) as bus:
-        receipt = bus.publish_confirmed(options.topic, payload, target=options.target)
+        receipt = bus.publish_confirmed(
+            options.topic,
+            payload,
+            target=options.target,
+            correlation=said if said != Correlation() else None,
+        )
         away = not receipt.subscribers and _is_away(options, bus)
     if options.json:
         document = {

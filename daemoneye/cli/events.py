@@ -20,6 +20,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help=f"go on; without it: for {_A_LOOK:g} s"
     )
+    shared.add_correlation(parser)
     shared.add_limits_of_a_stream(parser)
     shared.add_json(parser)
 

@@ -42,6 +42,12 @@ def add_limits_of_a_stream(parser: ArgumentParser) -> None:
     )
 
 
+def add_correlation(parser: ArgumentParser) -> None:
+    """Which conversation is meant, and which step of it."""
+    parser.add_argument("--correlation", metavar="ID", default="", help="of this conversation")
+    parser.add_argument("--stage", metavar="NAME", default="", help="of this step of one")
+
+
 def run_dir_of(options: Namespace, environ: Mapping[str, str] = os.environ) -> RunDir:
     """The run directory that is meant.  Raises ConfigError for an impossible name."""
     config = getattr(options, "config", None)

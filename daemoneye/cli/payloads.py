@@ -39,6 +39,8 @@ def document_of(envelope: Envelope) -> Document:
         document["target"] = envelope.target
     if envelope.correlation and envelope.correlation.id:
         document["correlation"] = envelope.correlation.id
+    if envelope.correlation and envelope.correlation.stage:
+        document["stage"] = envelope.correlation.stage
     if envelope.lost:
         document["lost"] = dict(envelope.lost)
     return document

@@ -36,7 +36,10 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
     screen = Screen.out()
     end = None if seconds is None else time.monotonic() + seconds
     printed = 0
-    with connected(options) as bus, bus.subscribe(*filters) as events:
+    with (
+        connected(options) as bus,
+        bus.subscribe(*filters, correlation_id=options.correlation, stage=options.stage) as events,
+    ):
         for line in remarks_on(filters, events.narrowed):
             Screen.err().say(harmless(line))
         while options.count is None or printed < options.count:

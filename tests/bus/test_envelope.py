@@ -26,6 +26,20 @@ def envelope(payload: bytes | memoryview = b"x", content_type: str = "") -> Enve
     return Envelope((payload, 1_500_000_000, 9, header, NO_LOSS))
 
 
+def test_what_follows_keeps_the_conversation_and_says_where_it_comes_from() -> None:
+    asked = Correlation("case-7", stage="asked", tags=(("host", "a"),), traceparent="00-1")
+    checked = asked.follow("checked", tags={"by": "me"})
+    assert checked == Correlation(
+        "case-7", "case-7", "case-7", "checked", (("by", "me"), ("host", "a")), "00-1"
+    )
+
+
+def test_a_conversation_of_its_own_has_the_same_root() -> None:
+    asked = Correlation("case-7")
+    below = asked.follow(id="case-7-files").follow("hashed", id="one", traceparent="00-2")
+    assert below == Correlation("one", "case-7-files", "case-7", "hashed", (), "00-2")
+
+
 def test_an_envelope_tells_all_of_its_event() -> None:
     event = envelope(b"x", "text/plain")
     assert (event.topic, event.payload, event.content_type) == ("a.b", b"x", "text/plain")

@@ -77,3 +77,24 @@ def test_ctrl_c_is_quiet(instance: Instance) -> None:
         watching.send_signal(2)
         assert watching.communicate(timeout=scaled(10)) == ("", "")
     assert watching.returncode == 130
+
+
+def test_a_conversation_is_watched_alone(instance: Instance) -> None:
+    topic = "events.demo.case"
+    with subprocess.Popen(
+        [*DAEMONEYE, "events", topic, "--json", "-f", "--count", "1", "--correlation", "case-7"]
+        + ["--stage", "checked"],
+        env=environment(instance.directory),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        try:
+            wait_for(lambda: topic in instance.command("bus", "subs").stdout, "the subscription")
+            case = ("--correlation", "case-7", "--stage")
+            for payload, more in (("1", ()), ("2", (*case, "found")), ("3", (*case, "checked"))):
+                assert instance.command("bus", "pub", topic, payload, *more).returncode == 0
+            heard = json.loads(watching.communicate(timeout=scaled(10))[0])
+        finally:
+            watching.terminate()
+    assert heard["payload"] == "3"
+    assert (heard["correlation"], heard["stage"]) == ("case-7", "checked")

@@ -9,6 +9,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     lobby          who has connected and has proved nothing yet
     places         who has a place at the broker, and who may have one more
     routes         where a publisher's topic leads, remembered
+    selections     which subscriptions want a message for what it belongs to
     session        one client as the broker knows it
     runs           the unit of what waits, and the queue in which they replace each other
     parcels        large payloads in flight: who holds them, and room for them

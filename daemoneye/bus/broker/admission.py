@@ -81,6 +81,8 @@ class Admission:
         route.check(frame, len(raw), self._directory.limits)
         is_large = frame.large_bytes or frame.descriptors
         recipients: Recipients = route.recipients
+        if route.selective:
+            recipients = self._directory.selected(route, frame)
         if frame.target:
             if topic in WISH_TOPICS and not self._directory.named(frame.target):
                 if is_large:

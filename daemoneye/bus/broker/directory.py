@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
 from daemoneye.bus.broker.outbox import MAX_STREAMS
-from daemoneye.bus.broker.routes import Recipients, Route
+from daemoneye.bus.broker.routes import Pairs, Recipients, Route
+from daemoneye.bus.broker.selections import check_selection, selective, wanting
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.streams import (
     Backlog,
@@ -21,7 +22,7 @@ from daemoneye.bus.broker.streams import (
     default_overflow,
     lane_of,
 )
-from daemoneye.bus.frames import Carriage, Overflow, Subscribe
+from daemoneye.bus.frames import Carriage, OuterFrame, Overflow, Subscribe
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
 from daemoneye.bus.topics import TopicFilter, check_topic
@@ -162,6 +163,7 @@ class Directory:
             raise LocalProtocolError("a subscription needs a number above zero")
         if wish.subscription in session.subscriptions:
             raise LocalProtocolError(f"there is a subscription {wish.subscription} already")
+        check_selection(wish)
         if wish.group:
             raise LocalProtocolError("groups are not offered by this broker")
         if len(session.subscriptions) >= self.limits.subscriptions:
@@ -229,8 +231,10 @@ class Directory:
         levels = check_topic(topic)
         decision = self.access.may_publish(session.identity, session.declared, topic)
         route.decision = None if decision.allowed else decision
-        route.plain = decision.allowed
-        found = self._recipients(topic, levels) if decision.allowed else ()
+        matching = self._tree.match(levels) if decision.allowed else []
+        route.selective = selective(matching)
+        route.plain = decision.allowed and not route.selective
+        found = self._recipients(topic, matching)
         bounds = [stream.max_messages for _, stream in found]
         route.run_messages = max(1, min(bounds, default=1) // 4)
         if any(stream.policy is Overflow.LATEST for _, stream in found):
@@ -241,16 +245,30 @@ class Directory:
 
     def listeners(self, topic: str) -> Recipients:
         """Who wants what is said there and may have it, whoever says it.  Raises InvalidTopic."""
-        return self._recipients(topic, check_topic(topic))
+        return self._recipients(topic, self._tree.match(check_topic(topic)))
 
-    def _recipients(self, topic: str, levels: tuple[str, ...]) -> Recipients:
-        wanting: dict[Session, list[Subscription]] = {}
-        for session, subscription in self._tree.match(levels):
-            wanting.setdefault(session, []).append(subscription)
-        self._make_room(wanting)
+    def selected(self, route: Route, frame: OuterFrame) -> Recipients:
+        """Who gets this publish: whom its route leads to, and who wants what it belongs to."""
+        chosen = wanting(route.selective, frame)
+        if not chosen:
+            return route.recipients
+        by_session = {session: list(stream.subscriptions) for session, stream in route.recipients}
+        for session, subscription in chosen:
+            by_session.setdefault(session, []).append(subscription)
+        return self._streams(frame.topic, by_session)
+
+    def _recipients(self, topic: str, matching: Pairs) -> Recipients:
+        by_session: dict[Session, list[Subscription]] = {}
+        for session, subscription in matching:
+            if not subscription.selects:
+                by_session.setdefault(session, []).append(subscription)
+        return self._streams(topic, by_session)
+
+    def _streams(self, topic: str, by_session: dict[Session, list[Subscription]]) -> Recipients:
+        self._make_room(by_session)
         lane, default = lane_of(topic), default_overflow(topic)
         recipients: list[tuple[Session, Stream]] = []
-        for session, subscriptions in wanting.items():
+        for session, subscriptions in by_session.items():
             if session in self.overgrown:
                 continue
             if not self.access.may_receive(session.identity, session.declared, topic).allowed:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from daemoneye.bus.access import Decision
-from daemoneye.bus.broker.streams import Stream
+from daemoneye.bus.broker.streams import Stream, Subscription
 from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Guarantee, OuterFrame
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import escaped, is_level
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     )
 
 Recipients: TypeAlias = "tuple[tuple[Session, Stream], ...]"
+
+Pairs: TypeAlias = "list[tuple[Session, Subscription]]"
+"""Subscriptions and whose they are."""
+
+Selective: TypeAlias = "dict[str, Pairs]"
+"""Subscriptions that want some correlations alone, by the id they want; "": any."""
 
 _GUARANTEES = tuple(Guarantee)
 
@@ -42,6 +48,7 @@ class Route:
         "recipients",
         "refusals",
         "run_messages",
+        "selective",
         "sequence",
     )
 
@@ -54,6 +61,8 @@ class Route:
         """Whether all that is published here goes to `recipients`, whatever else it says."""
         self.recipients: Recipients = ()
         """Who gets it: the same tuple wherever they are the same, so that runs can be joined."""
+        self.selective: Selective = {}
+        """Who may want it besides, by what else it says; `plain` only when there is nobody."""
         self.run_messages = 1
         """At how many messages a run is closed: a quarter of the smallest outbox it goes to."""
         self.sequence = 0

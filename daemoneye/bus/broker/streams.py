@@ -151,11 +151,13 @@ class Tally:
 class Subscription:
     """One filter of one session."""
 
-    __slots__ = ("balance", "decision", "filter", "past", "wish")
+    __slots__ = ("balance", "decision", "filter", "past", "selects", "wish")
 
     def __init__(self, wish: Subscribe, topic_filter: TopicFilter, decision: Decision) -> None:
         self.wish = wish
         """What was asked for, with the defaults filled in."""
+        self.selects = bool(wish.selection)
+        """Whether it wants some of what is published there, by what that belongs to."""
         self.filter = topic_filter
         self.decision = decision
         """Why it may be, and what is cut out of it."""

@@ -18,7 +18,7 @@ broker answered, which gives up a client that has been silent for 15 s.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
@@ -29,7 +29,7 @@ from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.opening import Ending, Opening
-from daemoneye.bus.client.wishes import batches, heading_of, options_of, topic_of
+from daemoneye.bus.client.wishes import batches, heading_of, options_of, selection_of, topic_of
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.memory import own_carriage
@@ -186,6 +186,9 @@ class AsyncBusClient(Ending):
         timeout: float | None = None,
         max_messages: int = 0,
         max_bytes: int = 0,
+        correlation_id: str = "",
+        stage: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> Opening[AsyncSubscription]:
         """Listen to what matches one of these filters; use it with `async with`, or await it.
 
@@ -204,6 +207,9 @@ class AsyncBusClient(Ending):
         `max_messages` and `max_bytes` bound what waits at the broker, and separately what waits
         here.  `timeout` ends an iteration that has waited so many seconds for the next event.
 
+        With `correlation_id`, `stage` or `tags` only those events come whose correlation has that
+        id (or has it at its root), that stage, and all of these tags.
+
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in another event
         loop.
@@ -212,7 +218,13 @@ class AsyncBusClient(Ending):
         async def subscribed() -> AsyncSubscription:
             connection = self._connection
             connection.here()
-            options = options_of(filters, overflow, max_messages, max_bytes)
+            options = options_of(
+                filters,
+                overflow,
+                max_messages,
+                max_bytes,
+                selection_of(correlation_id, stage, tags),
+            )
             return await connection.subscribe(filters, options, timeout)
 
         return Opening(subscribed)

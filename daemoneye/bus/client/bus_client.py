@@ -14,7 +14,7 @@ how publishes become frames, in `writer`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self, cast
@@ -26,7 +26,7 @@ from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.subscriber import Subscription
-from daemoneye.bus.client.wishes import batches, heading_of, options_of, topic_of
+from daemoneye.bus.client.wishes import batches, heading_of, options_of, selection_of, topic_of
 from daemoneye.bus.envelope import Content, Correlation, Payload, as_content
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.memory import own_carriage
@@ -175,6 +175,9 @@ class BusClient:
         timeout: float | None = None,
         max_messages: int = 0,
         max_bytes: int = 0,
+        correlation_id: str = "",
+        stage: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> Subscription:
         """Listen to what matches one of these filters; use it as a context manager.
 
@@ -193,11 +196,20 @@ class BusClient:
         `max_messages` and `max_bytes` bound what waits at the broker, and separately what waits
         here.  `timeout` ends an iteration that has waited so many seconds for the next event.
 
+        With `correlation_id`, `stage` or `tags` only those events come whose correlation has that
+        id (or has it at its root), that stage, and all of these tags.
+
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in a signal
         handler that fell into a publish.
         """
-        options = options_of(filters, overflow, max_messages, max_bytes)
+        options = options_of(
+            filters,
+            overflow,
+            max_messages,
+            max_bytes,
+            selection_of(correlation_id, stage, tags),
+        )
         return self._connection.subscribe(filters, options, timeout)
 
     # ---- looking around -------------------------------------------------------------------------

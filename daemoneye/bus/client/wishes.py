@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.envelope import Correlation, Payload, encode_payload
-from daemoneye.bus.frames import Heading, Overflow
+from daemoneye.bus.frames import (
+    NO_SELECTION,
+    SELECTION_CHARACTERS,
+    Heading,
+    Overflow,
+    Selection,
+)
 from daemoneye.bus.topics import Topic, TopicFilter
 from daemoneye.errors import InvalidTopic, LocalProtocolError
 
@@ -74,8 +80,30 @@ def batches(payloads: Iterable[Payload]) -> list[Batch]:
     return found or [Batch("", [])]
 
 
+def selection_of(correlation_id: str, stage: str, tags: Mapping[str, str] | None) -> Selection:
+    """Which correlations a subscription wants.  Raises LocalProtocolError."""
+    words = (correlation_id, stage, *(tags or {}), *(tags or {}).values())
+    for each in words:
+        if not isinstance(each, str):
+            raise LocalProtocolError(
+                f"correlations are selected by str, and not {type(each).__name__}: {each!r:.100}",
+                hint='for example stage="checked", tags={"host": "a"}',
+            )
+    selection = Selection(correlation_id, stage, tuple(sorted((tags or {}).items())))
+    if selection.characters > SELECTION_CHARACTERS:
+        raise LocalProtocolError(
+            f"a selection of {selection.characters} characters",
+            hint=f"at most {SELECTION_CHARACTERS} in correlation_id, stage and tags",
+        )
+    return selection
+
+
 def options_of(
-    filters: tuple[str, ...], overflow: str, max_messages: int, max_bytes: int
+    filters: tuple[str, ...],
+    overflow: str,
+    max_messages: int,
+    max_bytes: int,
+    selection: Selection = NO_SELECTION,
 ) -> Options:
     """How a subscription to these filters wants to be served.
 
@@ -94,4 +122,4 @@ def options_of(
                 hint='write "events.#", without a b before it',
             )
         TopicFilter(each)
-    return Options(Overflow(overflow), max_messages, max_bytes)
+    return Options(Overflow(overflow), max_messages, max_bytes, selection=selection)
