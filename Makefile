@@ -20,7 +20,7 @@ PROTOS := $(shell find daemoneye -name '*.proto')
 
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: help run test check fuzz model bench coverage proto clean
+.PHONY: help run test check fuzz model crash bench coverage proto clean
 
 help:
 	@echo 'make run       install what is needed into .venv, then daemoneye run'
@@ -28,6 +28,7 @@ help:
 	@echo 'make check     formatting, lint, types'
 	@echo 'make fuzz      hostile bytes for five minutes a target; SECONDS= and SEED= pick others'
 	@echo 'make model     the bus against a model of its promises; STEPS= says how many steps'
+	@echo 'make crash     kill, stop and cut everything for a minute, and account for each message'
 	@echo 'make bench     the benchmarks, beside every peer that is installed'
 	@echo 'make coverage  the test suite again, with what it did not reach'
 	@echo 'make proto     generate the protobuf code anew'
@@ -51,6 +52,9 @@ fuzz: $(DEV)
 
 model: $(DEV)
 	@exec $(BIN)/python -m tests.bus.model --steps $(STEPS)
+
+crash: $(DEV)
+	@exec $(BIN)/python -m tests.crash $(ARGS)
 
 bench: $(DEV)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
