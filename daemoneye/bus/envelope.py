@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
-from daemoneye.bus.topics import escaped
+from daemoneye.bus.topics import Topic, escaped
 from daemoneye.errors import BusError, LocalProtocolError
 
 JSON = "application/json"
@@ -33,6 +33,7 @@ Payload: TypeAlias = (
 )
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
+Carried = TypeVar("Carried")
 
 
 class Publisher(NamedTuple):
@@ -191,6 +192,22 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
                 hint=f"its content type is {escaped(self.content_type or 'not given')}",
             ) from error
 
+    def read(self, topic: Topic[Carried]) -> Carried:
+        """The payload as what this topic carries.
+
+        Raises BusError when it is none: of another topic or content type, or bytes that cannot be
+        read so.  Where its publisher gave no content type, the bytes decide.
+        """
+        if self.topic != topic.text:
+            raise BusError(f"an event of {self.topic} is none of {topic.text}")
+        expected = content_type_of(topic)
+        if self.content_type not in (expected, ""):
+            raise BusError(
+                f"the payload on {self.topic} is {escaped(self.content_type)}",
+                hint=f"expected was {expected or 'plain bytes, without a content type'}",
+            )
+        return decode_for(topic, bytes(self.payload))
+
     def __repr__(self) -> str:
         return (
             f"<Envelope {self.topic} #{self[2]} from {self.publisher.name}, {len(self[0])} bytes>"
@@ -255,3 +272,81 @@ def _encode_json(value: object) -> bytes:
             f"a payload is not JSON: {error}",
             hint="use what JSON knows, or bytes, or a protobuf message",
         ) from error
+
+
+# ---- what topics carry --------------------------------------------------------------------------
+
+
+def content_type_of(topic: Topic[Any]) -> str:
+    """What a payload that was published through this topic is called."""
+    if isinstance(topic.payload, type) and issubclass(topic.payload, Message):
+        return f"{PROTOBUF}; type={topic.payload.DESCRIPTOR.full_name}"
+    if topic.payload in (dict, list):
+        return JSON
+    return str(getattr(topic.payload, "content_type", ""))
+
+
+def encode_for(topic: Topic[Any], value: Any) -> tuple[Content, str]:
+    """A payload for this topic, and its content type.  Raises LocalProtocolError for another."""
+    carried: Any = topic.payload
+    if not _is_codec(carried):
+        if not isinstance(value, _FITTING.get(carried, carried)):
+            raise LocalProtocolError(
+                f"{topic.text} carries {_name(carried)}, and not {type(value).__name__}:"
+                f" {value!r:.100}",
+                hint="publish through a Topic what it was made with",
+            )
+        return as_content(cast("Payload", value))
+    try:
+        payload = carried.encode(value)
+    except Exception as error:  # a codec may raise what it likes
+        raise LocalProtocolError(
+            f"{type(value).__name__} cannot be encoded for {topic.text}:"
+            f" {type(error).__name__}: {error}",
+            hint=f"it carries what {_name(carried)} encodes",
+        ) from error
+    if not isinstance(payload, bytes):
+        raise LocalProtocolError(
+            f"{_name(carried)} gives {type(payload).__name__} for {topic.text}, and not bytes"
+        )
+    return payload, content_type_of(topic)
+
+
+def decode_for(topic: Topic[Carried], payload: bytes) -> Carried:
+    """What this payload is, on this topic.  Raises BusError when it is none."""
+    carried: Any = topic.payload
+    value: Carried
+    try:
+        if _is_codec(carried):
+            value = carried.decode(payload)
+        elif carried is bytes:
+            value = cast("Carried", payload)
+        elif carried in (dict, list):
+            value = json.loads(payload)
+            if not isinstance(value, carried):
+                raise ValueError(f"it is JSON of type {type(value).__name__}")
+        else:
+            value = carried.FromString(payload)
+    except Exception as error:  # as above
+        raise BusError(
+            f"{len(payload)} bytes on {topic.text} are no {_name(carried)}:"
+            f" {type(error).__name__}: {error}",
+            hint="its publisher means something else by this topic",
+        ) from error
+    return value
+
+
+_FITTING: Mapping[Any, tuple[type, ...]] = {
+    bytes: (bytes, bytearray, memoryview),
+    dict: (Mapping,),
+    list: (list, tuple),
+}
+"""What may be published where these are carried."""
+
+
+def _is_codec(carried: object) -> bool:
+    return carried is not bytes and hasattr(carried, "decode") and hasattr(carried, "encode")
+
+
+def _name(carried: object) -> str:
+    return carried.__name__ if isinstance(carried, type) else type(carried).__name__

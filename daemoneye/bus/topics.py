@@ -20,9 +20,9 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from daemoneye.errors import InvalidTopic
+from daemoneye.errors import InvalidTopic, LocalProtocolError
 
 MAX_LEVELS = 16
 MAX_CHARACTERS = 255
@@ -38,23 +38,45 @@ CACHED_TOPICS = 4096
 _LEVEL = re.compile(r"[a-z0-9_-]{1,64}")
 _FIRST_LEVEL = re.compile(r"[a-z0-9_-]{1,64}|\$[a-z0-9_-]{1,63}")
 
-Message = TypeVar("Message")
+Carried = TypeVar("Carried")
+
+
+class Codec(Protocol[Carried]):
+    """What makes payloads of values, and values of payloads again."""
+
+    def encode(self, value: Carried, /) -> bytes:
+        """The payload."""
+
+    def decode(self, payload: bytes, /) -> Carried:
+        """The value; an exception says that the payload is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Topic(Generic[Message]):
+class Topic(Generic[Carried]):
     """A topic together with the type of its payload: `Topic("events.demo.tick", Tick)`.
 
-    Raises InvalidTopic when `text` is no topic.
+    Raises InvalidTopic when `text` is no topic, LocalProtocolError when `payload` is no type that
+    can travel.
     """
 
     text: str
     """The topic as it is published."""
-    message: type[Message]
-    """What a payload on this topic is: the class that packs and unpacks it."""
+    payload: type[Carried] | Codec[Carried]
+    """What is published there: `bytes`, a class of protobuf messages, `dict` or `list` for JSON, or
+    an object with `encode` and `decode`.
+    """
 
     def __post_init__(self) -> None:
         check_topic(self.text)
+        if self.payload not in (bytes, dict, list) and not any(
+            all(callable(getattr(self.payload, method, None)) for method in pair)
+            for pair in (("encode", "decode"), ("SerializeToString", "FromString"))
+        ):
+            raise LocalProtocolError(
+                f"{self.text} cannot carry {self.payload!r:.100}",
+                hint="give bytes, dict, list, a protobuf class, or an object with `encode(value)` "
+                "and `decode(payload)`",
+            )
 
     def __str__(self) -> str:
         return self.text

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemoneye.bus.topics import CACHED_TOPICS, Topic, TopicFilter, check_topic, escaped
-from daemoneye.errors import InvalidTopic
+from daemoneye.errors import InvalidTopic, LocalProtocolError
 from tests.hostile.names import BAD_NAMES, BAD_TOPICS, GOOD_NAMES
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -291,9 +291,16 @@ def test_an_intersection_without_room_for_a_rest_has_none():
 # ---- typed handles ----------------------------------------------------------------------------
 
 
-def test_a_typed_handle_carries_the_topic_and_its_message():
+def test_a_typed_handle_carries_the_topic_and_its_type():
     handle = Topic("events.demo.tick", bytes)
-    assert (str(handle), handle.message) == ("events.demo.tick", bytes)
+    assert (str(handle), handle.payload) == ("events.demo.tick", bytes)
+
+
+@pytest.mark.parametrize("payload", [str, int, None, "bytes", object()])
+def test_a_typed_handle_refuses_what_cannot_travel(payload):
+    with pytest.raises(LocalProtocolError, match="cannot carry") as caught:
+        Topic("events.demo.tick", payload)
+    assert "protobuf class" in caught.value.hint
 
 
 def test_a_typed_handle_refuses_a_filter():

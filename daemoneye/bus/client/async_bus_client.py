@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Any, Unpack, cast, overload
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
 from daemoneye.bus.client.async_connection import AsyncConnection
@@ -29,8 +29,17 @@ from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.opening import Ending, Opening
-from daemoneye.bus.client.wishes import batches, heading_of, options_of, selection_of, topic_of
-from daemoneye.bus.envelope import Correlation, Payload, encode_payload
+from daemoneye.bus.client.wishes import (
+    Asked,
+    Said,
+    batches,
+    heading_of,
+    in_bytes,
+    options_of,
+    selection_of,
+    topic_of,
+)
+from daemoneye.bus.envelope import Carried, Correlation, Payload
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic
@@ -93,10 +102,18 @@ class AsyncBusClient(Ending):
 
     # ---- publishing -----------------------------------------------------------------------------
 
+    @overload
+    async def publish(self, topic: str, payload: Payload, **said: Unpack[Said]) -> None: ...
+
+    @overload
+    async def publish(
+        self, topic: Topic[Carried], payload: Carried, **said: Unpack[Said]
+    ) -> None: ...
+
     async def publish(
         self,
-        topic: str | Topic[object],
-        payload: Payload,
+        topic: str | Topic[Any],
+        payload: Any,
         *,
         target: str = "",
         correlation: Correlation | None = None,
@@ -115,11 +132,12 @@ class AsyncBusClient(Ending):
         an `expires_at` that is no point in time and in another event loop.
         A denied publish is told later: logged, and counted in `counters().denied`.
         """
-        if type(payload) is bytes:
-            data, content_type = payload, ""
+        text: str
+        data: bytes
+        if type(topic) is str and type(payload) is bytes:
+            text, data, content_type = topic, payload, ""
         else:
-            data, content_type = encode_payload(payload)
-        text = topic if type(topic) is str else topic_of(topic)
+            text, data, content_type = in_bytes(topic, payload)
         connection = self._connection
         connection.here()
         writer = connection.writer
@@ -131,8 +149,18 @@ class AsyncBusClient(Ending):
             heading = heading_of(text, target, content_type, correlation, expires_at)
             writer.publish_on(writer.course(heading, data), data)
 
+    @overload
     async def publish_many(
-        self, topic: str | Topic[object], payloads: Iterable[Payload], *, target: str = ""
+        self, topic: str, payloads: Iterable[Payload], *, target: str = ""
+    ) -> None: ...
+
+    @overload
+    async def publish_many(
+        self, topic: Topic[Carried], payloads: Iterable[Carried], *, target: str = ""
+    ) -> None: ...
+
+    async def publish_many(
+        self, topic: str | Topic[Any], payloads: Iterable[Any], *, target: str = ""
     ) -> None:
         """Publish these in order, in full frames; several times faster than one by one.
 
@@ -141,12 +169,22 @@ class AsyncBusClient(Ending):
         """
         connection = self._connection
         connection.here()
-        await connection.writer.publish_many(topic_of(topic), batches(payloads), target)
+        await connection.writer.publish_many(topic_of(topic), batches(payloads, topic), target)
+
+    @overload
+    async def publish_confirmed(
+        self, topic: str, payload: Payload, **said: Unpack[Asked]
+    ) -> Receipt: ...
+
+    @overload
+    async def publish_confirmed(
+        self, topic: Topic[Carried], payload: Carried, **said: Unpack[Asked]
+    ) -> Receipt: ...
 
     async def publish_confirmed(
         self,
-        topic: str | Topic[object],
-        payload: Payload,
+        topic: str | Topic[Any],
+        payload: Any,
         *,
         target: str = "",
         correlation: Correlation | None = None,
@@ -159,11 +197,11 @@ class AsyncBusClient(Ending):
         `timeout` seconds, and BusBroken when there is no connection or it was lost before the
         answer.
         """
-        data, content_type = encode_payload(payload)
+        text, data, content_type = in_bytes(topic, payload)
         connection = self._connection
         connection.here()
         writer = connection.writer
-        course = writer.course(heading_of(topic_of(topic), target, content_type, correlation), data)
+        course = writer.course(heading_of(text, target, content_type, correlation), data)
         answer = await connection.insist(
             lambda request: writer.publish_on(course, data, request), timeout
         )
@@ -181,7 +219,7 @@ class AsyncBusClient(Ending):
 
     def subscribe(
         self,
-        *filters: str,
+        *filters: str | Topic[Any],
         overflow: str = "default",
         timeout: float | None = None,
         max_messages: int = 0,
@@ -225,7 +263,7 @@ class AsyncBusClient(Ending):
                 max_bytes,
                 selection_of(correlation_id, stage, tags),
             )
-            return await connection.subscribe(filters, options, timeout)
+            return await connection.subscribe(tuple(map(str, filters)), options, timeout)
 
         return Opening(subscribed)
 

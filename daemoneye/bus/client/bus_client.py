@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, Unpack, cast, overload
 
 from daemoneye.bus.client.answers import Receipt, receipt_of
 from daemoneye.bus.client.connection import Connection
@@ -26,8 +26,17 @@ from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.subscriber import Subscription
-from daemoneye.bus.client.wishes import batches, heading_of, options_of, selection_of, topic_of
-from daemoneye.bus.envelope import Content, Correlation, Payload, as_content
+from daemoneye.bus.client.wishes import (
+    Asked,
+    Said,
+    batches,
+    heading_of,
+    options_of,
+    selection_of,
+    topic_of,
+    written,
+)
+from daemoneye.bus.envelope import Carried, Content, Correlation, Payload
 from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic
@@ -89,10 +98,16 @@ class BusClient:
 
     # ---- publishing -----------------------------------------------------------------------------
 
+    @overload
+    def publish(self, topic: str, payload: Payload, **said: Unpack[Said]) -> None: ...
+
+    @overload
+    def publish(self, topic: Topic[Carried], payload: Carried, **said: Unpack[Said]) -> None: ...
+
     def publish(
         self,
-        topic: str | Topic[object],
-        payload: Payload,
+        topic: str | Topic[Any],
+        payload: Any,
         *,
         target: str = "",
         correlation: Correlation | None = None,
@@ -114,33 +129,52 @@ class BusClient:
         and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
         """
-        text = topic if type(topic) is str else topic_of(topic)
+        text: str
         data: Content
-        if type(payload) is bytes:
-            data, content_type = payload, ""
+        if type(topic) is str and type(payload) is bytes:
+            text, data, content_type = topic, payload, ""
         else:
-            data, content_type = as_content(payload)
+            text, data, content_type = written(topic, payload)
         if correlation is None and not expires_at and type(data) is bytes:
             self._connection.writer.publish(text, data, content_type, target)
         else:
             heading = heading_of(text, target, content_type, correlation, expires_at)
             self._connection.writer.publish_heading(heading, data)
 
+    @overload
     def publish_many(
-        self, topic: str | Topic[object], payloads: Iterable[Payload], *, target: str = ""
+        self, topic: str, payloads: Iterable[Payload], *, target: str = ""
+    ) -> None: ...
+
+    @overload
+    def publish_many(
+        self, topic: Topic[Carried], payloads: Iterable[Carried], *, target: str = ""
+    ) -> None: ...
+
+    def publish_many(
+        self, topic: str | Topic[Any], payloads: Iterable[Any], *, target: str = ""
     ) -> None:
         """Publish these in order, in full frames; several times faster than one by one.
 
         Raises as `publish`, before any of them is published.
         """
         writer = self._connection.writer
-        for each in batches(payloads):
-            writer.publish_many(topic_of(topic), each.payloads, each.content_type, target)
+        text = topic_of(topic)
+        for each in batches(payloads, topic):
+            writer.publish_many(text, each.payloads, each.content_type, target)
+
+    @overload
+    def publish_confirmed(self, topic: str, payload: Payload, **said: Unpack[Asked]) -> Receipt: ...
+
+    @overload
+    def publish_confirmed(
+        self, topic: Topic[Carried], payload: Carried, **said: Unpack[Asked]
+    ) -> Receipt: ...
 
     def publish_confirmed(
         self,
-        topic: str | Topic[object],
-        payload: Payload,
+        topic: str | Topic[Any],
+        payload: Any,
         *,
         target: str = "",
         correlation: Correlation | None = None,
@@ -153,8 +187,8 @@ class BusClient:
         for `timeout`) and so nobody was sent it, DeadlineExceeded after `timeout` seconds, and
         BusBroken when there is no connection or it was lost before the answer.
         """
-        data, content_type = as_content(payload)
-        heading = heading_of(topic_of(topic), target, content_type, correlation)
+        text, data, content_type = written(topic, payload)
+        heading = heading_of(text, target, content_type, correlation)
         connection = self._connection
         answer = connection.insist(
             lambda request, until: connection.writer.request(heading, data, request, until),
@@ -170,7 +204,7 @@ class BusClient:
 
     def subscribe(
         self,
-        *filters: str,
+        *filters: str | Topic[Any],
         overflow: str = "default",
         timeout: float | None = None,
         max_messages: int = 0,
@@ -210,7 +244,7 @@ class BusClient:
             max_bytes,
             selection_of(correlation_id, stage, tags),
         )
-        return self._connection.subscribe(filters, options, timeout)
+        return self._connection.subscribe(tuple(map(str, filters)), options, timeout)
 
     # ---- looking around -------------------------------------------------------------------------
 

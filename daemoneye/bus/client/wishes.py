@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import Any, TypedDict
 
 from daemoneye.bus.client.interests import Options
-from daemoneye.bus.envelope import Correlation, Payload, encode_payload
+from daemoneye.bus.envelope import (
+    Content,
+    Correlation,
+    as_content,
+    encode_for,
+    encode_payload,
+)
 from daemoneye.bus.frames import (
     NO_SELECTION,
     SELECTION_CHARACTERS,
@@ -42,6 +49,38 @@ def topic_of(topic: object) -> str:
     )
 
 
+class Said(TypedDict, total=False):
+    """What may be said of a publish."""
+
+    target: str
+    correlation: Correlation | None
+    expires_at: float
+
+
+class Asked(TypedDict, total=False):
+    """What may be said of a confirmed publish."""
+
+    target: str
+    correlation: Correlation | None
+    timeout: float
+
+
+def written(topic: object, payload: Any) -> tuple[str, Content, str]:
+    """The text of a topic, the payload as it travels there, and its content type.
+
+    Raises InvalidTopic, and LocalProtocolError for what cannot travel, or not on this Topic.
+    """
+    if isinstance(topic, Topic):
+        return topic.text, *encode_for(topic, payload)
+    return topic_of(topic), *as_content(payload)
+
+
+def in_bytes(topic: object, payload: Any) -> tuple[str, bytes, str]:
+    """As `written`, with a copy of a large buffer: who waits for tasks may not lend it out."""
+    text, content, content_type = written(topic, payload)
+    return text, bytes(content), content_type
+
+
 def heading_of(
     topic: str,
     target: str,
@@ -63,20 +102,22 @@ def heading_of(
     return Heading(topic, target, content_type, correlation, expires_ns)
 
 
-def batches(payloads: Iterable[Payload]) -> list[Batch]:
+def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
     """These payloads as bytes, those together that follow one another and agree in their type.
 
-    There is at least one batch, whose topic is checked although it may be empty.
-    Raises LocalProtocolError, before any of them has gone anywhere.
+    On a Topic they have to be what it carries.  There is at least one batch, whose topic is checked
+    although it may be empty.  Raises LocalProtocolError, before any of them has gone anywhere.
     """
     payloads = list(payloads)
-    if set(map(type, payloads)) <= {bytes}:
-        return [Batch("", cast("list[bytes]", payloads))]
+    typed = topic if isinstance(topic, Topic) else None
+    if typed is None and set(map(type, payloads)) <= {bytes}:
+        return [Batch("", payloads)]
+    encode = encode_payload if typed is None else partial(encode_for, typed)
     found: list[Batch] = []
-    for payload, content_type in map(encode_payload, payloads):
+    for payload, content_type in map(encode, payloads):
         if not found or found[-1].content_type != content_type:
             found.append(Batch(content_type, []))
-        found[-1].payloads.append(payload)
+        found[-1].payloads.append(bytes(payload))
     return found or [Batch("", [])]
 
 
@@ -99,7 +140,7 @@ def selection_of(correlation_id: str, stage: str, tags: Mapping[str, str] | None
 
 
 def options_of(
-    filters: tuple[str, ...],
+    filters: tuple[str | Topic[Any], ...],
     overflow: str,
     max_messages: int,
     max_bytes: int,
@@ -116,10 +157,10 @@ def options_of(
             f"{overflow!r} is no way to overflow", hint=f"known are {', '.join(OFFERED)}"
         )
     for each in filters:
-        if not isinstance(each, str):
+        if not isinstance(each, str | Topic):
             raise InvalidTopic(
-                f"a filter is a str, and not {type(each).__name__}: {each!r:.100}",
+                f"a filter is a str, or a Topic, and not {type(each).__name__}: {each!r:.100}",
                 hint='write "events.#", without a b before it',
             )
-        TopicFilter(each)
+        TopicFilter(str(each))
     return Options(Overflow(overflow), max_messages, max_bytes, selection=selection)
