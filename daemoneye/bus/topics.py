@@ -110,6 +110,11 @@ class TopicFilter:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def has_wildcards(self) -> bool:
+        """Whether it is more than one topic."""
+        return self.open or ONE in self.head
+
     def matches(self, topic: str) -> bool:
         """Whether `topic` is in this set.  Raises InvalidTopic when it is no topic."""
         return self.matches_levels(check_topic(topic))

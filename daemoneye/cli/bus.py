@@ -6,17 +6,20 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.envelope import Correlation
+from daemoneye.bus.hierarchy import PACKAGE, TOPICS, declared_topic
+from daemoneye.bus.kinds import TopicRow
 from daemoneye.bus.roles import ROLES
+from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import payload_from
-from daemoneye.cli.screen import Column, Screen, table
+from daemoneye.cli.screen import Column, Screen, cut, fitting, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
 from daemoneye.errors import BusError, LocalProtocolError, TooLarge, UnknownChild
@@ -56,6 +59,8 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     shared.add_correlation(pub)
     command_parser("clients", "who is connected")
     command_parser("subs", "who is subscribed to what")
+    topics = command_parser("topics", "which topics there are, and which are in use")
+    topics.add_argument("filter", metavar="FILTER", nargs="?", default="", help="only of these")
     acl = command_parser("acl", "why somebody may or may not")
     acl.add_argument("acl_command", metavar="explain", choices=("explain",))
     acl.add_argument("who", metavar="WHO", help="a client's name, or role:NAME")
@@ -148,6 +153,68 @@ def _subscriptions(options: Namespace) -> int:
     return _print_rows(options, "subscriptions", _SUBSCRIPTION_COLUMNS, documents)
 
 
+def _topics(options: Namespace) -> int:
+    with connected(options) as bus:
+        used = bus.topics(options.filter)
+    rows = topic_documents(used, TopicFilter(options.filter) if options.filter else None)
+    screen = Screen.out()
+    if options.json:
+        return _print_rows(options, "topics", (), rows)
+    for line in table(_topic_columns(rows, screen), screen.width):
+        screen.say(line)
+    return Exit.OK
+
+
+def topic_documents(
+    used: Iterable[TopicRow], wanted: TopicFilter | None
+) -> list[dict[str, object]]:
+    """The topics in use and the declared ones, each once, in the order of their names."""
+    documents: dict[str, dict[str, object]] = {}
+    for declared in TOPICS:
+        if wanted is None or wanted.intersects(declared.filter):
+            documents[declared.text] = _topic_document(TopicRow(declared.text, 0, 0, False))
+    for row in used:
+        documents[row.topic] = _topic_document(row)
+    return [documents[topic] for topic in sorted(documents)]
+
+
+def _topic_document(row: TopicRow) -> dict[str, object]:
+    declared = next((each for each in TOPICS if each.text == row.topic), None)
+    if declared is None:
+        declared = declared_topic(row.topic)
+    return {
+        **asdict(row),
+        "declared": declared is not None,
+        "message": declared.message if declared else None,
+        "meaning": declared.sentence if declared else None,
+    }
+
+
+def _topic_columns(rows: Sequence[dict[str, object]], screen: Screen) -> list[Column]:
+    """For people: what a topic means gives way to how it is used, and fills what is left."""
+    shown: list[dict[str, object]] = [
+        {
+            "topic": row["topic"],
+            "publishers": row["publishers"],
+            "subscribers": row["subscribers"],
+            "retained": "yes" if row["retained"] else "",
+            "payload": str(row["message"] or "").removeprefix(f"{PACKAGE}."),
+        }
+        for row in rows
+    ]
+    names = ("topic", "publishers", "subscribers", "payload", "retained")
+    columns = fitting(columns_of(names, shown), screen.width)
+    left = screen.width - sum(each.width + 2 for each in columns)
+    if left >= _LEAST_MEANING:
+        meanings = [cut(str(row["meaning"] or ""), left) for row in rows]
+        columns.append(Column("MEANING", meanings, keep=len(names) + 1))
+    return columns
+
+
+_LEAST_MEANING = 24
+"""Columns that are worth beginning a sentence in."""
+
+
 def _moment(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds")
 
@@ -218,14 +285,14 @@ def _acl(options: Namespace) -> int:
             "who": options.who,
             "action": options.action,
             "topic": options.topic,
-            "decision": answer.detail,
+            "decision": answer.text,
             "rule": answer.rule,
             "narrowed": list(answer.narrowed),
             "hint": answer.hint or None,
         }
         Screen.out().say(json.dumps(document))
     else:
-        Screen.out().say(harmless(answer.detail))
+        Screen.out().say(harmless(answer.text))
     return Exit.OK
 
 
@@ -249,5 +316,6 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "pub": _pub,
     "clients": _clients,
     "subs": _subscriptions,
+    "topics": _topics,
     "acl": _acl,
 }

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from daemoneye.cli.bus import _given, columns_of
+from daemoneye.bus.hierarchy import TOPICS
+from daemoneye.bus.kinds import TopicRow
+from daemoneye.cli.bus import _given, columns_of, topic_documents
 from daemoneye.cli.screen import table
 from daemoneye.errors import LocalProtocolError
 from tests.cli.instance import DAEMONEYE, Instance, environment, running
@@ -238,3 +240,46 @@ def test_what_the_broker_counts_is_heard_and_shown_by_its_reason(named: Instance
     assert (counted["refused_denied_total"], counted["denied_total"]) == (1, 1)
     refused = named.command("bus", "sub", "$bus.stats", "--as", "dashboard", "--for", "1s")
     assert refused.returncode == 77
+
+
+def test_topics_are_those_declared_and_those_in_use(instance: Instance) -> None:
+    wait_for(
+        lambda: any(
+            row["publishers"]
+            for row in instance.document("bus", "topics", "events.process.#")["topics"]
+        ),
+        "procmond to speak",
+    )
+    rows = {row["topic"]: row for row in instance.document("bus", "topics")["topics"]}
+    assert rows["control.health.status.<child>"]["meaning"].startswith("the state of one child")
+    assert rows["events.filesystem.lifecycle"]["message"] == "daemoneye.v1.FilesystemLifecycle"
+    assert not rows["events.filesystem.lifecycle"]["publishers"]
+    only = instance.document("bus", "topics", "events.network.+")["topics"]
+    assert {row["topic"].rpartition(".")[0] for row in only} == {"events.network"}
+    refused = instance.command("bus", "topics", "events.*")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+
+def test_a_topic_in_use_takes_the_place_of_the_row_that_declares_it() -> None:
+    used = [
+        TopicRow("events.demo.x", 1, 0, False),
+        TopicRow("events.process.tree", 2, 1, True),
+        TopicRow("control.health.status.procmond", 1, 1, False),
+    ]
+    rows = {row["topic"]: row for row in topic_documents(used, None)}
+    assert len(rows) == len(TOPICS) + 2
+    assert (rows["events.demo.x"]["declared"], rows["events.demo.x"]["message"]) == (False, None)
+    assert rows["events.process.tree"]["subscribers"] == 1
+    child = rows["control.health.status.procmond"]
+    assert child["meaning"] == rows["control.health.status.<child>"]["meaning"]
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(140, True), (40, False)])
+def test_what_a_topic_means_is_cut_and_gives_way(
+    instance: Instance, columns: int, shown: bool
+) -> None:
+    done = instance.command("bus", "topics", COLUMNS=f"{columns}")
+    head, *lines = done.stdout.splitlines()
+    assert head.startswith("TOPIC")
+    assert ("MEANING" in head) == shown
+    assert all(len(line) <= columns for line in lines)

@@ -24,6 +24,7 @@ COMMANDS = {
     "bus-pub": ["bus", "pub", "events.demo.x"],
     "bus-clients": ["bus", "clients"],
     "bus-subs": ["bus", "subs"],
+    "bus-topics": ["bus", "topics"],
     "bus-acl-explain": ["bus", "acl", "explain", "procmond", "publish", "events.demo.x"],
 }
 

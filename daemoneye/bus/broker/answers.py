@@ -1,19 +1,20 @@
 """What the broker answers to a client's questions, as far as the asker may know.  Pure.
 
-An agent sees all clients and may ask about anybody's rights.  Everybody else sees and asks about
-its own identity, and gets a quarter of the rows at most: while one list is made, all others wait.
+An agent sees all clients and topics and may ask about anybody's rights.  Everybody else sees and
+asks about its own identity and the topics that it may read, and gets a quarter of the rows at most:
+while one list is made, all others wait.
 A list fills half a frame at most, so that whoever asks can read it whatever others have said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from daemoneye.bus.access import Decision, Declared, Identity
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow
+from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow, TopicRow
 from daemoneye.bus.roles import AGENT, ROLES
 from daemoneye.bus.topics import TopicFilter, escaped
 from daemoneye.errors import AccessDenied, BusError, DaemoneyeError, LocalProtocolError
@@ -22,6 +23,9 @@ Row = TypeVar("Row")
 
 ROW_BYTES = 112
 """What a row takes in a frame at most, beyond its words."""
+
+_LOOKED_AT = 4
+"""How many topics are looked at for each that may be listed: what cannot be read costs too."""
 
 OWN_ONLY = "only role:agent sees and asks about others (built in)"
 
@@ -112,6 +116,49 @@ def _subscription_rows(directory: Directory, asker: Session) -> Iterator[Subscri
             )
 
 
+def _topics(directory: Directory, asker: Session, query: Query) -> Answer:
+    used = _used(directory, TopicFilter(query.topic) if query.topic else None)
+    looked_at = sorted(used)[: _LOOKED_AT * directory.limits.listed_rows]
+    found = _topic_rows(directory, asker, {topic: used[topic] for topic in looked_at})
+    rows, more = _first_rows(directory, asker, found, lambda row: row.topic)
+    if not more and len(looked_at) < len(used):
+        more = f"only the first {len(looked_at)} topics were looked at: name a narrower filter"
+    return Answer(query.request, topics=tuple(rows), detail=more)
+
+
+def _used(directory: Directory, wanted: TopicFilter | None) -> dict[str, list[Session]]:
+    """Topics that somebody has published on, with who has, or has subscribed to by name."""
+    used: dict[str, list[Session]] = {}
+    for session in directory:
+        for topic, route in session.publishing.routes.items():
+            if route.sequence:
+                used.setdefault(topic, []).append(session)
+        for subscription in session.subscriptions.values():
+            if not subscription.filter.has_wildcards:
+                used.setdefault(subscription.filter.text, [])
+    if wanted is None:
+        return used
+    return {topic: who for topic, who in used.items() if wanted.matches(topic)}
+
+
+def _topic_rows(
+    directory: Directory, asker: Session, used: Mapping[str, list[Session]]
+) -> Iterator[TopicRow]:
+    access, who = directory.access, asker.identity
+    for topic, published in used.items():
+        if who.role != AGENT and not access.may_receive(who, asker.declared, topic).allowed:
+            continue
+        yield TopicRow(
+            topic=topic,
+            publishers=sum(
+                access.may_publish(each.identity, each.declared, topic).allowed
+                for each in published
+            ),
+            subscribers=directory.hearing(topic),
+            retained=False,
+        )
+
+
 def _access(directory: Directory, asker: Session, query: Query) -> Answer:
     who = query.who or asker.identity.name
     if who != asker.identity.name and asker.identity.role != AGENT:
@@ -122,7 +169,13 @@ def _access(directory: Directory, asker: Session, query: Query) -> Answer:
         )
     decision = _decision(directory, who, query)
     narrowed = tuple(each.text for each in decision.cut)
-    return Answer(query.request, detail=str(decision), rule=decision.rule, narrowed=narrowed)
+    return Answer(
+        query.request,
+        detail=str(decision),
+        rule=decision.rule,
+        narrowed=narrowed,
+        hint=decision.hint,
+    )
 
 
 def _decision(directory: Directory, who: str, query: Query) -> Decision:
@@ -159,4 +212,5 @@ _ANSWERS: dict[str, Callable[[Directory, Session, Query], Answer]] = {
     "clients": _clients,
     "subscriptions": _subscriptions,
     "access": _access,
+    "topics": _topics,
 }

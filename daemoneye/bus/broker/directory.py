@@ -247,6 +247,13 @@ class Directory:
         """Who wants what is said there and may have it, whoever says it.  Raises InvalidTopic."""
         return self._recipients(topic, self._tree.match(check_topic(topic)))
 
+    def hearing(self, topic: str) -> int:
+        """How many sessions hear what is said there, some of it at least."""
+        heard = {session: None for session, _ in self._tree.match(check_topic(topic))}
+        return sum(
+            self.access.may_receive(each.identity, each.declared, topic).allowed for each in heard
+        )
+
     def selected(self, route: Route, frame: OuterFrame) -> Recipients:
         """Who gets this publish: whom its route leads to, and who wants what it belongs to."""
         chosen = wanting(route.selective, frame)

@@ -44,6 +44,40 @@ class Receipt:
     """How many clients took it; each may have several subscriptions to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the broker says of whether somebody may do something."""
+
+    allowed: bool
+    """Whether it may, at least in part."""
+    verdict: str
+    """"granted", "narrowed" or "refused"."""
+    rule: str
+    """The text of the rule that decided."""
+    narrowed: tuple[str, ...]
+    """Filters that are cut out of what was asked for."""
+    hint: str
+    """Refused: what it may do instead."""
+    text: str
+    """All of it, for a person."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def explanation_of(answer: Answer) -> Explanation:
+    """What an answer to a question about rights says."""
+    verdict = answer.detail.partition(":")[0]
+    return Explanation(
+        allowed=verdict in ("granted", "narrowed"),
+        verdict=verdict,
+        rule=answer.rule,
+        narrowed=answer.narrowed,
+        hint=answer.hint,
+        text=answer.detail,
+    )
+
+
 def receipt_of(answer: Answer) -> Receipt:
     """The receipt that an answer to a publish gives."""
     taken = answer.subscribers

@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Unpack, cast, overload
 
-from daemoneye.bus.client.answers import Receipt, receipt_of
+from daemoneye.bus.client.answers import Explanation, Receipt, explanation_of, receipt_of
 from daemoneye.bus.client.async_connection import AsyncConnection
 from daemoneye.bus.client.async_dialler import introduce
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
@@ -40,7 +40,7 @@ from daemoneye.bus.client.wishes import (
     topic_of,
 )
 from daemoneye.bus.envelope import Carried, Correlation, Payload
-from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
+from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow, TopicRow
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import BusClosed
@@ -285,12 +285,20 @@ class AsyncBusClient(Ending):
         """The subscriptions at the broker, as far as one may know.  Raises BusError."""
         return (await self._query("subscriptions")).subscriptions
 
-    async def explain(self, action: str, topic: str, *, who: str = "") -> Answer:
-        """Whether `who` (or we) may "publish" or "subscribe" there, in `.detail`, `.rule`.
+    async def topics(self, filter_text: str | Topic[Any] = "") -> tuple[TopicRow, ...]:
+        """The topics of this filter (or all) that are in use, as far as one may know.
+
+        In use is what a connected client has published on, or has subscribed to by name.
+        Raises InvalidTopic, BusError.
+        """
+        return (await self._query("topics", topic=str(filter_text))).topics
+
+    async def explain(self, action: str, topic: str | Topic[Any], *, who: str = "") -> Explanation:
+        """Whether `who` (or we) may "publish" or "subscribe" there, and by which rule.
 
         Raises BusError when we may not ask.
         """
-        return await self._query("access", who, action, topic)
+        return explanation_of(await self._query("access", who, action, str(topic)))
 
     def counters(self) -> Counters:
         """What this client has counted so far; after `close` what it had counted by then."""

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, Unpack, cast, overload
 
-from daemoneye.bus.client.answers import Receipt, receipt_of
+from daemoneye.bus.client.answers import Explanation, Receipt, explanation_of, receipt_of
 from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
@@ -37,7 +37,7 @@ from daemoneye.bus.client.wishes import (
     written,
 )
 from daemoneye.bus.envelope import Carried, Content, Correlation, Payload
-from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow
+from daemoneye.bus.frames import ClientRow, SubscriptionRow, TopicRow
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import BusClosed
@@ -264,12 +264,20 @@ class BusClient:
         """The subscriptions at the broker, as far as one may know.  Raises BusError."""
         return self._connection.query("subscriptions").subscriptions
 
-    def explain(self, action: str, topic: str, *, who: str = "") -> Answer:
-        """Whether `who` (or we) may "publish" or "subscribe" there, in `.detail`, `.rule`.
+    def topics(self, filter_text: str | Topic[Any] = "") -> tuple[TopicRow, ...]:
+        """The topics of this filter (or all) that are in use, as far as one may know.
+
+        In use is what a connected client has published on, or has subscribed to by name.
+        Raises InvalidTopic, BusError.
+        """
+        return (self._connection.query("topics", topic=str(filter_text))).topics
+
+    def explain(self, action: str, topic: str | Topic[Any], *, who: str = "") -> Explanation:
+        """Whether `who` (or we) may "publish" or "subscribe" there, and by which rule.
 
         Raises BusError when we may not ask.
         """
-        return self._connection.query("access", who, action, topic)
+        return explanation_of(self._connection.query("access", who, action, str(topic)))
 
     def counters(self) -> Counters:
         """What this client has counted so far; after `close` what it had counted by then."""

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from daemoneye.bus.access import AccessRule, Declared, Identity
+from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
 from daemoneye.bus.broker.answers import ROW_BYTES, refusal
-from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow, encode
+from daemoneye.bus.frames import (
+    Answer,
+    ClientRow,
+    Query,
+    Selection,
+    SubscriptionRow,
+    TopicRow,
+    encode,
+)
+from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.errors import AccessDenied, BusError
 from tests.bus.support import NOW, Bus, Client
@@ -88,8 +97,66 @@ def test_a_row_takes_no_more_than_is_reckoned() -> None:
     most = (1 << 64) - 1
     row = ClientRow("n", "r", (1 << 32) - 1, most, most, most, most, most, most, (1 << 32) - 1)
     other = SubscriptionRow("n", (1 << 32) - 1, "f", "o", most, most, most)
-    for answer in (Answer(0, clients=(row,)), Answer(0, subscriptions=(other,))):
+    topic = TopicRow("t", (1 << 32) - 1, (1 << 32) - 1, True)
+    for answer in (
+        Answer(0, clients=(row,)),
+        Answer(0, subscriptions=(other,)),
+        Answer(0, topics=(topic,)),
+    ):
         assert len(encode(answer)) - len(encode(Answer(0))) <= ROW_BYTES + 3
+
+
+def used(answer: Answer) -> dict[str, tuple[int, int]]:
+    return {row.topic: (row.publishers, row.subscribers) for row in answer.topics}
+
+
+def test_topics_in_use_are_those_published_on_and_subscribed_to_by_name() -> None:
+    bus = Bus()
+    operator, procmond, other = bus.client("operator"), bus.procmond(), bus.client("other")
+    operator.subscribe("events.process.#", 1)
+    operator.subscribe("events.process.+", 2, selection=Selection("case"))
+    other.subscribe("events.demo.wanted")
+    procmond.publish("events.process.tree", b"x")
+    procmond.publish("events.network.batch", b"denied")
+    other.publish("events.process.tree", b"x")
+    other.publish("events.demo.unheard", b"x")
+    assert used(ask(operator, "topics")) == {
+        "events.demo.unheard": (1, 0),
+        "events.demo.wanted": (0, 1),
+        "events.process.tree": (2, 1),
+    }
+    assert set(used(ask(operator, "topics", topic="events.process.#"))) == {"events.process.tree"}
+    assert ask(operator, "topics", topic="events.*").error == "InvalidTopic"
+
+
+def test_who_may_not_publish_there_any_more_is_not_counted() -> None:
+    bus = Bus()
+    operator, procmond = bus.client("operator"), bus.procmond()
+    procmond.publish("events.process.tree", b"x")
+    rule = AccessRule("procmond", "write-only", "events.process.tree", deny=True)
+    bus.router.set_rules(Limits(), AccessList([rule]))
+    assert used(ask(operator, "topics")) == {"events.process.tree": (0, 0)}
+
+
+def test_others_are_told_of_the_topics_that_they_may_read() -> None:
+    bus = Bus(AccessRule("watching", "read-only", "events.secret.#", deny=True))
+    agent, watching = bus.client("agent"), bus.client("watching", "observer")
+    for topic in ("events.a", "events.secret.a", "control.collector.task.process"):
+        agent.publish(topic, b"x")
+    assert used(ask(watching, "topics")) == {"events.a": (1, 0)}
+
+
+def test_topics_that_cannot_be_read_cost_a_bounded_look_too() -> None:
+    bus = Bus(listed_rows=2)
+    agent, watching = bus.client("agent"), bus.client("watching", "observer")
+    for number in range(10):
+        agent.publish(f"control.admin.n{number}", b"x")
+    agent.publish("events.a", b"x")
+    answer = ask(watching, "topics")
+    assert answer.topics == ()
+    assert answer.detail == "only the first 8 topics were looked at: name a narrower filter"
+    assert used(ask(watching, "topics", topic="events.#")) == {"events.a": (1, 0)}
+    assert ask(agent, "topics").detail == "only the first 2 are listed"
 
 
 def test_an_access_question_is_answered_with_the_rule() -> None:

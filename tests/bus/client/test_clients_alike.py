@@ -393,7 +393,7 @@ def test_enumerating_shows_everybody_to_an_agent(broker: Running) -> None:
     with broker.client() as bus, broker.collector():
         assert sorted(row.identity for row in bus.clients()) == ["operator", "procmond"]
         said = bus.explain("publish", "events.network.x", who="procmond")
-        assert said.detail.startswith("refused")
+        assert said.text.startswith("refused")
 
 
 # ---- connecting ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from daemoneye import Topic
-from daemoneye.errors import LocalProtocolError
+from daemoneye.errors import InvalidTopic, LocalProtocolError
 from tests.bus.brokers import Running, broker_in_thread
 from tests.bus.client.alike import Tasks, Threads
 from tests.support import scaled
@@ -57,6 +57,26 @@ def test_what_a_topic_does_not_carry_is_refused_before_anything_is_published(
             bus.publish_many(WAIT, [Duration(), wrong])
         assert events.get(0) is None
         assert bus.counters().published == 0
+
+
+def test_topics_in_use_are_told_with_who_uses_them(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe(WAIT):
+        bus.publish_confirmed(ROW, {"n": 1})
+        found = {row.topic: (row.publishers, row.subscribers) for row in bus.topics()}
+        assert found == {WAIT.text: (0, 1), ROW.text: (1, 0)}
+        assert [row.topic for row in bus.topics(WAIT)] == [WAIT.text]
+        with pytest.raises(InvalidTopic):
+            bus.topics("events.*")
+
+
+def test_an_explanation_says_whether_why_and_what_else(broker: Running) -> None:
+    with broker.collector() as source:
+        no = source.explain("publish", "events.network.lifecycle")
+        assert (no.allowed, no.verdict, no.rule) == (False, "refused", "no rule allows it")
+        assert no.hint.startswith("may publish on control.health.heartbeat, ")
+        assert str(no) == no.text == f"refused: {no.rule} ({no.hint})"
+        yes = source.explain("publish", "events.process.lifecycle")
+        assert (yes.allowed, yes.verdict, yes.hint, yes.narrowed) == (True, "granted", "", ())
 
 
 def test_a_large_payload_goes_through_a_topic(broker: Running) -> None:
