@@ -10,7 +10,8 @@
     │   ├── AccessDenied          the broker proved who you are, and a rule says no
     │   ├── BackPressure          a receiver with the policy `block` had no room in time
     │   ├── TooLarge              a payload or a frame is past its limit
-    │   ├── NoResponder           nobody serves the topic of a call
+    │   ├── NoResponder           nobody serves the topic of a call, or handles that of a publish
+    │   ├── Rejected              whoever was to handle a message said no, or nobody could
     │   ├── DeadlineExceeded      (also TimeoutError) an answer did not come in time
     │   ├── ProtocolError         the other side, or we, broke the wire protocol
     │   │   ├── LocalProtocolError    you asked for something the protocol cannot say
@@ -94,7 +95,11 @@ class TooLarge(BusError):
 
 
 class NoResponder(BusError):
-    """Nobody serves the topic of a call: told at once, not after the timeout."""
+    """Nobody serves the topic of a call, or is there to handle a publish: told at once."""
+
+
+class Rejected(BusError):
+    """Whoever was to handle a message said no, or it was tried too often; it was delivered."""
 
 
 class DeadlineExceeded(BusError, TimeoutError):

@@ -329,7 +329,7 @@ def _query(frame: pb.Frame) -> Query:
     return Query(what, body.who, body.action, body.topic, frame.request)
 
 
-_ANSWER_WORDS = ("error", "detail", "hint", "rule", "subscribers")
+_ANSWER_WORDS = ("error", "detail", "hint", "rule", "subscribers", "acknowledge_timeout")
 _CLIENT_COLUMNS = tuple(each.name for each in fields(ClientRow))
 _SUBSCRIPTION_COLUMNS = tuple(each.name for each in fields(SubscriptionRow))
 _RETAINED_COLUMNS = tuple(each.name for each in fields(RetainedRow))
@@ -449,6 +449,6 @@ CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in CODECS.values(
 
 SAID_BY_CLIENTS = frozenset(
     CODECS[each].kind
-    for each in (Subscribe, Unsubscribe, Credit, Release, Chunk, Query, Goodbye, Ping, Pong)
+    for each in (Subscribe, Unsubscribe, Credit, Release, Chunk, Settle, Query, Goodbye, Ping, Pong)
 )
 """What a proven client says besides publishes."""

@@ -69,6 +69,7 @@ from daemoneye.bus.publishes import (
     Heading,
     arrival_stamp,
     chunk_head,
+    delivery_stamp,
     encode_large,
     encode_publish,
     envelopes,
@@ -76,6 +77,7 @@ from daemoneye.bus.publishes import (
     large_envelopes,
     packed_publish,
     parcel_stamp,
+    single_publishes,
 )
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 
@@ -133,6 +135,7 @@ __all__ = [
     "client_value",
     "control_value",
     "decode",
+    "delivery_stamp",
     "encode",
     "encode_large",
     "encode_payload",
@@ -143,6 +146,7 @@ __all__ = [
     "packed_publish",
     "parcel_stamp",
     "parse",
+    "single_publishes",
 ]
 
 PROTOCOL_VERSION = 1

@@ -127,7 +127,7 @@ TOPICS: tuple[DeclaredTopic, ...] = (
     _row(DENIED, "broker → agent", "Denial",
          "not yet: what the access list refused, and by which rule"),
     _row("$bus.dead.<group>", "broker → agent", "DeadLetter",
-         "not yet: a message that no member of the group could handle"),
+         "a message that no member of the group could handle, and why"),
     _row(STATISTICS, "broker → agent", "BusStatistics",
          "what the broker has counted; every 10 s, while somebody listens"),
 )
@@ -162,7 +162,10 @@ def is_silent(filter_text: str) -> bool:
     Raises InvalidTopic when it is no filter.
     """
     asked = TopicFilter(filter_text)
-    return TopicFilter(BUS).covers(asked) and not TopicFilter(STATISTICS).intersects(asked)
+    spoken = (STATISTICS, dead_letter_topic(ONE))
+    return TopicFilter(BUS).covers(asked) and not any(
+        TopicFilter(each).intersects(asked) for each in spoken
+    )
 
 
 def events_of(kind: str) -> str:
@@ -178,6 +181,11 @@ def task_topic(kind: str) -> str:
 def status_topic(child: str) -> str:
     """Where the status of a child is told.  Raises InvalidTopic when `child` is no level."""
     return f"{STATUS}.{_level(child)}"
+
+
+def dead_letter_topic(group: str) -> str:
+    """Where it is told what a group could not handle; of `+`, the filter for all groups."""
+    return f"$bus.dead.{group}"
 
 
 def _level(name: str) -> str:

@@ -357,6 +357,10 @@ class SubscriptionRow:
     """Messages it missed."""
     queued: int
     """Messages that wait for it."""
+    group: str = ""
+    """The group it is a member of."""
+    in_flight: int = 0
+    """Of a member: messages that it has not settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +418,8 @@ class Answer:
     """Of a query for retained values."""
     topics: tuple[TopicRow, ...] = ()
     """Of a query for topics."""
+    acknowledge_timeout: float = 0.0
+    """Of a subscribe with a group: in how many seconds a delivery has to be settled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,20 @@ class Limits:
     """For how many topics a publisher's route is kept; past it the older half is forgotten."""
     listed_rows: int = 4096
     """How many rows the answer to one query may have; a quarter, unless an agent asks."""
+    acknowledge_timeout: float = 30.0
+    """How long a member of a group may keep a message without a word, before another gets it."""
+    deliveries: int = 5
+    """How often a message of a group is tried before it becomes a dead letter."""
+    in_flight: int = 64
+    """How many messages of a group one member may have in hand."""
+    groups: int = 256
+    """How many groups there may be."""
+    group_messages: int = 1024
+    """How many messages may wait in a group."""
+    group_bytes: int = 8 * MIB
+    """How much a group may have, waiting or in the hands of its members."""
+    group_timeout: float = 600.0
+    """How long a group without members keeps what has to be delivered at least once."""
     wishes: int = 256
     """How many wishes for absent collectors wait until the supervisor is told."""
     heartbeat_interval: float = 5.0

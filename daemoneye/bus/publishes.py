@@ -180,6 +180,66 @@ def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
     return head.SerializeToString() + _BODY_TAG + _varint(length)
 
 
+def single_publishes(frame: pb.Frame, raw: bytes) -> list[bytes]:
+    """The messages of a publish as publishes of one message each; `raw` is the frame's own bytes.
+
+    Raises LocalProtocolError when its body is not what the frame says.
+    """
+    body = frame.body
+    if frame.count == 1 and _read_batch_of_one(body) is not None:
+        return [raw]
+    try:
+        batch = pb.Batch.FromString(body)
+    except DecodeError:
+        raise LocalProtocolError(f"{len(body)} bytes on {frame.topic} are no batch") from None
+    payloads, times = batch.payload[:], batch.time[:]
+    if not len(payloads) == len(times) == frame.count:
+        raise LocalProtocolError(
+            f"{frame.count} messages on {frame.topic} are claimed, {len(payloads)} payloads and"
+            f" {len(times)} times are there"
+        )
+    shared = pb.Frame()
+    shared.CopyFrom(frame)
+    for name in ("body", "count", "sequence", "request", "until_handled"):
+        shared.ClearField(name)
+    head = shared.SerializeToString()
+    return [
+        head
+        + pb.Frame(
+            count=1,
+            body=pb.Batch(payload=[payload], time=[time]).SerializeToString(),
+            sequence=sequence,
+        ).SerializeToString()
+        for payload, time, sequence in zip(payloads, times, counting(frame.sequence))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The one message of a frame that `single_publishes` made."""
+
+    payload: bytes
+    """What was published."""
+    time: int
+    """Unix time in ns at its publisher."""
+    sequence: int
+    """The publisher's number for it."""
+    content_type: str
+    """What the payload is."""
+
+
+def message_of(raw: bytes) -> Message:
+    """What such a frame says."""
+    frame = pb.Frame.FromString(raw)
+    batch = pb.Batch.FromString(frame.body)
+    return Message(batch.payload[0], batch.time[0], frame.sequence, frame.content_type)
+
+
+def delivery_stamp(delivery: int, count: int) -> bytes:
+    """That a message is for one client to settle: under which number, for the how-manieth time."""
+    return _number_field(26, delivery) + _number_field(27, count)
+
+
 _BODY_TAG = b"\x22"  # field 4, of a given length; \x18 is count, \x28 sequence, \x78 request
 
 

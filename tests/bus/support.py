@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
 from daemoneye.bus.broker.router import Router
@@ -11,22 +12,37 @@ from daemoneye.bus.frames import (
     Answer,
     BadBody,
     Envelope,
+    Guarantee,
     Heading,
     Notice,
+    Settle,
+    Settling,
     StreamMark,
     Subscribe,
     Value,
     decode,
     encode,
     encode_publish,
+    envelopes,
+    parse,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.framing import FrameCutter
 
 NOW = 1_700_000_000_000_000_000
 EPOCH = 7
 
 Heard = Value | Envelope | BadBody
+
+
+class Given(NamedTuple):
+    """A message of a group, as a member gets it."""
+
+    delivery: int
+    tries: int
+    payload: bytes
+    event: Envelope
 
 
 @dataclass
@@ -57,6 +73,12 @@ class Client:
         raw = self.frame(topic, *payloads, request=request, **heading)
         self.router.receive(self.session, [raw], NOW)
 
+    def publish_until_handled(self, topic: str, payload: bytes, request: int) -> None:
+        """At least once, and answered when it is handled."""
+        raw = self.frame(topic, payload, request=request, guarantee=Guarantee.AT_LEAST_ONCE)
+        raw += pb.Frame(until_handled=True).SerializeToString()
+        self.router.receive(self.session, [raw], NOW)
+
     def subscribe(self, filter_text: str, number: int = 1, **options: object) -> Answer:
         """Subscribe and return the answer, the last thing that is heard."""
         self.say(Subscribe(number, filter_text, request=number, **options))  # type: ignore[arg-type]  # fields by name
@@ -82,6 +104,36 @@ class Client:
         """The payloads of what may be read now."""
         return [bytes(each.payload) for each in self.read(now_ns) if isinstance(each, Envelope)]
 
+    def jobs(self, now_ns: int = NOW) -> list[Given]:
+        """What it is given of groups and may be read now."""
+        heard: list[Given] = []
+        while buffers := self.session.take(1 << 16, now_ns):
+            data = b"".join(buffers)
+            self.session.written(len(data))
+            for frame in map(parse, self.cutter.feed(data)):
+                if frame.delivery:
+                    events = envelopes(frame)
+                    assert isinstance(events, list)
+                    (event,) = events
+                    payload = bytes(event.payload)
+                    heard.append(Given(frame.delivery, frame.delivery_count, payload, event))
+        return heard
+
+    def settle(
+        self,
+        what: Settling,
+        *given: Given | int,
+        seconds: float = 0.0,
+        reason: str = "",
+        request: int = 0,
+    ) -> None:
+        """Say what became of it."""
+        numbers = tuple(each.delivery if isinstance(each, Given) else each for each in given)
+        self.say(Settle(what, numbers, seconds, reason, request))
+
+    def ack(self, *given: Given | int) -> None:
+        self.settle(Settling.ACK, *given)
+
     def notices(self) -> list[Notice]:
         return [each for each in self.read() if isinstance(each, Notice)]
 
@@ -100,6 +152,13 @@ class Bus:
     ) -> Client:
         identity = Identity(name, role, kind, incarnation, pid=4242)
         return Client(self.router, self.router.open(identity, Declared(), NOW))
+
+    def pass_time(self, seconds: float) -> None:
+        """So much later, by the broker's clock; what is due then is done."""
+        clock = self.router.clock
+        clock.pass_time(seconds)
+        while clock.rings:
+            self.router.keep_time(NOW)
 
     def procmond(self) -> Client:
         return self.client("procmond", "collector", "process")

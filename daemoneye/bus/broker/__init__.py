@@ -21,6 +21,14 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     lanes          from which stream of a client the next run may come
     outbox         what waits for one client, in lanes
     deliveries     runs on their way into outboxes
+    jobs           one message in the hands of a group
+    members        one of those who share the work of a group, and the queue of what it was given
+    choices        who of a group gets the next message
+    queues         what waits in a group
+    group          one group: its members, its queue, its law of counting
+    groups         all of them: who joins and leaves, and what becomes of their jobs
+    dispatch       what groups are given: taken in, handed out, settled
+    dead_letters   a job that nobody handled, in words of the bus
     wishes         for collectors that are not connected, on their way to the supervisor
     child_wish     such a wish in words of the lifeline
     statistics     what was counted, and the words for it

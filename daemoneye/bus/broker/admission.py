@@ -11,6 +11,8 @@ from collections import deque
 from daemoneye.bus.broker.answers import refusal
 from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
 from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.dispatch import Dispatch
+from daemoneye.bus.broker.jobs import Pledge
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
@@ -27,17 +29,19 @@ from daemoneye.framing import pack_length
 class Admission:
     """Lets publishes in, or says why not."""
 
-    __slots__ = ("_deliveries", "_directory", "_handed_up", "_uploads")
+    __slots__ = ("_deliveries", "_directory", "_dispatch", "_handed_up", "_uploads")
 
     def __init__(
         self,
         directory: Directory,
         deliveries: Deliveries,
         uploads: Uploads,
+        dispatch: Dispatch,
         handed_up: deque[HandedUp],
     ) -> None:
         self._directory = directory
         self._deliveries = deliveries
+        self._dispatch = dispatch
         self._uploads = uploads
         self._handed_up = handed_up
 
@@ -47,12 +51,15 @@ class Admission:
         parcel = self._uploads.claim(session, frame) if is_large else None
         possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
         session.publishing.messages += frame.count if possible else 1
+        pledge = Pledge(session, frame.request) if frame.until_handled and frame.request else None
         try:
-            subscribers = self.admit(session, frame, raw, stamp, parcel)
+            subscribers = self.admit(session, frame, raw, stamp, parcel, pledge)
         except BusError as error:
             self._refuse(session, frame, error)
         else:
-            if frame.request:
+            if pledge is not None:
+                pledge.subscribers = subscribers  # told when all of them have handled it
+            elif frame.request:
                 self._deliveries.tell(session, Answer(frame.request, subscribers=subscribers))
         if is_large:
             self._uploads.let_go(parcel)
@@ -65,10 +72,12 @@ class Admission:
         raw: bytes,
         stamp: bytes,
         parcel: Parcel | None = None,
+        pledge: Pledge | None = None,
     ) -> int:
         """Deliver one frame; how many took it.  Raises the BusError that says why not.
 
-        `parcel` is the payload that came ahead of it, if one did and could be kept.
+        `parcel` is the payload that came ahead of it, if one did and could be kept; the `pledge` is
+        that its publisher will be told when groups have handled it.
         """
         topic = frame.topic
         route = self.route(session, topic)
@@ -93,19 +102,27 @@ class Admission:
                 route.sequence = frame.sequence + frame.count - 1
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
+        name = session.identity.name
+        groups = route.groups if not frame.target else ()
+        takers = self._dispatch.takers(groups, frame) if groups or pledge is not None else ()
+        letter = self._dispatch.letter(frame, raw, stamp, name) if takers else None
         if frame.request:
             _check_room(recipients, frame.count, len(raw) + len(stamp))
+            if letter is not None:
+                self._dispatch.check_room(takers, letter)
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
-        origin = (session.identity.name, topic)
+        origin = (name, topic)
         if parcel is not None:
             frame_bytes, expires_at = raw + stamp, frame.expires_at
             self._deliveries.deliver_large(recipients, parcel, frame_bytes, origin, expires_at)
         elif recipients:
             data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
             self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
-        return len(recipients)
+        if letter is not None:
+            self._dispatch.put(takers, letter, pledge)
+        return len(recipients) + len(takers)
 
     def route(self, session: Session, topic: str) -> Route:
         """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""

@@ -58,7 +58,7 @@ def _clients(directory: Directory, asker: Session, query: Query) -> Answer:
 def _subscriptions(directory: Directory, asker: Session, query: Query) -> Answer:
     found = _subscription_rows(directory, asker)
     rows, more = _first_rows(
-        directory, asker, found, lambda row: row.identity + row.filter + row.overflow
+        directory, asker, found, lambda row: row.identity + row.filter + row.overflow + row.group
     )
     return Answer(query.request, subscriptions=tuple(rows), detail=more)
 
@@ -105,6 +105,7 @@ def _subscription_rows(directory: Directory, asker: Session) -> Iterator[Subscri
         tallies = session.tallies()
         for number, subscription in session.subscriptions.items():
             tally = tallies[number]
+            membership = directory.groups.membership(session, number)
             yield SubscriptionRow(
                 identity=session.identity.name,
                 subscription=number,
@@ -113,6 +114,8 @@ def _subscription_rows(directory: Directory, asker: Session) -> Iterator[Subscri
                 delivered=tally.delivered,
                 lost=tally.lost.total(),
                 queued=tally.queued,
+                group=subscription.wish.group,
+                in_flight=len(membership[1].in_flight) if membership is not None else 0,
             )
 
 

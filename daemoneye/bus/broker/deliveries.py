@@ -8,11 +8,11 @@ from typing import NamedTuple
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.routes import Recipients, Route
-from daemoneye.bus.broker.runs import make_run
+from daemoneye.bus.broker.runs import Run, make_run
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.shares import offer_large
 from daemoneye.bus.broker.statistics import reason_of
-from daemoneye.bus.broker.streams import OVERFLOW, Tally
+from daemoneye.bus.broker.streams import OVERFLOW, Stream, Tally
 from daemoneye.bus.frames import Confirm, Notice, Value, parcel_stamp
 from daemoneye.errors import BusError
 from daemoneye.framing import pack, pack_length
@@ -123,6 +123,21 @@ class Deliveries:
                 self._failing[session] = Ending(OVERFLOW, cause)
             if parcel.content is None and not outbox.holding.passes(parcel):
                 self._directory.backlog.parcels.unread.append(parcel)
+
+    def next_number(self) -> int:
+        """The number of a run that is made elsewhere, and given to one client with `give`."""
+        self._runs += 1
+        return self._runs
+
+    def give(self, session: Session, stream: Stream, run: Run) -> None:
+        """Queue a run at one client."""
+        limits = self._directory.limits
+        cause = session.outbox.offer(stream, run, limits)
+        self.dirty.add(session)
+        if cause:
+            self._failing[session] = Ending(OVERFLOW, cause)
+        if self._directory.backlog.bytes > limits.outbound_bytes:
+            self._shed()
 
     def tell(self, session: Session, value: Value) -> None:
         """Queue a frame of the broker's own."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
+from daemoneye.bus.broker.groups import Groups
 from daemoneye.bus.broker.outbox import MAX_STREAMS
 from daemoneye.bus.broker.routes import Pairs, Recipients, Route
 from daemoneye.bus.broker.selections import check_selection, selective, wanting
@@ -46,6 +47,7 @@ class Directory:
         "clock",
         "expected",
         "generation",
+        "groups",
         "limits",
         "overgrown",
     )
@@ -58,6 +60,8 @@ class Directory:
         """What waits for all clients together."""
         self.clock = self.backlog.parcels.clock
         """By which the broker's own deadlines are measured."""
+        self.groups = Groups(self.backlog.parcels)
+        """Subscriptions that share their messages with others."""
         self.expected: Mapping[str, tuple[Identity, Declared]] = {}
         """The named clients of the plan, connected or not, with what they declare."""
         self.generation = 0
@@ -101,9 +105,14 @@ class Directory:
         return session
 
     def leave(self, session: Session) -> None:
-        """The session is over: its subscriptions end, and what waited for it is lost."""
+        """The session is over: its subscriptions end, and what waited for it is lost.
+
+        What it had in hand of groups goes to their other members.
+        """
+        self.groups.leave(session)
         for subscription in session.subscriptions.values():
-            self._tree.remove(subscription.filter, (session, subscription))
+            if not subscription.wish.group:
+                self._tree.remove(subscription.filter, (session, subscription))
         if session.subscriptions:
             self.change()
         session.subscriptions.clear()
@@ -119,7 +128,7 @@ class Directory:
     @property
     def subscriptions(self) -> int:
         """How many there are in all."""
-        return len(self._tree)
+        return len(self._tree) + self.groups.members
 
     def subscribe(self, session: Session, wish: Subscribe) -> Subscription:
         """Begin a subscription.
@@ -138,7 +147,10 @@ class Directory:
             )
         subscription = Subscription(self._completed(wish), topic_filter, decision)
         session.subscriptions[wish.subscription] = subscription
-        self._tree.add(topic_filter, (session, subscription))
+        if wish.group:
+            self.groups.join(session, subscription)
+        else:
+            self._tree.add(topic_filter, (session, subscription))
         self.change()
         return subscription
 
@@ -154,7 +166,10 @@ class Directory:
         self, session: Session, subscription: Subscription, *, denied: bool = False
     ) -> None:
         del session.subscriptions[subscription.number]
-        self._tree.remove(subscription.filter, (session, subscription))
+        if subscription.wish.group:
+            self.groups.part(session, subscription)
+        else:
+            self._tree.remove(subscription.filter, (session, subscription))
         session.outbox.release(subscription, denied=denied)
         self.change()
 
@@ -165,7 +180,7 @@ class Directory:
             raise LocalProtocolError(f"there is a subscription {wish.subscription} already")
         check_selection(wish)
         if wish.group:
-            raise LocalProtocolError("groups are not offered by this broker")
+            self.groups.check(wish)
         if len(session.subscriptions) >= self.limits.subscriptions:
             raise BusError(
                 f"{session.identity.name} has {self.limits.subscriptions} subscriptions already",
@@ -205,6 +220,9 @@ class Directory:
         self.limits = self.backlog.parcels.limits = limits
         self.access = access
         self.change()
+        for group in self.groups:
+            group.readers.clear()
+            self.groups.due[group] = None
         ended: list[tuple[Session, Subscription, Decision]] = []
         for session in self:
             for subscription in list(session.subscriptions.values()):
@@ -233,7 +251,8 @@ class Directory:
         route.decision = None if decision.allowed else decision
         matching = self._tree.match(levels) if decision.allowed else []
         route.selective = selective(matching)
-        route.plain = decision.allowed and not route.selective
+        route.groups = self.groups.match(levels) if decision.allowed else ()
+        route.plain = decision.allowed and not route.selective and not route.groups
         found = self._recipients(topic, matching)
         bounds = [stream.max_messages for _, stream in found]
         route.run_messages = max(1, min(bounds, default=1) // 4)

@@ -8,6 +8,7 @@ from typing import Any
 from daemoneye.bus.broker.answers import answer, refusal
 from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries
 from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
     Answer,
@@ -17,6 +18,7 @@ from daemoneye.bus.frames import (
     Pong,
     Query,
     Release,
+    Settle,
     Subscribe,
     Unsubscribe,
     Value,
@@ -27,11 +29,12 @@ from daemoneye.errors import BusError
 class Requests:
     """Subscribing, credit, questions, signs of life, goodbye."""
 
-    __slots__ = ("_deliveries", "_directory")
+    __slots__ = ("_deliveries", "_directory", "_dispatch")
 
-    def __init__(self, directory: Directory, deliveries: Deliveries) -> None:
+    def __init__(self, directory: Directory, deliveries: Deliveries, dispatch: Dispatch) -> None:
         self._directory = directory
         self._deliveries = deliveries
+        self._dispatch = dispatch
 
     def obey(self, session: Session, value: Value) -> None:
         """Do what a client says."""
@@ -45,7 +48,16 @@ class Requests:
             return
         decision = subscription.decision
         narrowed = tuple(each.text for each in decision.cut)
-        self._deliveries.tell(session, Answer(wish.request, rule=decision.rule, narrowed=narrowed))
+        timeout = self._directory.limits.acknowledge_timeout if wish.group else 0.0
+        self._deliveries.tell(
+            session,
+            Answer(
+                wish.request,
+                rule=decision.rule,
+                narrowed=narrowed,
+                acknowledge_timeout=timeout,
+            ),
+        )
 
     def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
         try:
@@ -61,6 +73,10 @@ class Requests:
             subscription.balance.grant(credit)
             session.outbox.credited()
             self._deliveries.dirty.add(session)
+            self._dispatch.credited(session)
+
+    def _settle(self, session: Session, said: Settle) -> None:
+        self._dispatch.settle(session, said)
 
     def _release(self, session: Session, release: Release) -> None:
         for number in release.parcels:
@@ -95,6 +111,7 @@ _OBEYED: dict[type[Value], Callable[[Requests, Session, Any], None]] = {
     Subscribe: Requests._subscribe,
     Unsubscribe: Requests._unsubscribe,
     Credit: Requests._credit,
+    Settle: Requests._settle,
     Release: Requests._release,
     Query: Requests._query,
     Ping: Requests._ping,

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.broker.admission import Admission
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
+from daemoneye.bus.broker.dead_letters import dead_letter
 from daemoneye.bus.broker.deliveries import (
     CONFIRM_EVERY,
     Deliveries,
@@ -27,6 +28,7 @@ from daemoneye.bus.broker.deliveries import (
     Joining,
 )
 from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.requests import Requests
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import Statistics
@@ -50,6 +52,7 @@ from daemoneye.bus.frames import (
     identity_stamp,
     read_outer,
 )
+from daemoneye.bus.hierarchy import dead_letter_topic
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
 from daemoneye.errors import BusError, RemoteProtocolError
@@ -69,6 +72,7 @@ class Router:
         "_announced",
         "_announcer",
         "_deliveries",
+        "_dispatch",
         "_requests",
         "_supervisor",
         "clock",
@@ -99,11 +103,14 @@ class Router:
         """What deadlines are measured by: the shell has its time pass."""
         self.parcels = self.directory.backlog.parcels
         """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
-        self._requests = Requests(self.directory, self._deliveries)
+        self._dispatch = Dispatch(self.directory, self._deliveries)
+        self._requests = Requests(self.directory, self._deliveries, self._dispatch)
         self.uploads = Uploads(self.directory, self._deliveries)
         """What comes ahead of publishes: the shell says what came, and ends what is overdue."""
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
-        self._admission = Admission(self.directory, self._deliveries, self.uploads, self.handed_up)
+        self._admission = Admission(
+            self.directory, self._deliveries, self.uploads, self._dispatch, self.handed_up
+        )
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
         self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
         self._announced: Counter[str] = Counter()  # by topic, which is their sequence
@@ -125,6 +132,7 @@ class Router:
         """The connection is gone; harmless when the session is over already."""
         self._deliveries.release(session)
         self.uploads.forget(session)
+        self._settle()
 
     def end(self, identity: str, incarnation: int, cause: str) -> None:
         """That incarnation is over: its sessions are doomed, everything of theirs released.
@@ -135,12 +143,12 @@ class Router:
         for session in self.directory.named(identity):
             if incarnation in (0, session.identity.incarnation):
                 self._deliveries.condemn(session, Ending("ended", f"{which} ended: {cause}"))
-        self._deliveries.settle()
+        self._settle()
 
     def cut_off(self, session: Session, ending: Ending) -> None:
         """The session is over by the shell's word, and its connection doomed."""
         self._deliveries.condemn(session, ending)
-        self._deliveries.settle()
+        self._settle()
 
     def set_rules(self, limits: Limits, access: AccessList) -> None:
         """Replace limits and access list; what is no longer allowed ends with a notice."""
@@ -154,12 +162,12 @@ class Router:
             )
             self._deliveries.tell(session, notice)
         self.dirty.update(self.directory)
-        self._deliveries.settle()
+        self._settle()
 
     def tell(self, session: Session, value: Value) -> None:
         """Say something of the broker's own: a ping, a notice."""
         self._deliveries.tell(session, value)
-        self._deliveries.settle()
+        self._settle()
 
     def statistics(self) -> Statistics:
         """Everything counted; walks all sessions, so ask once a second, not more."""
@@ -170,6 +178,8 @@ class Router:
         for session in self.directory:
             total.add(session.outbox.tally())
             published += session.publishing.messages
+        groups, work = self.directory.groups, self.directory.groups.work()
+        total.lost.update(work.lost)
         return Statistics(
             clients=len(self.directory),
             subscriptions=self.directory.subscriptions,
@@ -182,14 +192,31 @@ class Router:
             large_bytes=self.parcels.bytes,
             large_descriptors=self.parcels.descriptors,
             postponed=self.unfinished.postponed,
+            groups=len(groups),
+            handled=work.handled,
+            group_waiting=sum(each.waiting for each in groups),
+            group_in_flight=len(groups.in_flight),
         )
+
+    def _settle(self) -> None:
+        """Cut off who has to go, and give others what they had in hand."""
+        self._deliveries.settle()
+        while self.directory.groups.due:
+            self._dispatch.run()
+            self._deliveries.settle()
 
     # ---- time ---------------------------------------------------------------------------------
 
     def keep_time(self, now_ns: int) -> None:
         """Do what is due; `now_ns` is Unix time in ns."""
         self.clock.reset()
-        self._deliveries.settle()
+        self._dispatch.keep_time()
+        while self._dispatch.dead:
+            dead = self._dispatch.dead.popleft()
+            topic = dead_letter_topic(dead.group.name)
+            if self.is_heard(topic):
+                self.announce(topic, dead_letter(dead, self.limits.frame_bytes // 2), now_ns)
+        self._settle()
 
     # ---- frames in ----------------------------------------------------------------------------
 
@@ -263,6 +290,8 @@ class Router:
             if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
                 self._deliveries.confirm(session)
             self._deliveries.settle()
+            if directory.groups.due:
+                self._settle()
 
     def say(
         self,
@@ -285,7 +314,7 @@ class Router:
         stamp = session.publishing.stamp + arrival_stamp(now_ns)
         subscribers = self._admission.admit(session, read_outer(raw), raw, stamp)
         session.publishing.messages += 1
-        self._deliveries.settle()
+        self._settle()
         return subscribers
 
     def is_heard(self, topic: str) -> bool:
@@ -304,7 +333,7 @@ class Router:
         stamp = self._announcer + arrival_stamp(now_ns)
         data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
         self._deliveries.deliver(recipients, data, 1, (BROKER, topic))
-        self._deliveries.settle()
+        self._settle()
 
     def count_refusal(self, error: BusError) -> None:
         """The shell could not do what somebody wanted."""

@@ -20,6 +20,7 @@ from daemoneye.bus.topics import escaped, is_level
 from daemoneye.errors import LocalProtocolError, TooLarge
 
 if TYPE_CHECKING:
+    from daemoneye.bus.broker.group import Group  # groups know sessions, which hold routes
     from daemoneye.bus.broker.session import (
         Session,  # sessions hold routes, and routes lead to sessions
     )
@@ -44,6 +45,7 @@ class Route:
     __slots__ = (
         "decision",
         "generation",
+        "groups",
         "plain",
         "recipients",
         "refusals",
@@ -63,6 +65,8 @@ class Route:
         """Who gets it: the same tuple wherever they are the same, so that runs can be joined."""
         self.selective: Selective = {}
         """Who may want it besides, by what else it says; `plain` only when there is nobody."""
+        self.groups: tuple[Group, ...] = ()
+        """Groups that it is for, too."""
         self.run_messages = 1
         """At how many messages a run is closed: a quarter of the smallest outbox it goes to."""
         self.sequence = 0
@@ -94,8 +98,6 @@ class Route:
                 hint="a target is the name of an identity: 1 to 64 of a-z, 0-9, `_` and `-`",
             )
         guarantee: int = frame.guarantee  # an open enum: any number of 32 bits may stand here
-        if guarantee == Guarantee.AT_LEAST_ONCE:
-            raise LocalProtocolError("delivery at least once is not offered by this broker")
         if guarantee not in _GUARANTEES:
             raise LocalProtocolError(f"there is no guarantee {guarantee}")
         if frame.retain:

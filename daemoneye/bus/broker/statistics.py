@@ -58,6 +58,14 @@ class Statistics:
     """Large payloads in flight."""
     large_descriptors: int = 0
     """The descriptors that some of those have."""
+    groups: int = 0
+    """Groups now, those included that wait for members."""
+    handled: int = 0
+    """Acknowledged by members of groups."""
+    group_waiting: int = 0
+    """Waiting for a member to take them, now."""
+    group_in_flight: int = 0
+    """In the hands of members, now."""
     turned_away: Mapping[str, int] = field(default_factory=dict)
     """Connections that came to nothing, by reason."""
     cut_off: Mapping[str, int] = field(default_factory=dict)
@@ -75,6 +83,10 @@ class Statistics:
             "large_bytes": self.large_bytes,
             "large_descriptors": self.large_descriptors,
             "postponed_total": self.postponed,
+            "groups": self.groups,
+            "handled_total": self.handled,
+            "group_waiting": self.group_waiting,
+            "group_in_flight": self.group_in_flight,
             "denied_total": self.refused.get(DENIED, 0),
             **dict(_by_reason("lost", self.lost)),
             **dict(_by_reason("refused", self.refused)),
@@ -96,6 +108,10 @@ class Statistics:
             postponed_total=self.postponed,
             large_bytes=self.large_bytes,
             large_descriptors=self.large_descriptors,
+            groups=self.groups,
+            handled_total=self.handled,
+            group_waiting=self.group_waiting,
+            group_in_flight=self.group_in_flight,
             lost=self.lost,
             refused=self.refused,
             turned_away=self.turned_away,

@@ -770,7 +770,7 @@ class Denial(_message.Message):
     def __init__(self, identity: _Optional[str] = ..., action: _Optional[str] = ..., topic: _Optional[str] = ..., rule: _Optional[str] = ..., count: _Optional[int] = ..., observed_at: _Optional[float] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
-    __slots__ = ("group", "topic", "payload", "content_type", "publisher", "delivery_count", "cause")
+    __slots__ = ("group", "topic", "payload", "content_type", "publisher", "delivery_count", "cause", "reason", "filter", "payload_bytes", "sequence", "time")
     GROUP_FIELD_NUMBER: _ClassVar[int]
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -778,6 +778,11 @@ class DeadLetter(_message.Message):
     PUBLISHER_FIELD_NUMBER: _ClassVar[int]
     DELIVERY_COUNT_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     group: str
     topic: str
     payload: bytes
@@ -785,10 +790,15 @@ class DeadLetter(_message.Message):
     publisher: str
     delivery_count: int
     cause: str
-    def __init__(self, group: _Optional[str] = ..., topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., content_type: _Optional[str] = ..., publisher: _Optional[str] = ..., delivery_count: _Optional[int] = ..., cause: _Optional[str] = ...) -> None: ...
+    reason: str
+    filter: str
+    payload_bytes: int
+    sequence: int
+    time: int
+    def __init__(self, group: _Optional[str] = ..., topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., content_type: _Optional[str] = ..., publisher: _Optional[str] = ..., delivery_count: _Optional[int] = ..., cause: _Optional[str] = ..., reason: _Optional[str] = ..., filter: _Optional[str] = ..., payload_bytes: _Optional[int] = ..., sequence: _Optional[int] = ..., time: _Optional[int] = ...) -> None: ...
 
 class BusStatistics(_message.Message):
-    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total", "large_bytes", "large_descriptors")
+    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total", "large_bytes", "large_descriptors", "groups", "handled_total", "group_waiting", "group_in_flight")
     class LostEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -833,6 +843,10 @@ class BusStatistics(_message.Message):
     POSTPONED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     LARGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     LARGE_DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    HANDLED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_WAITING_FIELD_NUMBER: _ClassVar[int]
+    GROUP_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     clients: int
     subscriptions: int
     published_total: int
@@ -849,4 +863,8 @@ class BusStatistics(_message.Message):
     postponed_total: int
     large_bytes: int
     large_descriptors: int
-    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ..., large_bytes: _Optional[int] = ..., large_descriptors: _Optional[int] = ...) -> None: ...
+    groups: int
+    handled_total: int
+    group_waiting: int
+    group_in_flight: int
+    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ..., large_bytes: _Optional[int] = ..., large_descriptors: _Optional[int] = ..., groups: _Optional[int] = ..., handled_total: _Optional[int] = ..., group_waiting: _Optional[int] = ..., group_in_flight: _Optional[int] = ...) -> None: ...

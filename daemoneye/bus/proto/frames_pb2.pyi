@@ -414,7 +414,7 @@ class Stream(_message.Message):
     def __init__(self, subscription: _Optional[_Iterable[int]] = ..., lost: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("error", "detail", "hint", "rule", "subscribers", "narrowed", "clients", "subscriptions", "retained", "topics")
+    __slots__ = ("error", "detail", "hint", "rule", "subscribers", "narrowed", "clients", "subscriptions", "retained", "topics", "acknowledge_timeout")
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
@@ -425,6 +425,7 @@ class Answer(_message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
     RETAINED_FIELD_NUMBER: _ClassVar[int]
     TOPICS_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     error: str
     detail: str
     hint: str
@@ -435,7 +436,8 @@ class Answer(_message.Message):
     subscriptions: _containers.RepeatedCompositeFieldContainer[SubscriptionRow]
     retained: _containers.RepeatedCompositeFieldContainer[RetainedRow]
     topics: _containers.RepeatedCompositeFieldContainer[TopicRow]
-    def __init__(self, error: _Optional[str] = ..., detail: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ..., subscribers: _Optional[int] = ..., narrowed: _Optional[_Iterable[str]] = ..., clients: _Optional[_Iterable[_Union[ClientRow, _Mapping]]] = ..., subscriptions: _Optional[_Iterable[_Union[SubscriptionRow, _Mapping]]] = ..., retained: _Optional[_Iterable[_Union[RetainedRow, _Mapping]]] = ..., topics: _Optional[_Iterable[_Union[TopicRow, _Mapping]]] = ...) -> None: ...
+    acknowledge_timeout: float
+    def __init__(self, error: _Optional[str] = ..., detail: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ..., subscribers: _Optional[int] = ..., narrowed: _Optional[_Iterable[str]] = ..., clients: _Optional[_Iterable[_Union[ClientRow, _Mapping]]] = ..., subscriptions: _Optional[_Iterable[_Union[SubscriptionRow, _Mapping]]] = ..., retained: _Optional[_Iterable[_Union[RetainedRow, _Mapping]]] = ..., topics: _Optional[_Iterable[_Union[TopicRow, _Mapping]]] = ..., acknowledge_timeout: _Optional[float] = ...) -> None: ...
 
 class Query(_message.Message):
     __slots__ = ("what", "who", "action", "topic")
@@ -488,7 +490,7 @@ class ClientRow(_message.Message):
     def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., connected_at: _Optional[int] = ..., published: _Optional[int] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ..., subscriptions: _Optional[int] = ...) -> None: ...
 
 class SubscriptionRow(_message.Message):
-    __slots__ = ("identity", "subscription", "filter", "overflow", "delivered", "lost", "queued")
+    __slots__ = ("identity", "subscription", "filter", "overflow", "delivered", "lost", "queued", "group", "in_flight")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
@@ -496,6 +498,8 @@ class SubscriptionRow(_message.Message):
     DELIVERED_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     identity: str
     subscription: int
     filter: str
@@ -503,7 +507,9 @@ class SubscriptionRow(_message.Message):
     delivered: int
     lost: int
     queued: int
-    def __init__(self, identity: _Optional[str] = ..., subscription: _Optional[int] = ..., filter: _Optional[str] = ..., overflow: _Optional[str] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ...) -> None: ...
+    group: str
+    in_flight: int
+    def __init__(self, identity: _Optional[str] = ..., subscription: _Optional[int] = ..., filter: _Optional[str] = ..., overflow: _Optional[str] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ..., group: _Optional[str] = ..., in_flight: _Optional[int] = ...) -> None: ...
 
 class RetainedRow(_message.Message):
     __slots__ = ("topic", "publisher", "sequence", "received_at", "expires_at", "size", "content_type")

@@ -52,6 +52,7 @@ from tests.support import document, scaled, wait_for
 HERE = "tests/bus/broker/test_limits_hold.py"
 DOOR = "tests/bus/broker/test_door.py"
 PARCELS = "tests/bus/broker/test_parcels.py"
+DISPATCH = "tests/bus/broker/test_dispatch.py"
 
 HELD = {
     "frame_bytes": (HERE, "test_frame_bytes_at_the_limit_and_one_past_it"),
@@ -86,6 +87,16 @@ HELD = {
         "tests/bus/broker/test_answers.py",
         "test_a_list_at_the_limit_is_whole_and_one_past_it_says_so",
     ),
+    "acknowledge_timeout": (
+        DISPATCH,
+        "test_b18_who_never_acknowledges_is_tried_no_more_than_five_times",
+    ),
+    "deliveries": (DISPATCH, "test_b18_who_never_acknowledges_is_tried_no_more_than_five_times"),
+    "in_flight": (DISPATCH, "test_a_member_is_given_no_more_than_its_credit_and_the_limit"),
+    "groups": (DISPATCH, "test_a_full_house_of_groups_takes_no_more_until_one_is_idle"),
+    "group_messages": (DISPATCH, "test_a_confirmed_publish_without_room_is_refused_whole"),
+    "group_bytes": (DISPATCH, "test_group_bytes_bound_what_a_group_has_in_all"),
+    "group_timeout": (DISPATCH, "test_what_waits_for_too_long_for_a_member_is_abandoned"),
     "wishes": (
         "tests/bus/broker/test_wishes.py",
         "test_wishes_wait_up_to_a_bound_and_the_next_is_refused",

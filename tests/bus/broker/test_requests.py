@@ -50,7 +50,7 @@ def test_a_refused_subscription_says_what_may_be_read() -> None:
     [
         (Subscribe(0, "events.#", request=1), "LocalProtocolError"),
         (Subscribe(1, "events.*", request=1), "InvalidTopic"),
-        (Subscribe(1, "events.#", group="g", request=1), "LocalProtocolError"),
+        (Subscribe(1, "events.#", group="G", request=1), "LocalProtocolError"),
         (Unsubscribe(5, request=1), "LocalProtocolError"),
     ],
 )

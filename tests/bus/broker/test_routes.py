@@ -33,7 +33,6 @@ def test_a_table_for_one_route_works() -> None:
     ("heading", "sequence", "error", "said"),
     [
         (Heading("a"), 5, LocalProtocolError, "5 after 5"),
-        (Heading("a", guarantee=Guarantee.AT_LEAST_ONCE), 6, LocalProtocolError, "at least once"),
         (Heading("a", guarantee=-1), 6, LocalProtocolError, "no guarantee -1"),  # type: ignore[arg-type]  # the point
         (Heading("a", guarantee=99), 6, LocalProtocolError, "no guarantee 99"),  # type: ignore[arg-type]  # the point
         (Heading("a", target="A"), 6, LocalProtocolError, "nobody can be called 'A'"),

@@ -6,7 +6,7 @@ import pytest
 
 from daemoneye.bus import handshake
 from daemoneye.bus.access import AccessRule
-from daemoneye.bus.broker import deliveries, streams, uploads
+from daemoneye.bus.broker import deliveries, dispatch, jobs, streams, uploads
 from daemoneye.bus.broker.statistics import Statistics, reason_of
 from daemoneye.bus.frames import Envelope, Query, Unsubscribe
 from daemoneye.bus.limits import Limits
@@ -35,6 +35,10 @@ SEEN = Statistics(
     postponed=5,
     large_bytes=9,
     large_descriptors=8,
+    groups=1,
+    handled=31,
+    group_waiting=32,
+    group_in_flight=33,
     turned_away={"bad-proof": 6},
     cut_off={"heartbeat": 1},
 )
@@ -58,6 +62,8 @@ def test_the_message_says_the_same() -> None:
     assert dict(message.cut_off) == SEEN.cut_off
     assert (message.lost_total, message.denied_total, message.postponed_total) == (3, 4, 5)
     assert (message.large_bytes, message.large_descriptors) == (9, 8)
+    assert (message.groups, message.handled_total) == (1, 31)
+    assert (message.group_waiting, message.group_in_flight) == (32, 33)
     assert (message.clients, message.queued_bytes, message.observed_at) == (2, 12, 99.5)
 
 
@@ -86,6 +92,7 @@ def test_each_refusal_has_a_word_that_is_documented(error: BusError, word: str) 
         *(handshake.UNKNOWN_IDENTITY, handshake.BAD_PROOF, handshake.WRONG_PROCESS),
         *(handshake.WRONG_VERSION, handshake.OUT_OF_ORDER, handshake.BUSY, handshake.TOO_LATE),
         *("foreign-user", "exhausted", "gone"),
+        *(jobs.REJECTED, jobs.EXHAUSTED, jobs.ABANDONED, dispatch.LATE),
     ],
 )
 def test_every_word_that_something_is_counted_under_is_documented(word: str) -> None:
@@ -98,7 +105,7 @@ def test_every_frame_that_is_refused_is_counted_by_its_reason() -> None:
     operator.publish("events.secret", b"")
     operator.publish("Events", b"")
     operator.publish(TICK, bytes(Limits().frame_bytes))
-    operator.publish(TICK, b"", guarantee=2)
+    operator.publish(TICK, b"", guarantee=3)
     for _ in range(2):
         operator.publish("control.collector.lifecycle", b"", target="absent")
     operator.subscribe("events.#.a")

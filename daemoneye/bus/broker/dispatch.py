@@ -1,0 +1,321 @@
+"""What groups are given: taken in, handed to a member, settled by it, tried again.  Pure.
+
+A publish is opened for its groups, and for nothing else: each of its messages becomes a job of its
+own.  A job goes to a member as a frame of one message with the number of this delivery, through
+the member's outbox like everything else.  What happens to jobs is decided by `groups`; here it is
+done to outboxes, publishers are answered, and dead letters are collected for the router to say.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from daemoneye.bus.broker.answers import refusal
+from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.group import Group
+from daemoneye.bus.broker.groups import DEAD, Ended
+from daemoneye.bus.broker.jobs import REJECTED, Job, Letter, Pledge
+from daemoneye.bus.broker.members import Member
+from daemoneye.bus.broker.runs import make_run
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.streams import EXPIRED, OVERFLOW, OVERSIZE
+from daemoneye.bus.frames import (
+    Answer,
+    Choice,
+    Guarantee,
+    Notice,
+    OuterFrame,
+    Settle,
+    Settling,
+    delivery_stamp,
+    single_publishes,
+)
+from daemoneye.errors import (
+    BackPressure,
+    DeadlineExceeded,
+    LocalProtocolError,
+    NoResponder,
+    Rejected,
+    TooLarge,
+)
+from daemoneye.framing import pack_length
+
+LATE = "late"
+"""The code of a notice, and what is counted: a settling of what is not in that member's hands."""
+
+REMEMBERED_TOPICS = 1024
+"""Of so many a group remembers which members may read them."""
+
+
+class Dispatch:
+    """Hands out the work of groups."""
+
+    __slots__ = ("_deliveries", "_directory", "_groups", "dead")
+
+    def __init__(self, directory: Directory, deliveries: Deliveries) -> None:
+        self._directory = directory
+        self._deliveries = deliveries
+        self._groups = directory.groups
+        self.dead: deque[Ended] = deque()
+        """Dead letters: the router says them when it keeps time."""
+
+    # ---- publishes ------------------------------------------------------------------------------
+
+    def takers(self, groups: tuple[Group, ...], frame: OuterFrame) -> tuple[Group, ...]:
+        """Those of these groups that take a publish, which may be none.
+
+        Raises LocalProtocolError when one of them goes by a key and there is none, and NoResponder
+        when its publisher waits for somebody to handle it, and nobody will.
+        """
+        kept = is_kept(frame)
+        taking = tuple(
+            each for each in groups if (self._readers(each, frame.topic) if each.members else kept)
+        )
+        if not frame.partition_key:
+            for each in taking:
+                if each.choice is Choice.BY_KEY:
+                    raise LocalProtocolError(
+                        f"the group {each.name} of {each.filter} goes by a key, and a publish on"
+                        f" {frame.topic} has none",
+                        hint='publish with key="…": equal keys go to the same member',
+                    )
+        if frame.until_handled and frame.request and not taking:
+            raise NoResponder(
+                f"no group is there to handle {frame.topic}",
+                hint="subscribe with a group, or publish at least once",
+            )
+        return taking
+
+    def letter(self, frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str) -> Letter:
+        """What a publish is for groups.  Raises LocalProtocolError and TooLarge."""
+        if frame.large_bytes or frame.descriptors:
+            raise TooLarge(
+                f"a group takes what fits into a frame, and not a payload of {frame.large_bytes}"
+                " bytes apart from it",
+                hint="put it in a file, and send the name",
+            )
+        return Letter(
+            tuple(each + stamp for each in single_publishes(frame, raw)),
+            frame.topic,
+            publisher,
+            frame.partition_key,
+            frame.expires_at,
+            is_kept(frame),
+        )
+
+    def check_room(self, takers: tuple[Group, ...], letter: Letter) -> None:
+        """Raises BackPressure when one of them has no room for all of it."""
+        limits, size = self._directory.limits, letter.bytes
+        for group in takers:
+            if not group.has_room(len(letter.frames), size, limits) or self._is_crowded(size):
+                raise BackPressure(
+                    f"the group {group.name} of {group.filter} has no room: {group.waiting}"
+                    f" messages wait, {group.bytes} bytes are in its hands",
+                    hint="its members are too slow, or there are none",
+                )
+
+    def put(self, takers: tuple[Group, ...], letter: Letter, pledge: Pledge | None) -> None:
+        """These groups take it; of what has no room, the newest is lost."""
+        limits, groups = self._directory.limits, self._groups
+        for group in takers:
+            for frame in letter.frames:
+                if group.has_room(1, len(frame), limits) and not self._is_crowded(len(frame)):
+                    groups.put(group, frame, letter, pledge)
+                else:
+                    group.refuse(OVERFLOW)
+            groups.due[group] = None
+        if pledge is not None and pledge.session is not None:
+            groups.pledges.setdefault(pledge.session, {})[pledge] = None
+
+    def _is_crowded(self, size: int) -> bool:
+        return self._groups.bytes + size > self._directory.limits.outbound_bytes
+
+    # ---- members --------------------------------------------------------------------------------
+
+    def settle(self, session: Session, said: Settle) -> None:
+        """A member says what became of what it was given.
+
+        Of what is not in its hands it is told so, and nothing changes.
+        """
+        groups, limits = self._groups, self._directory.limits
+        if said.seconds > limits.group_timeout:
+            error = LocalProtocolError(
+                f"{said.seconds:g} s are more than {limits.group_timeout:g}",
+                hint="nobody can wait so long; limits.group_timeout is the bound",
+            )
+            self._refuse(session, said, said.deliveries, error, REFUSED)
+            return
+        mine: dict[int, tuple[Group, Job]] = {}
+        others: list[int] = []
+        for delivery in said.deliveries:
+            found = groups.in_flight.get(delivery)
+            place = found[1].place if found is not None else None
+            if found is None or place is None or place.session is not session or delivery in mine:
+                others.append(delivery)
+            else:
+                mine[delivery] = found
+        if others:
+            error = LocalProtocolError(
+                f"delivery {', '.join(map(str, others[:8]))} is not in your hands",
+                hint="it was settled before, its time was up and another has it, or it never was",
+            )
+            self._refuse(session, said, tuple(others), error, LATE)
+            if said.request:
+                return
+        for group, job in mine.values():
+            self._settle(group, job, said)
+        if said.request:
+            self._deliveries.tell(session, Answer(said.request))
+
+    def _settle(self, group: Group, job: Job, said: Settle) -> None:
+        groups, place = self._groups, job.place
+        if said.what is Settling.EXTEND:
+            job.deadline = self._directory.clock.now + said.seconds
+            self._directory.clock.wake_at(job.deadline)
+            return
+        groups.take_away(group, job)
+        if said.what is Settling.ACK:
+            groups.finish(group, job)
+        elif said.what is Settling.REJECT:
+            groups.finish(group, job, REJECTED, said.reason or "no reason was given")
+        else:
+            groups.try_again(group, job, f"{place} asked for another try", said.seconds)
+
+    def _refuse(
+        self,
+        session: Session,
+        said: Settle,
+        deliveries: tuple[int, ...],
+        error: LocalProtocolError,
+        code: str,
+    ) -> None:
+        if code == LATE:
+            self._deliveries.refusals[LATE] += len(deliveries)
+        else:
+            self._deliveries.count_refusal(error)
+        if said.request:
+            self._deliveries.tell(session, refusal(said.request, error))
+            return
+        for delivery in deliveries:
+            detail = f"{said.what} of delivery {delivery}: {error}"
+            self._deliveries.tell(session, Notice(code, detail=detail, delivery=delivery))
+
+    def credited(self, session: Session) -> None:
+        """A client has room where it had none."""
+        for group, _ in self._groups.memberships(session):
+            if group.waiting:
+                self._groups.due[group] = None
+
+    # ---- handing out ----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Hand out what can be, and tell publishers what became of theirs.
+
+        What an outbox gives back meanwhile is looked at in the next turn, so that this ends.
+        """
+        groups = self._groups
+        self._take_returned()
+        while groups.due:
+            group = next(iter(groups.due))
+            del groups.due[group]
+            self._give_out(group)
+        ended, groups.ended[:] = list(groups.ended), []
+        for each in ended:
+            self._tell(each)
+
+    def keep_time(self) -> None:
+        """Take back what was not settled in time, and give up what nobody wants."""
+        before = len(self._groups)
+        self._groups.keep_time()
+        if len(self._groups) < before:
+            self._directory.change()
+        self.run()
+
+    def _give_out(self, group: Group) -> None:
+        denied: dict[Job, None] = {}
+
+        def readers(job: Job) -> tuple[Member, ...]:
+            found = self._readers(group, job.letter.topic)
+            if not found:
+                denied[job] = None
+            return found
+
+        limits = self._directory.limits
+        while True:
+            found = group.next(limits, readers)
+            if found is not None:
+                self._hand(group, *found)
+            elif denied:
+                for job in denied:
+                    self._groups.drop(group, job, "denied", "no member may read its topic any more")
+                denied.clear()
+            else:
+                return
+
+    def _hand(self, group: Group, job: Job, member: Member) -> None:
+        letter, delivery = job.letter, self._deliveries.next_number()
+        self._groups.hand(group, job, member, delivery)
+        stamp = delivery_stamp(delivery, job.count)
+        data = b"".join((pack_length(len(job.frame) + len(stamp)), job.frame, stamp))
+        origin = (letter.publisher, letter.topic)
+        run = make_run((delivery, data, 1, letter.expires_at, origin, letter.parcel))
+        self._deliveries.give(member.session, member.stream_for(letter.topic), run)
+
+    def _take_returned(self) -> None:
+        """What an outbox did not deliver: for another, unless nobody wants it any more."""
+        groups = self._groups
+        for delivery, reason in groups.returned.take_all():
+            if (found := groups.in_flight.get(delivery)) is None:
+                continue  # its member has left, and all that it had was taken away
+            group, job = found
+            groups.take_away(group, job)
+            group.untry(job)
+            if reason in (EXPIRED, OVERSIZE):
+                groups.finish(group, job, reason, f"it was {reason} when it should have gone out")
+            else:
+                groups.try_again(group, job, reason)
+
+    def _readers(self, group: Group, topic: str) -> tuple[Member, ...]:
+        found = group.readers.get(topic)
+        if found is None:
+            if len(group.readers) >= REMEMBERED_TOPICS:
+                group.readers.clear()
+            may = self._directory.access.may_receive
+            found = group.readers[topic] = tuple(
+                each
+                for each in group.members.values()
+                if may(each.session.identity, each.session.declared, topic).allowed
+            )
+        return found
+
+    # ---- endings --------------------------------------------------------------------------------
+
+    def _tell(self, ended: Ended) -> None:
+        if ended.reason in DEAD:
+            self.dead.append(ended)
+            self._directory.clock.wake_at(self._directory.clock.now)
+        pledge = ended.job.pledge
+        if pledge is None:
+            return
+        pledge.left -= 1
+        if ended.reason and pledge.error is None:
+            kind = DeadlineExceeded if ended.reason == EXPIRED else Rejected
+            pledge.error = kind(
+                f"the group {ended.group.name} of {ended.group.filter} did not handle it"
+                f" ({ended.reason}): {ended.cause}",
+                hint=f"dead letters are told on $bus.dead.{ended.group.name}",
+            )
+        if not pledge.left and pledge.session is not None:
+            self._groups.redeem(pledge)
+            session, error = pledge.session, pledge.error
+            said = pledge.answer() if error is None else refusal(pledge.request, error)
+            self._deliveries.tell(session, said)
+
+
+def is_kept(frame: OuterFrame) -> bool:
+    """Whether a publish is at least once: as it says, or by its topic."""
+    guarantee: int = frame.guarantee  # an open enum, whose known numbers are ours
+    if guarantee != Guarantee.DEFAULT:
+        return guarantee == Guarantee.AT_LEAST_ONCE
+    return bool(frame.topic.startswith("control."))

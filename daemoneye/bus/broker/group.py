@@ -1,0 +1,180 @@
+"""A group: subscriptions of one filter that share its messages, each for one of them.  Pure.
+
+Who gets the next one is a `choice`, asked of those who are connected, may read the topic at that
+moment, and have room.  What was tried without success goes to a member that has not tried it, while
+there is one.  The law that the counters keep:
+
+    offered = handled + lost (by reason) + waiting + in flight
+
+A group outlives its members for a while: what has to be delivered at least once waits for the next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemoneye.bus.broker.choices import CHOICES
+from daemoneye.bus.broker.jobs import Job
+from daemoneye.bus.broker.members import Member
+from daemoneye.bus.broker.queues import ByKey, InOrder
+from daemoneye.bus.frames import Choice
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.topics import TopicFilter
+
+
+@dataclass(slots=True)
+class Work:
+    """What became of the messages of groups; `lost` by reason."""
+
+    offered: int
+    handled: int
+    lost: Counter[str]
+
+    @classmethod
+    def none(cls) -> Work:
+        """Nothing yet."""
+        return cls(0, 0, Counter())
+
+    def add(self, other: Work) -> None:
+        """Count what `other` counted as well."""
+        self.offered += other.offered
+        self.handled += other.handled
+        self.lost.update(other.lost)
+
+
+class Group:
+    """One of them."""
+
+    __slots__ = (
+        "bytes",
+        "choice",
+        "delayed",
+        "filter",
+        "left_at",
+        "members",
+        "name",
+        "queue",
+        "readers",
+        "work",
+    )
+
+    def __init__(self, name: str, topic_filter: TopicFilter, choice: Choice, now: float) -> None:
+        self.name = name
+        self.filter = topic_filter
+        self.choice = Choice.LEAST_IN_FLIGHT if choice is Choice.DEFAULT else choice
+        self.members: dict[int, Member] = {}
+        """By number, the oldest first."""
+        self.left_at = now
+        """When the last one left, on the broker's clock; while there are some it says nothing."""
+        self.queue: InOrder | ByKey = ByKey() if self.choice is Choice.BY_KEY else InOrder()
+        self.delayed: dict[Job, None] = {}
+        """What is to be tried again, but not yet."""
+        self.bytes = 0
+        """Of all its jobs, whoever has them."""
+        self.readers: dict[str, tuple[Member, ...]] = {}
+        """Members that may read a topic, the oldest first: remembered until rights change."""
+        self.work = Work.none()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait, those included that are to be tried later."""
+        return len(self.queue) + len(self.delayed)
+
+    @property
+    def in_flight(self) -> int:
+        """How many its members have in hand."""
+        return sum(len(each.in_flight) for each in self.members.values())
+
+    def has_room(self, messages: int, size: int, limits: Limits) -> bool:
+        """Whether so many more may wait."""
+        return (
+            self.waiting + messages <= limits.group_messages
+            and self.bytes + size <= limits.group_bytes
+        )
+
+    def put(self, job: Job) -> None:
+        """A new one."""
+        self.work.offered += 1
+        self.bytes += job.size
+        self.queue.put(job)
+
+    def next(
+        self, limits: Limits, readers: Callable[[Job], tuple[Member, ...]]
+    ) -> tuple[Job, Member] | None:
+        """The next job that somebody can take now, and who; it is in nobody's hands meanwhile.
+
+        `readers` says who may read it.
+        """
+
+        def has_room(member: Member) -> bool:
+            return member.has_room(limits)
+
+        def pick(job: Job) -> Member | None:
+            able = _untried(job, readers(job))
+            return CHOICES[self.choice](able, job.letter.key, has_room) if able else None
+
+        if not len(self.queue) or not any(map(has_room, self.members.values())):
+            return None
+        return self.queue.take(pick)
+
+    def hand(self, job: Job, member: Member, delivery: int, deadline: float) -> None:
+        """It is in this member's hands from now on, under this number."""
+        job.count += 1
+        job.tried += (member.number,)
+        job.place, job.delivery, job.deadline = member, delivery, deadline
+        member.in_flight[delivery] = job
+        member.last = delivery
+
+    def take_away(self, job: Job) -> None:
+        """It is in nobody's hands any more."""
+        if job.place is not None:
+            del job.place.in_flight[job.delivery]
+            job.place = None
+
+    def untry(self, job: Job) -> None:
+        """It was taken away before its member had it: that does not count."""
+        job.count -= 1
+        job.tried = job.tried[:-1]
+
+    def finish(self, job: Job, reason: str = "") -> None:
+        """It was in somebody's hands and is over: handled, or lost for a reason."""
+        self.bytes -= job.size
+        self.queue.done(job)
+        self._count(reason)
+
+    def drop(self, job: Job, reason: str) -> None:
+        """It waited and is lost."""
+        self.bytes -= job.size
+        if job in self.delayed:
+            del self.delayed[job]
+            self.queue.done(job)
+        else:
+            self.queue.remove(job)
+        self._count(reason)
+
+    def refuse(self, reason: str) -> None:
+        """One is lost that is not taken at all."""
+        self.work.offered += 1
+        self.work.lost[reason] += 1
+
+    def _count(self, reason: str) -> None:
+        if reason:
+            self.work.lost[reason] += 1
+        else:
+            self.work.handled += 1
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name} on {self.filter}, {len(self.members)} members>"
+
+
+def _untried(job: Job, readers: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Those who have not tried it; if all have, those who did not do so last; else all."""
+    if not job.tried:
+        return readers
+    return (
+        tuple(each for each in readers if each.number not in job.tried)
+        or tuple(each for each in readers if each.number != job.tried[-1])
+        or readers
+    )

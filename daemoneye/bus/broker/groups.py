@@ -1,0 +1,328 @@
+"""All groups of a broker: who joins and leaves them, and what becomes of their jobs.  Pure.
+
+A group is known by its name and its filter.  The choice of its first member holds for all.  What a
+member had in hand when it leaves goes to another, before everything that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from daemoneye.bus.broker.group import Group, Work
+from daemoneye.bus.broker.jobs import ABANDONED, EXHAUSTED, REJECTED, Job, Letter, Pledge
+from daemoneye.bus.broker.members import Member, Returned
+from daemoneye.bus.broker.parcels import Parcels
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.streams import DENIED, DISCONNECTED, OVERSIZE, Subscription
+from daemoneye.bus.frames import Choice, Overflow, Subscribe
+from daemoneye.bus.limits import Limits
+from daemoneye.bus.subscriptions import SubscriptionTree
+from daemoneye.bus.topics import escaped, is_level
+from daemoneye.errors import BusError, LocalProtocolError
+
+DEAD = (REJECTED, EXHAUSTED, ABANDONED, DENIED, OVERSIZE)
+"""The reasons for which a job becomes a dead letter; for all others it is lost like any message."""
+
+
+class Ended(NamedTuple):
+    """A job that is over."""
+
+    group: Group
+    job: Job
+    reason: str
+    """A word of `docs/wire.md`; empty: it was handled."""
+    cause: str
+    """For a person."""
+
+
+class Groups:
+    """The groups, their members, and the jobs that those have in hand."""
+
+    __slots__ = (
+        "_by_key",
+        "_jobs",
+        "_members",
+        "_numbered",
+        "_parcels",
+        "_tree",
+        "bytes",
+        "due",
+        "ended",
+        "in_flight",
+        "past",
+        "pledges",
+        "returned",
+    )
+
+    def __init__(self, parcels: Parcels) -> None:
+        self._parcels = parcels  # whose limits and clock are those of the broker
+        self._by_key: dict[tuple[str, str], Group] = {}
+        self._tree: SubscriptionTree[Group] = SubscriptionTree()
+        self._members: dict[Session, dict[int, tuple[Group, Member]]] = {}
+        self._numbered = 0  # members
+        self._jobs = 0  # numbered
+        self.bytes = 0
+        """Of all jobs."""
+        self.in_flight: dict[int, tuple[Group, Job]] = {}
+        """By delivery."""
+        self.returned = Returned(parcels.clock)
+        """Deliveries that a member's outbox gave back, and why."""
+        self.due: dict[Group, None] = {}
+        """Where somebody may take something now."""
+        self.ended: list[Ended] = []
+        """What nobody has been told of yet."""
+        self.pledges: dict[Session, dict[Pledge, None]] = {}
+        """What publishers wait for."""
+        self.past = Work.none()
+        """What groups counted that are no more."""
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    @property
+    def _limits(self) -> Limits:
+        return self._parcels.limits
+
+    @property
+    def _now(self) -> float:
+        return self._parcels.clock.now
+
+    @property
+    def members(self) -> int:
+        """How many they have in all."""
+        return sum(map(len, self._members.values()))
+
+    def match(self, levels: tuple[str, ...]) -> tuple[Group, ...]:
+        """The groups whose filter matches a topic."""
+        return tuple(self._tree.match(levels))
+
+    def work(self) -> Work:
+        """What became of all that groups were ever offered."""
+        total = Work.none()
+        total.add(self.past)
+        for group in self:
+            total.add(group.work)
+        return total
+
+    # ---- members --------------------------------------------------------------------------------
+
+    def check(self, wish: Subscribe) -> None:
+        """Refuse a membership that makes no sense.
+
+        Raises LocalProtocolError, and BusError when there are too many groups.
+        """
+        if not is_level(wish.group):
+            raise LocalProtocolError(
+                f"{escaped(wish.group)} cannot be the name of a group",
+                hint="1 to 64 of a-z, 0-9, `_` and `-`",
+            )
+        if wish.serve:
+            raise LocalProtocolError("whoever serves a topic is in no group", hint="leave it out")
+        if wish.selection or wish.overflow is not Overflow.DEFAULT:
+            what = "selection" if wish.selection else "overflow"
+            raise LocalProtocolError(
+                f"a member of a group has no {what} of its own",
+                hint="what it has no room for goes to another, and nobody misses anything",
+            )
+        group = self._by_key.get((wish.group, wish.filter))
+        if group is None:
+            if len(self) >= self._limits.groups and not any(_is_idle(each) for each in self):
+                raise BusError(
+                    f"there are {self._limits.groups} groups already",
+                    hint="use fewer, or wider filters; limits.groups is the setting",
+                )
+        elif wish.choice not in (Choice.DEFAULT, group.choice) and not _is_idle(group):
+            raise LocalProtocolError(
+                f"the group {group.name} of {group.filter} goes by {group.choice}, not by"
+                f" {wish.choice}",
+                hint="its first member decides; another choice needs another name",
+            )
+
+    def join(self, session: Session, subscription: Subscription) -> None:
+        """A subscription that was checked becomes a member, of a new group if need be."""
+        wish = subscription.wish
+        key = (wish.group, wish.filter)
+        group = self._by_key.get(key)
+        if group is not None and _is_idle(group):  # it may go by another choice from now on
+            self._forget(group)
+            group = None
+        if group is None:
+            idle = [each for each in self if _is_idle(each)]
+            if len(self) >= self._limits.groups:
+                self._forget(min(idle, key=lambda each: each.left_at))
+            group = Group(wish.group, subscription.filter, wish.choice, self._now)
+            self._by_key[key] = group
+            self._tree.add(group.filter, group)
+        self._numbered += 1
+        label = _label(session.identity.name, group)
+        member = Member(self._numbered, label, session, subscription, self.returned)
+        group.members[member.number] = member
+        group.readers.clear()
+        self._members.setdefault(session, {})[subscription.number] = (group, member)
+        self.due[group] = None
+
+    def part(self, session: Session, subscription: Subscription) -> None:
+        """A member leaves its group; harmless for a subscription that is in none."""
+        memberships = self._members.get(session, {})
+        found = memberships.pop(subscription.number, None)
+        if found is None:
+            return
+        if not memberships:
+            del self._members[session]
+        group, member = found
+        del group.members[member.number]
+        group.readers.clear()
+        unseen = member.waiting()
+        for job in list(member.in_flight.values()):
+            self.take_away(group, job)
+            if job.delivery in unseen:
+                group.untry(job)
+            self.try_again(group, job, f"{session} left")
+        clock = self._parcels.clock
+        clock.wake_at(clock.now)  # its work is for others, whoever ended it
+        if not group.members:
+            group.left_at = self._now
+            self._parcels.clock.wake_at(self._now + self._limits.group_timeout)
+            for job in [each for each in group.queue if not each.letter.is_kept]:
+                self.drop(group, job, DISCONNECTED, "nobody is left in the group")
+
+    def leave(self, session: Session) -> None:
+        """A session is over: it leaves all its groups, and waits for nothing."""
+        for pledge in self.pledges.pop(session, ()):
+            pledge.session = None
+        for _, member in self.memberships(session):
+            self.part(session, member.subscription)
+
+    def memberships(self, session: Session) -> list[tuple[Group, Member]]:
+        """The groups of a session, and what it is there."""
+        return list(self._members.get(session, {}).values())
+
+    def membership(self, session: Session, number: int) -> tuple[Group, Member] | None:
+        """The group of a subscription, by its number, and what it is there."""
+        return self._members.get(session, {}).get(number)
+
+    # ---- jobs -----------------------------------------------------------------------------------
+
+    def put(self, group: Group, frame: bytes, letter: Letter, pledge: Pledge | None) -> None:
+        """A new job; whoever puts it has asked whether there is room."""
+        self._jobs += 1
+        job = Job(self._jobs, frame, letter, pledge)
+        if letter.parcel is not None:
+            letter.parcel.holders += 1
+        if pledge is not None:
+            pledge.left += 1
+        self.bytes += job.size
+        group.put(job)
+
+    def hand(self, group: Group, job: Job, member: Member, delivery: int) -> None:
+        """It is in this member's hands from now on, under this number."""
+        deadline = self._now + self._limits.acknowledge_timeout
+        self._parcels.clock.wake_at(deadline)
+        group.hand(job, member, delivery, deadline)
+        self.in_flight[delivery] = (group, job)
+
+    def take_away(self, group: Group, job: Job) -> None:
+        """It is in nobody's hands any more, and either goes back or is over."""
+        del self.in_flight[job.delivery]
+        group.take_away(job)
+        self.due[group] = None
+
+    def try_again(self, group: Group, job: Job, cause: str, delay: float = 0.0) -> None:
+        """What was taken away is for another, after so many seconds."""
+        if job.count >= self._limits.deliveries:
+            self.finish(group, job, EXHAUSTED, f"tried {job.count} times; {cause}")
+        elif not group.members and not job.letter.is_kept:
+            self.finish(group, job, DISCONNECTED, cause)
+        elif delay > 0.0:
+            job.deadline = self._now + delay
+            group.delayed[job] = None
+            self._parcels.clock.wake_at(job.deadline)
+        else:
+            group.queue.put_back(job)
+        self.due[group] = None
+
+    def finish(self, group: Group, job: Job, reason: str = "", cause: str = "") -> None:
+        """What was taken away is over: handled, or lost for a reason."""
+        group.finish(job, reason)
+        self._end(group, job, reason, cause)
+
+    def drop(self, group: Group, job: Job, reason: str, cause: str) -> None:
+        """What waits is lost."""
+        group.drop(job, reason)
+        self._end(group, job, reason, cause)
+
+    def _end(self, group: Group, job: Job, reason: str, cause: str) -> None:
+        self.bytes -= job.size
+        self.due[group] = None
+        if reason or job.pledge is not None:
+            self.ended.append(Ended(group, job, reason, cause))
+        if job.letter.parcel is not None:
+            self._parcels.let_go(job.letter.parcel)
+
+    def redeem(self, pledge: Pledge) -> None:
+        """Its publisher is told now."""
+        if pledge.session is not None:
+            waiting = self.pledges[pledge.session]
+            del waiting[pledge]
+            if not waiting:
+                del self.pledges[pledge.session]
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def keep_time(self) -> None:
+        """Take back what was not settled in time, try again what is due, give up what nobody wants.
+
+        Whoever calls gives out what is due.
+        """
+        now, clock = self._now, self._parcels.clock
+        for group, job in list(self.in_flight.values()):
+            if job.deadline <= now:
+                self.take_away(group, job)
+                self.try_again(group, job, f"{self._limits.acknowledge_timeout:g} s passed")
+            else:
+                clock.wake_at(job.deadline)
+        for group in list(self):
+            for job in list(group.delayed):
+                if job.deadline <= now:
+                    del group.delayed[job]
+                    group.queue.put_back(job)
+                    self.due[group] = None
+                else:
+                    clock.wake_at(job.deadline)
+            if not group.members:
+                self._look_at_abandoned(group)
+
+    def _look_at_abandoned(self, group: Group) -> None:
+        given_up_at = group.left_at + self._limits.group_timeout
+        if self._now < given_up_at:
+            self._parcels.clock.wake_at(given_up_at)
+            return
+        seconds = self._limits.group_timeout
+        for job in (*group.queue, *group.delayed):
+            self.drop(group, job, ABANDONED, f"the group had no member for {seconds:g} s")
+        self._forget(group)
+
+    def _forget(self, group: Group) -> None:
+        """It is no more; routes that know it find that nobody takes anything there."""
+        del self._by_key[group.name, group.filter.text]
+        self._tree.remove(group.filter, group)
+        self.due.pop(group, None)
+        self.past.add(group.work)
+
+
+def _is_idle(group: Group) -> bool:
+    """Whether nothing would be missed."""
+    return not (group.members or group.waiting)
+
+
+def _label(name: str, group: Group) -> str:
+    """A name for a member that stays when its client comes back: the first that is free."""
+    taken = {each.label for each in group.members.values()}
+    ordinal = 0
+    while f"{name}#{ordinal}" in taken:
+        ordinal += 1
+    return f"{name}#{ordinal}"
