@@ -449,6 +449,18 @@ CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in CODECS.values(
 
 SAID_BY_CLIENTS = frozenset(
     CODECS[each].kind
-    for each in (Subscribe, Unsubscribe, Credit, Release, Chunk, Settle, Query, Goodbye, Ping, Pong)
+    for each in (
+        Subscribe,
+        Unsubscribe,
+        Credit,
+        Release,
+        Chunk,
+        Settle,
+        Clear,
+        Query,
+        Goodbye,
+        Ping,
+        Pong,
+    )
 )
 """What a proven client says besides publishes."""

@@ -106,6 +106,8 @@ class Header(NamedTuple):
     """Unix time in ns at the broker."""
     expires_at: int
     """Unix time in ns; 0 is never."""
+    retained: bool = False
+    """Whether it is a retained value, said again to a new subscription."""
 
 
 class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
@@ -153,6 +155,11 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
     def correlation(self) -> Correlation | None:
         """How it belongs to other events, when the publisher said so."""
         return self[3][4]
+
+    @property
+    def retained(self) -> bool:
+        """Whether it was published earlier, kept, and said again because we have subscribed."""
+        return self[3][7]
 
     @property
     def time(self) -> float:

@@ -65,18 +65,22 @@ from daemoneye.bus.kinds import (
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.bus.publishes import (
     MIN_MESSAGE_BYTES,
+    REPLAYED_STAMP,
     Guarantee,
     Heading,
     arrival_stamp,
     chunk_head,
+    correlation_of,
     delivery_stamp,
     encode_large,
     encode_publish,
     envelopes,
     identity_stamp,
     large_envelopes,
+    last_alone,
     packed_publish,
     parcel_stamp,
+    received_at_of,
     single_publishes,
 )
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
@@ -85,6 +89,7 @@ __all__ = [
     "MIN_MESSAGE_BYTES",
     "NO_LOSS",
     "NO_SELECTION",
+    "REPLAYED_STAMP",
     "SELECTION_CHARACTERS",
     "Answer",
     "BadBody",
@@ -134,6 +139,7 @@ __all__ = [
     "chunk_head",
     "client_value",
     "control_value",
+    "correlation_of",
     "decode",
     "delivery_stamp",
     "encode",
@@ -143,9 +149,11 @@ __all__ = [
     "envelopes",
     "identity_stamp",
     "large_envelopes",
+    "last_alone",
     "packed_publish",
     "parcel_stamp",
     "parse",
+    "received_at_of",
     "single_publishes",
 ]
 

@@ -71,6 +71,10 @@ class Limits:
     """How many descriptors those may have; 0: they go in chunks only."""
     routes: int = 1024
     """For how many topics a publisher's route is kept; past it the older half is forgotten."""
+    retained_topics: int = 1024
+    """On how many topics one identity may have retained values."""
+    retained_bytes: int = 64 * MIB
+    """How much all retained values may take; each counts for some 1000 bytes more than it has."""
     listed_rows: int = 4096
     """How many rows the answer to one query may have; a quarter, unless an agent asks."""
     acknowledge_timeout: float = 30.0

@@ -276,9 +276,10 @@ def envelopes(frame: pb.Frame) -> list[Envelope] | BadBody:
             publisher,
             frame.content_type,
             frame.target,
-            _correlation_of(frame) if frame.HasField("correlation") else None,
+            correlation_of(frame) if frame.HasField("correlation") else None,
             frame.received_at,
             frame.expires_at,
+            frame.replayed,
         )
     )
     if count == 1 and (alone := _read_batch_of_one(raw)) is not None:
@@ -316,7 +317,8 @@ _header = partial(tuple.__new__, Header)
 _publisher = lru_cache(maxsize=1024)(Publisher)
 
 
-def _correlation_of(frame: pb.Frame) -> Correlation:
+def correlation_of(frame: pb.Frame) -> Correlation:
+    """How its publisher says that it belongs to other events; empty when it says nothing."""
     said = frame.correlation
     tags = tuple(sorted(said.tags.items()))
     return Correlation(said.id, said.parent, said.root, said.stage, tags, said.traceparent)
@@ -345,7 +347,29 @@ def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
     client's own claim stand.
     """
     stamp = pb.Stamp(publisher=name, publisher_role=role).SerializeToString()
-    return stamp + _number_field(21, pid) + _number_field(22, incarnation)
+    return stamp + _number_field(21, pid) + _number_field(22, incarnation) + _number_field(28, 0)
+
+
+def last_alone(frame: pb.Frame) -> tuple[bytes, int]:
+    """The last message of a publish as a frame that nobody has to answer; its payload's size.
+
+    Raises LocalProtocolError when its body is not what it claims.
+    """
+    try:
+        body = pb.Batch.FromString(frame.body)
+    except DecodeError as error:
+        raise LocalProtocolError(f"{len(frame.body)} bytes that are no batch: {error}") from error
+    if not len(body.payload) == len(body.time) == frame.count > 0:
+        raise LocalProtocolError(
+            f"{frame.count} messages claimed, {len(body.payload)} payloads and"
+            f" {len(body.time)} times found"
+        )
+    alone = pb.Frame()
+    alone.CopyFrom(frame)
+    alone.ClearField("request")
+    alone.count, alone.sequence = 1, frame.sequence + frame.count - 1
+    alone.body = pb.Batch(payload=body.payload[-1:], time=body.time[-1:]).SerializeToString()
+    return alone.SerializeToString(), len(body.payload[-1])
 
 
 def arrival_stamp(now_ns: int) -> bytes:
@@ -353,7 +377,16 @@ def arrival_stamp(now_ns: int) -> bytes:
     return _ARRIVAL_TAG + _fixed64(now_ns)
 
 
+def received_at_of(stamp: bytes) -> int:
+    """When a frame that ends with this stamp reached the broker, in unix time in ns."""
+    return int(_fixed64_at(stamp, len(stamp) - 8)[0])
+
+
 _ARRIVAL_TAG = pb.Stamp(received_at=1).SerializeToString()[:-8]
+
+
+REPLAYED_STAMP = pb.Stamp(replayed=True).SerializeToString()
+"""Behind those: it is a retained value, said again to a new subscription."""
 
 
 def _number_field(field_number: int, value: int) -> bytes:

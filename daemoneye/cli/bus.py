@@ -55,8 +55,19 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
         help="text, a JSON object, or - to read it; without any, what is piped in",
     )
     pub.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
+    pub.add_argument("--retain", action="store_true", help="keep it for whoever subscribes later")
     pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
     shared.add_correlation(pub)
+    retained = command_parser("retained", "the last values that are kept")
+    retained.add_argument(
+        "filter",
+        metavar="FILTER",
+        nargs="?",
+        default="",
+        help="on these topics; without it, on all",
+    )
+    clear = command_parser("clear", "have the last value of a topic forgotten")
+    clear.add_argument("topic", metavar="TOPIC")
     command_parser("clients", "who is connected")
     command_parser("subs", "who is subscribed to what")
     topics = command_parser("topics", "which topics there are, and which are in use")
@@ -89,6 +100,7 @@ def _pub(options: Namespace) -> int:
             payload,
             target=options.target,
             correlation=said if said != Correlation() else None,
+            retain=options.retain,
         )
         away = not receipt.subscribers and _is_away(options, bus)
     if options.json:
@@ -215,6 +227,31 @@ _LEAST_MEANING = 24
 """Columns that are worth beginning a sentence in."""
 
 
+def _retained(options: Namespace) -> int:
+    with connected(options) as bus:
+        rows = bus.retained(options.filter)
+    documents = [
+        {
+            **asdict(row),
+            "received_at": _moment(row.received_at),
+            "expires_at": _moment(row.expires_at) if row.expires_at else None,
+        }
+        for row in rows
+    ]
+    return _print_rows(options, "retained", _RETAINED_COLUMNS, documents)
+
+
+def _clear(options: Namespace) -> int:
+    with connected(options) as bus:
+        bus.clear_retained(options.topic)
+    if options.json:
+        document = {"schema_version": SCHEMA_VERSION, "topic": options.topic, "status": "cleared"}
+        Screen.out().say(json.dumps(document))
+    else:
+        Screen.out().say(f"{options.topic}: nothing is retained any more")
+    return Exit.OK
+
+
 def _moment(nanoseconds: int) -> str:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="milliseconds")
 
@@ -240,6 +277,15 @@ _SUBSCRIPTION_COLUMNS = (
     "overflow",
     "subscription",
 )
+_RETAINED_COLUMNS = (
+    "topic",
+    "publisher",
+    "size",
+    "received_at",
+    "expires_at",
+    "content_type",
+    "sequence",
+)
 """What is shown to people, the most telling first: a narrow screen leaves out the last."""
 
 
@@ -260,7 +306,7 @@ def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[
     return [
         Column(
             name.upper().replace("_", " "),
-            [harmless(row[name]) for row in rows],
+            ["" if row[name] is None else harmless(row[name]) for row in rows],
             right=all(isinstance(row[name], int) for row in rows),
             keep=len(names) - position,
         )
@@ -314,6 +360,8 @@ def _unknown(who: str, bus: BusClient, error: BusError) -> UnknownChild:
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "sub": _sub,
     "pub": _pub,
+    "retained": _retained,
+    "clear": _clear,
     "clients": _clients,
     "subs": _subscriptions,
     "topics": _topics,

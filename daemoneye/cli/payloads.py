@@ -35,6 +35,8 @@ def document_of(envelope: Envelope) -> Document:
         "time": datetime.fromtimestamp(envelope.time, UTC).isoformat(timespec="microseconds"),
         "payload": payload_of(envelope),
     }
+    if envelope.retained:
+        document["retained"] = True
     if envelope.target:
         document["target"] = envelope.target
     if envelope.correlation and envelope.correlation.id:

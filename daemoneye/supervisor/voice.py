@@ -128,7 +128,7 @@ class Voice:
 
     def _publish(self, topic: str, message: pb.HealthStatus | pb.ChildStatus) -> None:
         payload, content_type = encode_payload(message)
-        self._order(Say(topic, payload, content_type))
+        self._order(Say(topic, payload, content_type, retain=True))
 
     def _order(self, order: Order) -> None:
         if self._broker is not None:

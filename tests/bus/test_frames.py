@@ -55,7 +55,8 @@ def test_a_publish_has_these_bytes() -> None:
 def test_a_stamp_has_these_bytes() -> None:
     stamp = identity_stamp("p", "agent", 300, 2) + arrival_stamp(1)
     assert stamp.hex(" ") == (
-        "a2 01 01 70 c2 01 05 61 67 65 6e 74 a8 01 ac 02 b0 01 02 c9 01 01 00 00 00 00 00 00 00"
+        "a2 01 01 70 c2 01 05 61 67 65 6e 74 a8 01 ac 02 b0 01 02 e0 01 00"
+        " c9 01 01 00 00 00 00 00 00 00"
     )
 
 
@@ -96,7 +97,7 @@ def test_what_is_published_is_what_arrives(
     for event in events:
         assert event.publisher == ("procmond", "collector", pid, incarnation)
         assert event.header == (
-            "a.b", event.publisher, "text/plain", "me", heading.correlation, 77, 9
+            "a.b", event.publisher, "text/plain", "me", heading.correlation, 77, 9, False
         )  # fmt: skip
 
 

@@ -283,3 +283,25 @@ def test_what_a_topic_means_is_cut_and_gives_way(
     assert head.startswith("TOPIC")
     assert ("MEANING" in head) == shown
     assert all(len(line) <= columns for line in lines)
+
+
+def test_a_value_is_kept_listed_and_cleared(instance: Instance) -> None:
+    topic = "events.demo.kept"
+    instance.command("bus", "pub", topic, "hello", "--retain")
+    (row,) = instance.document("bus", "retained", "events.demo.#")["retained"]
+    assert (row["topic"], row["publisher"], row["size"]) == (topic, "operator", 5)
+    assert row["expires_at"] is None
+    assert topic in instance.command("bus", "retained").stdout
+    done = instance.command("bus", "sub", topic, "--json", "--count", "1", "--for", "20s")
+    event = json.loads(done.stdout)
+    assert (event["payload"], event["retained"]) == ("hello", True)
+    assert instance.command("bus", "clear", topic).stdout == (
+        f"{topic}: nothing is retained any more\n"
+    )
+    assert instance.document("bus", "retained", topic)["retained"] == []
+
+
+def test_the_status_is_there_for_who_comes_later(instance: Instance) -> None:
+    topics = [row["topic"] for row in instance.document("bus", "retained", "control.#")["retained"]]
+    assert "control.health.status" in topics
+    assert "control.health.status.procmond" in topics

@@ -22,6 +22,8 @@ COMMANDS = {
     "version": ["version"],
     "event": ["events", "--count", "1", "--for", f"{scaled(20)}s"],
     "bus-pub": ["bus", "pub", "events.demo.x"],
+    "bus-retained": ["bus", "retained"],
+    "bus-clear": ["bus", "clear", "events.demo.x"],
     "bus-clients": ["bus", "clients"],
     "bus-subs": ["bus", "subs"],
     "bus-topics": ["bus", "topics"],

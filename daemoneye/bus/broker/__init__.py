@@ -31,6 +31,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     dead_letters   a job that nobody handled, in words of the bus
     wishes         for collectors that are not connected, on their way to the supervisor
     child_wish     such a wish in words of the lifeline
+    retained       the last value of a topic, kept for who subscribes later
+    replay         retained values on their way to a new subscription
     statistics     what was counted, and the words for it
     requests       what a client may say besides publishing
     agenda         how much of what clients ask is done in one turn

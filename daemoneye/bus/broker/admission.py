@@ -14,6 +14,7 @@ from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.jobs import Pledge
 from daemoneye.bus.broker.parcels import Parcel
+from daemoneye.bus.broker.retained import Kept, value_of
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import DENIED
@@ -88,6 +89,7 @@ class Admission:
                 hint=route.decision.hint,
             )
         route.check(frame, len(raw), self._directory.limits)
+        value = self._value(session, frame, stamp) if frame.retain else None
         is_large = frame.large_bytes or frame.descriptors
         recipients: Recipients = route.recipients
         if route.selective:
@@ -100,6 +102,7 @@ class Admission:
                     self._handed_up, frame, session.identity.name, self._directory.limits.wishes
                 )
                 route.sequence = frame.sequence + frame.count - 1
+                self._keep(value)
                 return 1
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
         name = session.identity.name
@@ -113,6 +116,7 @@ class Admission:
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
+        self._keep(value)
         origin = (name, topic)
         if parcel is not None:
             frame_bytes, expires_at = raw + stamp, frame.expires_at
@@ -134,6 +138,16 @@ class Admission:
         if route.generation != self._directory.generation:
             self._directory.find(route, session, topic)
         return route
+
+    def _value(self, session: Session, frame: OuterFrame, stamp: bytes) -> Kept:
+        """What this publish asks to be kept.  Raises BusError when it cannot be."""
+        value = value_of(frame, session.identity.name, stamp)
+        self._directory.retained.check(value, self._directory.limits)
+        return value
+
+    def _keep(self, value: Kept | None) -> None:
+        if value is not None:
+            self._directory.retained.keep(value)
 
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""

@@ -14,7 +14,14 @@ from typing import TypeVar
 from daemoneye.bus.access import Decision, Declared, Identity
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.frames import Answer, ClientRow, Query, SubscriptionRow, TopicRow
+from daemoneye.bus.frames import (
+    Answer,
+    ClientRow,
+    Query,
+    RetainedRow,
+    SubscriptionRow,
+    TopicRow,
+)
 from daemoneye.bus.roles import AGENT, ROLES
 from daemoneye.bus.topics import TopicFilter, escaped
 from daemoneye.errors import AccessDenied, BusError, DaemoneyeError, LocalProtocolError
@@ -130,7 +137,10 @@ def _topics(directory: Directory, asker: Session, query: Query) -> Answer:
 
 
 def _used(directory: Directory, wanted: TopicFilter | None) -> dict[str, list[Session]]:
-    """Topics that somebody has published on, with who has, or has subscribed to by name."""
+    """Topics that somebody has published on, with who has, or has subscribed to by name.
+
+    And those with a retained value, whoever has left it.
+    """
     used: dict[str, list[Session]] = {}
     for session in directory:
         for topic, route in session.publishing.routes.items():
@@ -139,6 +149,8 @@ def _used(directory: Directory, wanted: TopicFilter | None) -> dict[str, list[Se
         for subscription in session.subscriptions.values():
             if not subscription.filter.has_wildcards:
                 used.setdefault(subscription.filter.text, [])
+    for value in directory.retained.values():
+        used.setdefault(value.topic, [])
     if wanted is None:
         return used
     return {topic: who for topic, who in used.items() if wanted.matches(topic)}
@@ -158,7 +170,37 @@ def _topic_rows(
                 for each in published
             ),
             subscribers=directory.hearing(topic),
-            retained=False,
+            retained=topic in directory.retained,
+        )
+
+
+def _retained(directory: Directory, asker: Session, query: Query) -> Answer:
+    """Of values on topics that the asker may read, and that are for it."""
+    wanted = TopicFilter(query.topic) if query.topic else None
+    found = _retained_rows(directory, asker, wanted)
+    rows, more = _first_rows(
+        directory, asker, found, lambda row: row.topic + row.publisher + row.content_type
+    )
+    return Answer(query.request, retained=tuple(rows), detail=more)
+
+
+def _retained_rows(
+    directory: Directory, asker: Session, wanted: TopicFilter | None
+) -> Iterator[RetainedRow]:
+    who = asker.identity
+    for value in directory.retained.values(wanted):
+        if value.target not in ("", who.name) and who.role != AGENT:
+            continue
+        if not directory.access.may_receive(who, asker.declared, value.topic).allowed:
+            continue
+        yield RetainedRow(
+            topic=value.topic,
+            publisher=value.publisher,
+            sequence=value.sequence,
+            received_at=value.received_at,
+            expires_at=value.expires_at,
+            size=value.size,
+            content_type=value.content_type,
         )
 
 
@@ -216,4 +258,5 @@ _ANSWERS: dict[str, Callable[[Directory, Session, Query], Answer]] = {
     "subscriptions": _subscriptions,
     "access": _access,
     "topics": _topics,
+    "retained": _retained,
 }

@@ -379,6 +379,7 @@ class Broker:
                         now_ns,
                         content_type=order.content_type,
                         target=order.target,
+                        retain=order.retain,
                     )
                 except BusError as error:
                     self.router.count_refusal(error)

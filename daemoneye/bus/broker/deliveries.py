@@ -139,6 +139,23 @@ class Deliveries:
         if self._directory.backlog.bytes > limits.outbound_bytes:
             self._shed()
 
+    def replay(
+        self,
+        recipient: tuple[Session, Stream],
+        data: bytes,
+        origin: tuple[str, str],
+        expires_at: int,
+    ) -> None:
+        """Queue a retained value at the one it is said again to; without room there, it is lost."""
+        session, stream = recipient
+        self._runs += 1
+        run = make_run((self._runs, data, 1, expires_at, origin, None))
+        if stream.has_room_for(run):
+            session.outbox.offer(stream, run, self._directory.limits)
+        else:
+            session.outbox.refuse(stream, run, OVERFLOW)
+        self.dirty.add(session)
+
     def tell(self, session: Session, value: Value) -> None:
         """Queue a frame of the broker's own."""
         directory = self._directory

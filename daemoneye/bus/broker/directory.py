@@ -13,6 +13,7 @@ from dataclasses import replace
 from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
 from daemoneye.bus.broker.groups import Groups
 from daemoneye.bus.broker.outbox import MAX_STREAMS
+from daemoneye.bus.broker.retained import Retained
 from daemoneye.bus.broker.routes import Pairs, Recipients, Route
 from daemoneye.bus.broker.selections import check_selection, selective, wanting
 from daemoneye.bus.broker.session import Session
@@ -50,6 +51,7 @@ class Directory:
         "groups",
         "limits",
         "overgrown",
+        "retained",
     )
 
     def __init__(self, limits: Limits, access: AccessList) -> None:
@@ -67,6 +69,8 @@ class Directory:
         self.generation = 0
         self.overgrown: dict[Session, None] = {}
         """Sessions with too many streams to find another for: whoever asks cuts them off."""
+        self.retained = Retained()
+        """The last values of topics, for who subscribes later."""
         self._by_name: dict[str, dict[Session, None]] = {}
         self._tree: SubscriptionTree[tuple[Session, Subscription]] = SubscriptionTree()
         self._shared: dict[Recipients, Recipients] = {}

@@ -9,9 +9,11 @@ from daemoneye.bus.broker.answers import answer, refusal
 from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
+from daemoneye.bus.broker.replay import replay
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
     Answer,
+    Clear,
     Credit,
     Goodbye,
     Ping,
@@ -23,21 +25,26 @@ from daemoneye.bus.frames import (
     Unsubscribe,
     Value,
 )
-from daemoneye.errors import BusError
+from daemoneye.bus.topics import check_topic
+from daemoneye.errors import AccessDenied, BusError
 
 
 class Requests:
     """Subscribing, credit, questions, signs of life, goodbye."""
 
-    __slots__ = ("_deliveries", "_directory", "_dispatch")
+    __slots__ = ("_deliveries", "_directory", "_dispatch", "_now_ns", "extra_work")
 
     def __init__(self, directory: Directory, deliveries: Deliveries, dispatch: Dispatch) -> None:
         self._directory = directory
         self._deliveries = deliveries
         self._dispatch = dispatch
+        self._now_ns = 0
+        self.extra_work = 0
+        """What the last one cost beyond what its frame does, as the agenda counts."""
 
-    def obey(self, session: Session, value: Value) -> None:
-        """Do what a client says."""
+    def obey(self, session: Session, value: Value, now_ns: int) -> None:
+        """Do what a client says; `now_ns` is Unix time."""
+        self._now_ns, self.extra_work = now_ns, 0
         _OBEYED[type(value)](self, session, value)
 
     def _subscribe(self, session: Session, wish: Subscribe) -> None:
@@ -57,6 +64,9 @@ class Requests:
                 narrowed=narrowed,
                 acknowledge_timeout=timeout,
             ),
+        )
+        self.extra_work = replay(
+            self._directory, self._deliveries, session, subscription, self._now_ns
         )
 
     def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
@@ -84,7 +94,26 @@ class Requests:
         session.outbox.credited()
         self._deliveries.dirty.add(session)
 
+    def _clear(self, session: Session, clear: Clear) -> None:
+        """Forget a retained value, for who may say another there."""
+        try:
+            check_topic(clear.topic)
+            who = session.identity
+            decision = self._directory.access.may_publish(who, session.declared, clear.topic)
+            if not decision.allowed:
+                raise AccessDenied(
+                    f"{who.name} may not clear {clear.topic}, because it may not publish there",
+                    rule=decision.rule,
+                    hint=decision.hint,
+                )
+        except BusError as error:
+            self._refuse(session, clear.request, error)
+        else:
+            self._directory.retained.forget(clear.topic)
+            self._deliveries.tell(session, Answer(clear.request))
+
     def _query(self, session: Session, query: Query) -> None:
+        self._directory.retained.forget_expired(self._now_ns)
         try:
             said = answer(self._directory, session, query)
         except BusError as error:
@@ -114,6 +143,7 @@ _OBEYED: dict[type[Value], Callable[[Requests, Session, Any], None]] = {
     Settle: Requests._settle,
     Release: Requests._release,
     Query: Requests._query,
+    Clear: Requests._clear,
     Ping: Requests._ping,
     Pong: Requests._pong,
     Goodbye: Requests._goodbye,

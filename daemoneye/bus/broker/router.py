@@ -280,7 +280,8 @@ class Router:
                 elif type(value) is Chunk:
                     self.uploads.take(session, value)
                 else:
-                    self._requests.obey(session, value)
+                    self._requests.obey(session, value, now_ns)
+                    left -= self._requests.extra_work
                 if self._deliveries.is_condemned(session):
                     break
         except NotAFrame as error:
@@ -301,14 +302,18 @@ class Router:
         *,
         content_type: str = "",
         target: str = "",
+        retain: bool = False,
     ) -> int:
         """Publish as `supervisor`; how many sessions took it.
 
-        Raises InvalidTopic, AccessDenied, TooLarge, LocalProtocolError.
+        Raises InvalidTopic, AccessDenied, TooLarge, LocalProtocolError, and BusError when what is
+        to be retained finds no room.
         """
         content, found_type = encode_payload(payload)
         session = self._supervisor
-        heading = Heading(topic, target=target, content_type=content_type or found_type)
+        heading = Heading(
+            topic, target=target, content_type=content_type or found_type, retain=retain
+        )
         sequence = self._admission.route(session, topic).sequence + 1
         raw = encode_publish(heading, [content], [now_ns], sequence)
         stamp = session.publishing.stamp + arrival_stamp(now_ns)

@@ -100,8 +100,6 @@ class Route:
         guarantee: int = frame.guarantee  # an open enum: any number of 32 bits may stand here
         if guarantee not in _GUARANTEES:
             raise LocalProtocolError(f"there is no guarantee {guarantee}")
-        if frame.retain:
-            raise LocalProtocolError("retained values are not offered by this broker")
         if frame.large_bytes > limits.payload_bytes:
             raise TooLarge(
                 f"a payload of {frame.large_bytes} bytes is past the limit of"

@@ -261,6 +261,13 @@ class Stream:
             and (self.messages + messages > self.max_messages or self.bytes + size > self.max_bytes)
         )
 
+    def has_room_for(self, run: Run) -> bool:
+        """Whether it fits in beside what waits."""
+        return (
+            self.messages + run.messages <= self.max_messages
+            and self.bytes + len(run.data) <= self.max_bytes
+        )
+
     def offer(self, run: Run) -> str:
         """Take a run, and make room as the policy says; why the client has to go, or ""."""
         messages, size, queue = run.messages, len(run.data), self.queue

@@ -12,6 +12,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     freight        which way large payloads go
     holdings       large payloads that came, and who still uses them
     outgoing       what a client publishes, on its way into frames
+    retaining      what a broker that was started anew has to be told
     counters       what a client has counted
     backoff        how long to wait between attempts to connect
     insisting      how long a confirmed publish is repeated that somebody had no room for

@@ -19,9 +19,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, Unpack, cast, overload
 
-from daemoneye.bus.client.answers import Explanation, Receipt, explanation_of, receipt_of
+from daemoneye.bus.client.answers import (
+    REQUEST_TIMEOUT,
+    Explanation,
+    Receipt,
+    explanation_of,
+    receipt_of,
+)
 from daemoneye.bus.client.async_connection import AsyncConnection
 from daemoneye.bus.client.async_dialler import introduce
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
@@ -40,9 +47,9 @@ from daemoneye.bus.client.wishes import (
     topic_of,
 )
 from daemoneye.bus.envelope import Carried, Correlation, Payload
-from daemoneye.bus.frames import Answer, ClientRow, SubscriptionRow, TopicRow
+from daemoneye.bus.frames import Answer, Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow
 from daemoneye.bus.memory import own_carriage
-from daemoneye.bus.topics import Topic
+from daemoneye.bus.topics import Topic, check_topic
 from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
 
@@ -118,6 +125,7 @@ class AsyncBusClient(Ending):
         target: str = "",
         correlation: Correlation | None = None,
         expires_at: float = 0.0,
+        retain: bool = False,
     ) -> None:
         """Publish and count.
 
@@ -127,6 +135,10 @@ class AsyncBusClient(Ending):
         joined into frames, whose tail leaves within a few milliseconds, or with `flush`.  Without
         a connection it waits in a bounded box, where the oldest goes first: that is counted in
         `counters().dropped` and logged here, and subscribers are not told.
+
+        With `retain` the broker keeps it for who subscribes later, instead of what was kept of the
+        topic before: until something takes its place, it expires, or `clear_retained`.  A broker
+        that is started anew is told it again.
 
         Raises InvalidTopic, TooLarge, BusClosed, LocalProtocolError for a payload of another kind,
         an `expires_at` that is no point in time and in another event loop.
@@ -143,10 +155,10 @@ class AsyncBusClient(Ending):
         writer = connection.writer
         if writer.outlet.crowded:
             await writer.outlet.room()
-        if correlation is None and not expires_at:
+        if correlation is None and not (expires_at or retain):
             writer.publish(text, data, content_type, target)
         else:
-            heading = heading_of(text, target, content_type, correlation, expires_at)
+            heading = heading_of(text, target, content_type, correlation, expires_at, retain)
             writer.publish_on(writer.course(heading, data), data)
 
     @overload
@@ -188,6 +200,7 @@ class AsyncBusClient(Ending):
         *,
         target: str = "",
         correlation: Correlation | None = None,
+        retain: bool = False,
         timeout: float = 5.0,
     ) -> Receipt:
         """Publish and wait for what the broker says became of it.
@@ -201,10 +214,12 @@ class AsyncBusClient(Ending):
         connection = self._connection
         connection.here()
         writer = connection.writer
-        course = writer.course(heading_of(text, target, content_type, correlation), data)
-        answer = await connection.insist(
-            lambda request: writer.publish_on(course, data, request), timeout
-        )
+        heading = heading_of(text, target, content_type, correlation, retain=retain)
+        course = writer.course(heading, data)
+        with writer.retaining.asking(heading.topic) if retain else nullcontext():
+            answer = await connection.insist(
+                lambda request: writer.publish_on(course, data, request), timeout
+            )
         return receipt_of(answer)
 
     async def flush(self) -> None:
@@ -214,6 +229,21 @@ class AsyncBusClient(Ending):
         connection.writer.write_draft()
         if connection.writer.outlet.crowded:
             await connection.writer.outlet.room()
+
+    async def clear_retained(self, topic: str | Topic[object]) -> None:
+        """Have the broker forget what is retained on this topic; harmless when nothing is.
+
+        Who may publish there may do so.  Raises InvalidTopic, AccessDenied, DeadlineExceeded, and
+        BusBroken when there is no connection: then only a broker started anew is not told it.
+        """
+        text = topic_of(topic)
+        check_topic(text)
+        connection = self._connection
+        connection.here()
+        connection.writer.retaining.forget(text)
+        await connection.ask(
+            lambda request: connection.writer.send(Clear(text, request)), REQUEST_TIMEOUT
+        )
 
     # ---- subscribing ----------------------------------------------------------------------------
 
@@ -227,6 +257,7 @@ class AsyncBusClient(Ending):
         correlation_id: str = "",
         stage: str = "",
         tags: Mapping[str, str] | None = None,
+        replay: str = "if-new",
     ) -> Opening[AsyncSubscription]:
         """Listen to what matches one of these filters; use it with `async with`, or await it.
 
@@ -243,7 +274,9 @@ class AsyncBusClient(Ending):
         for other control, else "drop-oldest".
 
         `max_messages` and `max_bytes` bound what waits at the broker, and separately what waits
-        here.  `timeout` ends an iteration that has waited so many seconds for the next event.
+        here.  Of what is retained on its topics a subscription begins with those values that it
+        has not heard; with `replay="all"` with all of them, also after a reconnect, with "none"
+        with none.  `timeout` ends an iteration that has waited so many seconds for the next event.
 
         With `correlation_id`, `stage` or `tags` only those events come whose correlation has that
         id (or has it at its root), that stage, and all of these tags.
@@ -262,6 +295,7 @@ class AsyncBusClient(Ending):
                 max_messages,
                 max_bytes,
                 selection_of(correlation_id, stage, tags),
+                replay,
             )
             return await connection.subscribe(tuple(map(str, filters)), options, timeout)
 
@@ -284,6 +318,13 @@ class AsyncBusClient(Ending):
     async def subscriptions(self) -> tuple[SubscriptionRow, ...]:
         """The subscriptions at the broker, as far as one may know.  Raises BusError."""
         return (await self._query("subscriptions")).subscriptions
+
+    async def retained(self, filter_text: str | Topic[Any] = "") -> tuple[RetainedRow, ...]:
+        """The values retained on the topics of this filter (or all), as far as one may read them.
+
+        Raises InvalidTopic, BusError.
+        """
+        return (await self._query("retained", topic=str(filter_text))).retained
 
     async def topics(self, filter_text: str | Topic[Any] = "") -> tuple[TopicRow, ...]:
         """The topics of this filter (or all) that are in use, as far as one may know.

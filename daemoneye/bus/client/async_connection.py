@@ -101,7 +101,9 @@ class AsyncConnection:
     def counters(self) -> Counters:
         """What has been counted so far."""
         writer, told = self.writer, self.dialogue.notices.counts
-        return counters(writer.tally, told, writer.waiting, writer.dropped)
+        return counters(
+            writer.tally, told, writer.waiting, writer.dropped, writer.retaining.forgotten
+        )
 
     def abandon(self, source: AsyncSource) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no loop.
@@ -305,7 +307,7 @@ class AsyncConnection:
             carriage, frame_limit = connected.carriage, connected.max_frame_bytes
             self._passes_descriptors = carriage.descriptors
             wishes = self.link.connected(connected.epoch, frame_limit, LARGEST)
-            self.writer.attach(connected.sock, wishes, frame_limit, carriage)
+            self.writer.attach(connected.sock, wishes, frame_limit, carriage, connected.epoch)
         except BaseException:  # whatever it is, the socket is ours to close
             self._drop_socket()
             raise

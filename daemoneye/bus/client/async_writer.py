@@ -33,6 +33,7 @@ from daemoneye.bus.client.outgoing import (
     seal,
     set_apart,
 )
+from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.wishes import Batch
 from daemoneye.bus.frames import Carriage, Heading, Value, encode
 from daemoneye.bus.limits import Limits
@@ -45,7 +46,17 @@ _now_ns = time.time_ns
 class AsyncWriter:
     """What a client has to say, on its way to the socket."""
 
-    __slots__ = ("_box", "_courses", "_draft", "_freight", "_loop", "_tail", "outlet", "tally")
+    __slots__ = (
+        "_box",
+        "_courses",
+        "_draft",
+        "_freight",
+        "_loop",
+        "_tail",
+        "outlet",
+        "retaining",
+        "tally",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self._loop = loop
@@ -57,6 +68,8 @@ class AsyncWriter:
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
         self.outlet = Outlet(loop, limits.write_timeout, self._load, self._gave, self._left)
         self.tally = Tally()
+        self.retaining = Retaining()
+        """What a broker that was started anew has to be told."""
 
     # ---- publishing, when there is room ---------------------------------------------------------
 
@@ -171,14 +184,23 @@ class AsyncWriter:
         first: Sequence[Value],
         frame_limit: int,
         carriage: Carriage = NO_CARRIAGE,
+        epoch: int = 0,
     ) -> None:
-        """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
+        """There is a connection to the broker in this life of it.
+
+        Say `first`, then what that has to retain, then what had to wait.  Raises BusBroken.
+        """
         self._draft.agree(frame_limit, carriage)
         self._freight.connected(carriage)
         self.outlet.sock = sock
         if first:
             # In one write: what the broker passes on between two of them, one owner would miss.
             self._write(Sealed(b"".join(pack(encode(value)) for value in first), 0))
+        for sealed in self.retaining.due(epoch):
+            if self.connected:
+                self._write(sealed)
+        if self.connected:
+            self.retaining.told(epoch)
         while self.connected and len(self._box):
             self._write(self._box.take())
         if not self.connected:
@@ -232,6 +254,8 @@ class AsyncWriter:
 
     def _gave(self, outgoing: Outgoing) -> None:
         self.tally.sent += outgoing.messages
+        if type(outgoing) is Sealed and outgoing.retains:
+            self.retaining.keep(outgoing)
 
     def _left(self, frames: list[Outgoing]) -> None:
         """A frame that was cut off in the middle goes again as a whole, before what came later."""

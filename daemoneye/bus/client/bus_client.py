@@ -15,11 +15,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self, Unpack, cast, overload
 
-from daemoneye.bus.client.answers import Explanation, Receipt, explanation_of, receipt_of
+from daemoneye.bus.client.answers import (
+    REQUEST_TIMEOUT,
+    Explanation,
+    Receipt,
+    explanation_of,
+    receipt_of,
+)
 from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
@@ -37,9 +43,9 @@ from daemoneye.bus.client.wishes import (
     written,
 )
 from daemoneye.bus.envelope import Carried, Content, Correlation, Payload
-from daemoneye.bus.frames import ClientRow, SubscriptionRow, TopicRow
+from daemoneye.bus.frames import Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow
 from daemoneye.bus.memory import own_carriage
-from daemoneye.bus.topics import Topic
+from daemoneye.bus.topics import Topic, check_topic
 from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
 
@@ -112,6 +118,7 @@ class BusClient:
         target: str = "",
         correlation: Correlation | None = None,
         expires_at: float = 0.0,
+        retain: bool = False,
     ) -> None:
         """Publish and count, without waiting for anybody.
 
@@ -125,6 +132,10 @@ class BusClient:
         An exception out of a handler (a Ctrl-C) while this waits for room costs the connection;
         what was being written goes first on the next.
 
+        With `retain` the broker keeps it for who subscribes later, instead of what was kept of the
+        topic before: until something takes its place, it expires, or `clear_retained`.  A broker
+        that is started anew is told it again.
+
         Raises InvalidTopic, TooLarge, BusClosed, LocalProtocolError for a payload of another kind
         and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
@@ -135,10 +146,10 @@ class BusClient:
             text, data, content_type = topic, payload, ""
         else:
             text, data, content_type = written(topic, payload)
-        if correlation is None and not expires_at and type(data) is bytes:
+        if correlation is None and not (expires_at or retain) and type(data) is bytes:
             self._connection.writer.publish(text, data, content_type, target)
         else:
-            heading = heading_of(text, target, content_type, correlation, expires_at)
+            heading = heading_of(text, target, content_type, correlation, expires_at, retain)
             self._connection.writer.publish_heading(heading, data)
 
     @overload
@@ -178,6 +189,7 @@ class BusClient:
         *,
         target: str = "",
         correlation: Correlation | None = None,
+        retain: bool = False,
         timeout: float = 5.0,
     ) -> Receipt:
         """Publish and wait for what the broker says became of it.
@@ -188,17 +200,34 @@ class BusClient:
         BusBroken when there is no connection or it was lost before the answer.
         """
         text, data, content_type = written(topic, payload)
-        heading = heading_of(text, target, content_type, correlation)
+        heading = heading_of(text, target, content_type, correlation, retain=retain)
         connection = self._connection
-        answer = connection.insist(
-            lambda request, until: connection.writer.request(heading, data, request, until),
-            timeout,
-        )
+        retaining = connection.writer.retaining
+        with retaining.asking(heading.topic) if retain else nullcontext():
+            answer = connection.insist(
+                lambda request, until: connection.writer.request(heading, data, request, until),
+                timeout,
+            )
         return receipt_of(answer)
 
     def flush(self) -> None:
         """Write what was published up to now, instead of leaving it to the next moment."""
         self._connection.writer.flush()
+
+    def clear_retained(self, topic: str | Topic[object]) -> None:
+        """Have the broker forget what is retained on this topic; harmless when nothing is.
+
+        Who may publish there may do so.  Raises InvalidTopic, AccessDenied, DeadlineExceeded, and
+        BusBroken when there is no connection: then only a broker started anew is not told it.
+        """
+        text = topic_of(topic)
+        check_topic(text)
+        connection = self._connection
+        connection.writer.retaining.forget(text)
+        connection.ask(
+            lambda request, until: connection.writer.send(Clear(text, request), until),
+            REQUEST_TIMEOUT,
+        )
 
     # ---- subscribing ----------------------------------------------------------------------------
 
@@ -212,6 +241,7 @@ class BusClient:
         correlation_id: str = "",
         stage: str = "",
         tags: Mapping[str, str] | None = None,
+        replay: str = "if-new",
     ) -> Subscription:
         """Listen to what matches one of these filters; use it as a context manager.
 
@@ -228,7 +258,9 @@ class BusClient:
         for other control, else "drop-oldest".
 
         `max_messages` and `max_bytes` bound what waits at the broker, and separately what waits
-        here.  `timeout` ends an iteration that has waited so many seconds for the next event.
+        here.  Of what is retained on its topics a subscription begins with those values that it
+        has not heard; with `replay="all"` with all of them, also after a reconnect, with "none"
+        with none.  `timeout` ends an iteration that has waited so many seconds for the next event.
 
         With `correlation_id`, `stage` or `tags` only those events come whose correlation has that
         id (or has it at its root), that stage, and all of these tags.
@@ -243,6 +275,7 @@ class BusClient:
             max_messages,
             max_bytes,
             selection_of(correlation_id, stage, tags),
+            replay,
         )
         return self._connection.subscribe(tuple(map(str, filters)), options, timeout)
 
@@ -263,6 +296,13 @@ class BusClient:
     def subscriptions(self) -> tuple[SubscriptionRow, ...]:
         """The subscriptions at the broker, as far as one may know.  Raises BusError."""
         return self._connection.query("subscriptions").subscriptions
+
+    def retained(self, filter_text: str | Topic[Any] = "") -> tuple[RetainedRow, ...]:
+        """The values retained on the topics of this filter (or all), as far as one may read them.
+
+        Raises InvalidTopic, BusError.
+        """
+        return self._connection.query("retained", topic=str(filter_text)).retained
 
     def topics(self, filter_text: str | Topic[Any] = "") -> tuple[TopicRow, ...]:
         """The topics of this filter (or all) that are in use, as far as one may know.

@@ -91,7 +91,9 @@ class Connection:
     def counters(self) -> Counters:
         """What has been counted so far."""
         writer, told = self.writer, self.dialogue.notices.counts
-        return counters(writer.tally, told, writer.waiting, writer.dropped)
+        return counters(
+            writer.tally, told, writer.waiting, writer.dropped, writer.retaining.forgotten
+        )
 
     def abandon(self, source: Source) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no lock."""
@@ -273,7 +275,7 @@ class Connection:
                 carriage, frame_limit = connected.carriage, connected.max_frame_bytes
                 self._passes_descriptors = carriage.descriptors
                 wishes = self.link.connected(connected.epoch, frame_limit, LARGEST)
-                self.writer.attach(sock, wishes, frame_limit, carriage)
+                self.writer.attach(sock, wishes, frame_limit, carriage, connected.epoch)
             self._vigil = BrokerVigil(
                 connected.heartbeat_interval, connected.missed_heartbeats, time.monotonic()
             )

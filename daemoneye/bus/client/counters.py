@@ -28,6 +28,8 @@ class Counters:
     """Publishes that an access rule refused."""
     unreadable: int
     """Deliveries whose body was not what its publisher claimed."""
+    forgotten: int = 0
+    """Retained values that a broker started anew will not be told: there were too many."""
 
 
 class Tally:
@@ -52,7 +54,9 @@ class Tally:
         self.sent = self.confirmed = 0
 
 
-def counters(tally: Tally, told: Mapping[str, int], waiting: int, dropped: int) -> Counters:
+def counters(
+    tally: Tally, told: Mapping[str, int], waiting: int, dropped: int, forgotten: int = 0
+) -> Counters:
     """All of it; `told` is how many notices of each code there were."""
     return Counters(
         published=tally.published + tally.sent,
@@ -61,4 +65,5 @@ def counters(tally: Tally, told: Mapping[str, int], waiting: int, dropped: int) 
         dropped=dropped,
         denied=told.get("denied", 0),
         unreadable=told.get("unreadable", 0),
+        forgotten=forgotten,
     )

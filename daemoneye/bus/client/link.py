@@ -43,6 +43,7 @@ from daemoneye.bus.frames import (
     Ping,
     Pong,
     Release,
+    Replay,
     StreamMark,
     Subscribe,
     Unsubscribe,
@@ -137,6 +138,7 @@ class Link(Generic[Owner]):
         "_numbers",
         "_owed",
         "_reason",
+        "_repeats",
         "_sequences",
         "epoch",
         "interests",
@@ -159,6 +161,7 @@ class Link(Generic[Owner]):
         # After a reconnect: which interests have not been told of it yet, and why it was.
         self._again: set[int] = set()
         self._reason = ""
+        self._repeats = False  # whether publishers may say again what they said before
 
     # ---- wishes ---------------------------------------------------------------------------------
 
@@ -208,6 +211,7 @@ class Link(Generic[Owner]):
             self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
             self._again = set(self.interests)
             self._sequences.reconnect()
+            self._repeats = True
         self.epoch = epoch
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
         self._holdings.connected(max_payload_bytes)
@@ -300,13 +304,35 @@ class Link(Generic[Owner]):
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)
-            missed = self._sequences.missed(owner, events)
-            told = events
+            told, missed = events, 0
+            if events and (events[0].header.retained or (self._repeats and frame.retain)):
+                told, missed = self._repeated(owner, interests, events, lost)
+            else:
+                missed = self._sequences.missed(owner, events)
             if lost or missed or self._again or self._owed:
-                told = self._telling(events, interests, lost, missed)
+                told = self._telling(told, interests, lost, missed)
             received.deliveries.append((owner, Delivery(interests, told, messages, size, held)))
         if lost and events:
             self._marked = (self._marked[0], NO_LOSS)
+
+    def _repeated(
+        self,
+        owner: Owner,
+        interests: tuple[Interest[Owner], ...],
+        events: list[Envelope],
+        lost: Mapping[str, int],
+    ) -> tuple[list[Envelope], int]:
+        """What its owner wants of a retained value that may have come before; as `missed`, too.
+
+        Said by the broker to a new subscription, or by its publisher to a new broker.
+        """
+        if not self._sequences.has_heard(owner, events[-1]):
+            return events, self._sequences.missed(owner, events)
+        if any(each.options.replay is Replay.ALL for each in interests):
+            return events, 0
+        if lost:  # nothing is left that could tell it
+            self._owed.setdefault(owner, Counter()).update(lost)
+        return [], 0
 
     def _still_wanting(
         self, marked: dict[Owner, tuple[Interest[Owner], ...]]

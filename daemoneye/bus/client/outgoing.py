@@ -47,11 +47,12 @@ _FRAME_BYTES = 64  # of a frame, beyond heading and body
 class Course:
     """Where a publish goes: what its frame begins with, and the topic's next sequence."""
 
-    __slots__ = ("cell", "heading", "room")
+    __slots__ = ("cell", "heading", "retains", "room")
 
     def __init__(self, heading: Heading, cell: list[int]) -> None:
         self.heading = heading
         self.cell = cell
+        self.retains = heading.topic if heading.retain else ""
         self.room = len(heading.prefix) + _FRAME_BYTES + _MESSAGE_BYTES
 
 
@@ -102,6 +103,8 @@ class Sealed(NamedTuple):
     """How many it carries."""
     asked: bool = False
     """Whether somebody waits for what becomes of it, who is told when there is no connection."""
+    retains: str = ""
+    """The topic whose retained value it is; empty: of none."""
 
     @property
     def size(self) -> int:
@@ -207,6 +210,12 @@ class Draft:
         """
         if payload_bytes < self._large_from and payload_bytes + course.room <= self.frame_limit:
             return True
+        if course.retains:
+            raise TooLarge(
+                f"a payload of {payload_bytes} bytes on {course.retains} is too large to be"
+                " retained",
+                hint="retain what fits into a frame, such as the name of a file",
+            )
         most = self._max_payload_bytes or self.frame_limit - course.room
         if payload_bytes > most or course.room > self.frame_limit:
             raise TooLarge(
@@ -252,7 +261,7 @@ def seal(
     first = course.cell[0]
     course.cell[0] = first + len(payloads)
     frame = packed_publish(course.heading, payloads, times, first, request)
-    return Sealed(frame, len(payloads), request != 0)
+    return Sealed(frame, len(payloads), request != 0, course.retains)
 
 
 def set_apart(course: Course, content: Content, time: int, request: int = 0) -> Apart:

@@ -64,5 +64,11 @@ class Sequences(Generic[Owner]):
         cell[0] = self._connection
         return max(0, events[0].sequence - before - 1)
 
+    def has_heard(self, owner: Owner, event: Envelope) -> bool:
+        """Whether the owner has heard this message, or one after it."""
+        header = event.header
+        cell = self._memories.get(owner, {}).get((header.publisher, header.topic))
+        return cell is not None and event.sequence <= cell[1]
+
     def __len__(self) -> int:
         return sum(map(len, self._memories.values()))

@@ -20,6 +20,7 @@ from daemoneye.bus.frames import (
     SELECTION_CHARACTERS,
     Heading,
     Overflow,
+    Replay,
     Selection,
 )
 from daemoneye.bus.topics import Topic, TopicFilter
@@ -55,6 +56,7 @@ class Said(TypedDict, total=False):
     target: str
     correlation: Correlation | None
     expires_at: float
+    retain: bool
 
 
 class Asked(TypedDict, total=False):
@@ -62,6 +64,7 @@ class Asked(TypedDict, total=False):
 
     target: str
     correlation: Correlation | None
+    retain: bool
     timeout: float
 
 
@@ -87,6 +90,7 @@ def heading_of(
     content_type: str,
     correlation: Correlation | None = None,
     expires_at: float = 0.0,
+    retain: bool = False,
 ) -> Heading:
     """What a publish says besides its payload; `expires_at` is in seconds of Unix time.
 
@@ -99,7 +103,7 @@ def heading_of(
             f"expires_at is {expires_at!r}, and no point in time",
             hint="give Unix time in seconds, or 0 for never",
         ) from None
-    return Heading(topic, target, content_type, correlation, expires_ns)
+    return Heading(topic, target, content_type, correlation, expires_ns, retain=retain)
 
 
 def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
@@ -145,6 +149,7 @@ def options_of(
     max_messages: int,
     max_bytes: int,
     selection: Selection = NO_SELECTION,
+    replay: str = Replay.IF_NEW,
 ) -> Options:
     """How a subscription to these filters wants to be served.
 
@@ -156,6 +161,11 @@ def options_of(
         raise LocalProtocolError(
             f"{overflow!r} is no way to overflow", hint=f"known are {', '.join(OFFERED)}"
         )
+    if replay not in tuple(Replay):
+        raise LocalProtocolError(
+            f"{replay!r} is no way to be sent retained values",
+            hint=f"known are {', '.join(Replay)}",
+        )
     for each in filters:
         if not isinstance(each, str | Topic):
             raise InvalidTopic(
@@ -163,4 +173,6 @@ def options_of(
                 hint='write "events.#", without a b before it',
             )
         TopicFilter(str(each))
-    return Options(Overflow(overflow), max_messages, max_bytes, selection=selection)
+    return Options(
+        Overflow(overflow), max_messages, max_bytes, replay=Replay(replay), selection=selection
+    )

@@ -43,6 +43,7 @@ from daemoneye.bus.client.outgoing import (
     seal,
     set_apart,
 )
+from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.turn import Turn
 from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
 from daemoneye.bus.limits import Limits
@@ -66,6 +67,7 @@ class Writer:
         "_sock",
         "_turn",
         "patience",
+        "retaining",
         "tally",
     )
 
@@ -79,6 +81,8 @@ class Writer:
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
         self._flusher = Flusher(self._flush_tail)
         self.tally = Tally()
+        self.retaining = Retaining()
+        """What a broker that was started anew has to be told."""
         self.patience = limits.write_timeout
         """How long one write may wait for the broker to read anything, in seconds."""
 
@@ -229,8 +233,12 @@ class Writer:
         first: Sequence[Value],
         frame_limit: int,
         carriage: Carriage = NO_CARRIAGE,
+        epoch: int = 0,
     ) -> None:
-        """There is a connection: say `first`, then what had to wait.  Raises BusBroken."""
+        """There is a connection to the broker in this life of it.
+
+        Say `first`, then what that has to retain, then what had to wait.  Raises BusBroken.
+        """
         with self._turn.alone():
             self._draft.agree(frame_limit, carriage)
             self._freight.connected(carriage)
@@ -239,6 +247,10 @@ class Writer:
             said = b"".join(pack(encode(value)) for value in first)
             if said and not self._write_bytes(said):
                 raise no_connection()
+            for sealed in self.retaining.due(epoch):
+                if not self._write_out(sealed):
+                    raise no_connection()
+            self.retaining.told(epoch)
             while len(self._box):
                 outgoing = self._box.take()
                 written = False
@@ -343,6 +355,8 @@ class Writer:
         """
         if type(outgoing) is Sealed:
             written = self._write_bytes(outgoing.data, deadline)
+            if written and outgoing.retains:
+                self.retaining.keep(outgoing)
         else:
             assert type(outgoing) is Apart
             if self._freight.refuses(outgoing):  # another broker than the one it was meant for

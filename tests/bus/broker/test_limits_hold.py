@@ -53,6 +53,7 @@ HERE = "tests/bus/broker/test_limits_hold.py"
 DOOR = "tests/bus/broker/test_door.py"
 PARCELS = "tests/bus/broker/test_parcels.py"
 DISPATCH = "tests/bus/broker/test_dispatch.py"
+RETAINED = "tests/bus/broker/test_retained.py"
 
 HELD = {
     "frame_bytes": (HERE, "test_frame_bytes_at_the_limit_and_one_past_it"),
@@ -83,6 +84,8 @@ HELD = {
         "tests/bus/broker/test_router.py",
         "test_publishing_on_very_many_topics_does_not_grow_the_table_of_routes",
     ),
+    "retained_topics": (RETAINED, "test_topics_of_an_identity_at_the_limit_and_one_past_it"),
+    "retained_bytes": (RETAINED, "test_bytes_of_all_at_the_limit_and_one_past_it"),
     "listed_rows": (
         "tests/bus/broker/test_answers.py",
         "test_a_list_at_the_limit_is_whole_and_one_past_it_says_so",

@@ -166,7 +166,7 @@ def test_denials_without_a_request_are_noticed_but_never_in_a_flood() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "said"),
-    [({"retain": True}, "retained"), ({"guarantee": 3}, "no guarantee 3")],
+    [({"guarantee": 3}, "no guarantee 3")],
 )
 def test_what_is_not_offered_is_refused_and_not_done_in_part(
     heading: dict[str, Any], said: str

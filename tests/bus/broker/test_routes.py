@@ -38,7 +38,6 @@ def test_a_table_for_one_route_works() -> None:
         (Heading("a", target="A"), 6, LocalProtocolError, "nobody can be called 'A'"),
         (Heading("a", target="b\x1b"), 6, LocalProtocolError, r"called 'b\\x1b'"),
         (Heading("a", target="b" * 65), 6, LocalProtocolError, "nobody can be called"),
-        (Heading("a", retain=True), 6, LocalProtocolError, "retained"),
         (Heading("a", content_type="x" * 108), 6, TooLarge, "limit of 108"),
     ],
 )

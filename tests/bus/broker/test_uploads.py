@@ -381,7 +381,7 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_when_others_need_the_room() ->
 @pytest.mark.parametrize(
     "heading",
     [{}, {"target": "no name"}, {"retain": True}],
-    ids=["no right", "no target", "not offered"],
+    ids=["no right", "no target", "retained"],
 )
 def test_a_publish_that_is_refused_anyway_costs_nobody_anything(heading: dict[str, object]) -> None:
     deny = AccessRule("role:observer", "write-only", "events.#", deny=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,6 +19,7 @@ from daemoneye.bus.frames import (
     Ping,
     Pong,
     Release,
+    Replay,
     StreamMark,
     Value,
     encode,
@@ -47,7 +49,7 @@ class Joined:
         self.session.say(*self.link.connected(epoch, FRAME_BYTES))
         self.hear()
 
-    def want(self, filter_text: str, owner: str = "me", **options: int) -> Interest[str]:
+    def want(self, filter_text: str, owner: str = "me", **options: int | Replay) -> Interest[str]:
         interest = self.link.want(filter_text, Options(**options), owner)  # type: ignore[arg-type]  # fields by name
         self.session.say(interest.subscribe(interest.number))
         self.hear()
@@ -504,3 +506,62 @@ def test_descriptors_that_no_publish_owns_are_an_error_of_the_broker() -> None:
     carrying = Carrying()
     with pytest.raises(RemoteProtocolError):
         carrying.link.came([None] * 9)
+
+
+# ---- retained values ----------------------------------------------------------------------------
+
+
+def events_of(received: Received[str]) -> list[bytes]:
+    return [bytes(each.payload) for _, run in received.deliveries for each in run.events]
+
+
+def test_a_retained_value_that_was_heard_is_paid_for_and_not_handed_out() -> None:
+    joined = Joined()
+    source = joined.bus.procmond()
+    interest = joined.want("events.#")
+    source.publish("events.process.tree", b"1", retain=True)
+    assert events_of(joined.hear()) == [b"1"]
+    joined.session = joined.bus.client("operator")
+    joined.session.say(*joined.link.connected(EPOCH, FRAME_BYTES))
+    received = joined.hear()
+    assert [run.messages for _, run in received.deliveries] == [1]
+    assert events_of(received) == []
+    assert interest.received[0] == 2
+    source.publish("events.process.tree", b"2", retain=True)
+    ((_, run),) = joined.hear().deliveries
+    assert dict(run.events[0].lost) == {"disconnected": 0}
+
+
+def test_what_was_lost_before_a_value_that_was_heard_is_told_with_the_next() -> None:
+    joined = Joined()
+    source = joined.bus.procmond()
+    for topic in ("tree", "batch"):
+        source.publish(f"events.process.{topic}", b"1", retain=True)
+    joined.want("events.#", max_messages=8)
+    source.publish("events.process.tree", b"2", retain=True)
+    joined.hear()
+    other = joined.bus.client("other")
+    for number in range(9):  # more than there is room for, so that something is lost first
+        raw = other.frame(f"events.other.t{number}", b"x", retain=True)
+        joined.bus.router.receive(other.session, [raw], NOW + 1)
+    joined.session = joined.bus.client("operator")
+    joined.session.say(*joined.link.connected(EPOCH, FRAME_BYTES))
+    received = joined.hear()
+    events = [each for _, run in received.deliveries for each in run.events]
+    lost = sum((Counter(dict(each.lost)) for each in events), Counter())
+    assert not received.deliveries[0][1].events
+    assert (len(received.deliveries), len(events), lost["overflow"]) == (5, 3, 3)
+
+
+def test_who_asks_for_all_gets_all_and_counts_no_gap_for_it() -> None:
+    joined = Joined()
+    source = joined.bus.procmond()
+    joined.want("events.#", replay=Replay.ALL)
+    source.publish("events.process.tree", b"1", retain=True)
+    joined.hear()
+    joined.session = joined.bus.client("operator")
+    joined.session.say(*joined.link.connected(EPOCH, FRAME_BYTES))
+    assert events_of(joined.hear()) == [b"1"]
+    source.publish("events.process.tree", b"2")
+    ((_, run),) = joined.hear().deliveries
+    assert (run.events[0].payload, dict(run.events[0].lost)) == (b"2", {})

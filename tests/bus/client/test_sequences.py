@@ -70,3 +70,14 @@ def test_the_memory_is_bounded_over_all_owners_and_connections(
         for owner in ("me", "you"):
             heard.missed(owner, run(1, 1, f"events.t{number}"))
     assert len(heard) == 8
+
+
+def test_what_was_heard_is_told_from_what_is_new() -> None:
+    heard = listening("me", "you")
+    heard.missed("me", run(3, 5))
+    heard.reconnect()
+    assert [heard.has_heard("me", run(n, n)[0]) for n in (4, 5, 6)] == [True, True, False]
+    assert not heard.has_heard("me", run(5, 5, "events.demo.other")[0])
+    assert not heard.has_heard("you", run(5, 5)[0])
+    assert not heard.has_heard("nobody", run(5, 5)[0])
+    assert heard.missed("me", run(8, 8)) == 2

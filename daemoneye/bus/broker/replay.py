@@ -1,0 +1,49 @@
+"""Retained values on their way to a new subscription.  Pure.
+
+They wait in the new subscription's own queue, with its credit and under its policy, like all that
+comes after them.  What finds no room there is counted as lost and told: it never costs the client
+its connection, because it could do nothing but come back and ask for the same again.
+"""
+
+from __future__ import annotations
+
+from daemoneye.bus.broker.deliveries import Deliveries
+from daemoneye.bus.broker.directory import Directory
+from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.streams import (
+    Subscription,
+    default_overflow,
+    lane_of,
+)
+from daemoneye.bus.frames import Replay
+
+
+def replay(
+    directory: Directory,
+    deliveries: Deliveries,
+    session: Session,
+    subscription: Subscription,
+    now_ns: int,
+) -> int:
+    """Queue what is retained on its topics; how many values there were to look at.
+
+    Rights are asked again for each topic, because a filter may reach further than they do.
+    """
+    wish, identity = subscription.wish, session.identity
+    if wish.replay is Replay.NONE or wish.group or wish.serve:
+        return 0
+    directory.retained.forget_expired(now_ns)
+    values = directory.retained.values(subscription.filter)
+    for value in values:
+        topic = value.topic
+        if value.target not in ("", identity.name):
+            continue
+        said = value.correlation
+        if not wish.selection.matches(said.id, said.root, said.stage, dict(said.tags)):
+            continue
+        if not directory.access.may_receive(identity, session.declared, topic).allowed:
+            continue
+        stream = session.outbox.stream_for((subscription,), lane_of(topic), default_overflow(topic))
+        origin = (value.publisher, topic)
+        deliveries.replay((session, stream), value.data, origin, value.expires_at)
+    return len(values)

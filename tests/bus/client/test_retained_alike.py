@@ -1,0 +1,158 @@
+"""Retained values as both clients have them, against a real broker that may be killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemoneye.bus.access import AccessRule
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.subscriber import Subscription
+from daemoneye.errors import AccessDenied, BusError, InvalidTopic, LocalProtocolError, TooLarge
+from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
+from tests.bus.client.alike import Tasks, Threads
+from tests.support import scaled, wait_for
+
+STATE = "events.demo.state"
+
+
+@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
+def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
+    made: Threads | Tasks = request.param()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
+    deny = AccessRule("role:observer", "write-only", "events.#", deny=True)
+    with broker_in_thread(tidy, deny, retained_topics=2) as running:
+        running.connect = kind.connect
+        yield running
+
+
+@pytest.fixture
+def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
+    with broker_process(tidy) as running:
+        running.connect = kind.connect
+        yield running
+
+
+def took(events: Subscription, count: int) -> list[tuple[bytes, bool]]:
+    found = []
+    for _ in range(count):
+        event = events.get(scaled(5))
+        assert event is not None
+        found.append((bytes(event.payload), event.retained))
+    return found
+
+
+def test_what_is_retained_comes_first_and_says_so(broker: Running) -> None:
+    with broker.client() as bus:
+        bus.publish(STATE, {"n": 1}, retain=True)
+        assert bus.publish_confirmed(STATE, b"2", retain=True).subscribers == 0
+        with bus.subscribe("events.#") as events, bus.subscribe(STATE, replay="none") as others:
+            bus.publish(STATE, b"3")
+            assert took(events, 2) == [(b"2", True), (b"3", False)]
+            assert took(others, 1) == [(b"3", False)]
+
+
+def test_a_value_that_was_heard_does_not_come_again_unless_all_is_asked_for(
+    broker: Running,
+) -> None:
+    with broker.client() as bus:
+        bus.publish_confirmed(STATE, b"1", retain=True)
+        with bus.subscribe(STATE, "events.#") as events:  # two filters, one who listens
+            bus.publish(STATE, b"2")
+            assert took(events, 2) == [(b"1", True), (b"2", False)]
+        with bus.subscribe(STATE, "events.#", replay="all") as events:
+            assert took(events, 2) == [(b"1", True)] * 2
+
+
+def test_a_value_is_listed_until_it_is_cleared(broker: Running) -> None:
+    with broker.client() as bus:
+        bus.publish_confirmed(STATE, b"12", retain=True)
+        (row,) = bus.retained("events.#")
+        assert (row.topic, row.publisher, row.sequence, row.size) == (STATE, "operator", 1, 2)
+        assert bus.retained("control.#") == ()
+        bus.clear_retained(STATE)
+        assert bus.retained() == ()
+        with pytest.raises(InvalidTopic):
+            bus.retained("events.*")
+        with pytest.raises(InvalidTopic):
+            bus.clear_retained("events.#")
+
+
+def test_what_cannot_be_retained_is_refused_with_its_reason(broker: Running) -> None:
+    with broker.client() as bus, broker.client("eye", "observer") as observer:
+        with pytest.raises(TooLarge, match="retained"):
+            bus.publish(STATE, bytes(300_000), retain=True)
+        with pytest.raises(LocalProtocolError, match="some"):
+            bus.subscribe(STATE, replay="some")
+        for topic in ("events.a", "events.b"):
+            bus.publish_confirmed(topic, b"", retain=True)
+        with pytest.raises(BusError, match="2 topics already"):
+            bus.publish_confirmed("events.c", b"", retain=True)
+        with pytest.raises(AccessDenied):
+            observer.publish_confirmed(STATE, b"", retain=True)
+        with pytest.raises(AccessDenied, match="may not clear"):
+            observer.clear_retained("events.a")
+        assert [row.topic for row in bus.retained()] == ["events.a", "events.b"]
+
+
+def test_b21_a_reconnect_floods_nobody(broker: Running) -> None:
+    with broker.client() as source, broker.client("reader") as bus:
+        source.publish_confirmed(STATE, b"", retain=True)
+        with bus.subscribe("events.#") as events:
+            assert took(events, 1) == [(b"", True)]
+            for n in range(3):
+                cut(broker, bus)
+                source.publish_confirmed("events.demo.tick", b"%d" % n)
+                assert took(events, 1) == [(b"%d" % n, False)]
+            cut(broker, bus)
+            source.publish_confirmed(STATE, b"new", retain=True)
+            assert took(events, 1)[0][0] == b"new"
+            assert events.get(0.1) is None
+
+
+def cut(broker: Running, bus: BusClient) -> None:
+    """Cut the connection of `reader`, and wait until it is back with its subscription."""
+    (session,) = broker.broker.router.directory.named("reader")
+    client = broker.broker._clients.of(session)
+    assert client is not None
+    client.sock.shutdown(2)
+    directory = broker.broker.router.directory
+    wait_for(
+        lambda: any(
+            each is not session and each.subscriptions for each in directory.named("reader")
+        ),
+        "the subscription to be back",
+    )
+
+
+def test_a_broker_started_anew_is_told_again_and_subscribers_hear_it_once(
+    process: BrokerProcess,
+) -> None:
+    with process.client() as source, process.client() as bus, process.client() as other:
+        source.publish_confirmed(STATE, b"old", retain=True)
+        source.publish_confirmed("events.demo.cleared", b"x", retain=True)
+        source.clear_retained("events.demo.cleared")
+        with bus.subscribe("events.#") as events:
+            assert took(events, 1) == [(b"old", True)]
+            process.kill()
+            source.publish(STATE, b"meanwhile", retain=True)
+            process.start()
+            assert took(events, 1)[0][0] == b"meanwhile"
+            wait_for(lambda: source.connected and other.connected, "them to be back")
+            (row,) = other.retained()
+            assert (row.topic, row.sequence) == (STATE, 2)
+            process.kill()
+            process.start()
+            wait_for(lambda: source.connected and bus.connected, "them to be back")
+            wait_for(lambda: other.connected and other.retained(), "the value to be back")
+            source.publish("events.demo.tick", b"3")
+            assert took(events, 1) == [(b"3", False)]
+        with other.subscribe("events.#") as events:
+            assert took(events, 1) == [(b"meanwhile", True)]
