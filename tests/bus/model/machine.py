@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemoneye.bus.access import AccessRule
-from daemoneye.bus.frames import Overflow
-from tests.bus.model.promises import Accounts, Copies, may_read, wanting
-from tests.bus.model.world import Got, Message, Seat, World
+from daemoneye.bus.frames import Choice, Overflow, Settling
+from tests.bus.model.promises import Accounts, Copies, Groups, may_read, wanting
+from tests.bus.model.world import Got, Job, Message, Seat, World
 
 NAMES = "abcd"
 TOPICS = (
@@ -26,6 +26,7 @@ POLICIES = (
     Overflow.DROP_OLDEST,
     Overflow.DROP_NEWEST,
     Overflow.LATEST,
+    Overflow.BLOCK,
     Overflow.DISCONNECT,
 )
 
@@ -54,6 +55,7 @@ class Bus(RuleBasedStateMachine):
         self.world = World(NAMES)
         self.accounts = Accounts()
         self.copies = Copies()
+        self.groups = Groups()
         for seat, text in zip(self.world.seats.values(), wishes, strict=True):
             self._come(seat)
             self.world.subscribe(seat, text, Overflow.DEFAULT, 6, 6)
@@ -105,6 +107,36 @@ class Bus(RuleBasedStateMachine):
         for number in list(seat.wishes):
             self.world.grant(seat, number, messages)
 
+    # ---- groups ---------------------------------------------------------------------------------
+
+    @rule(
+        name=some_name,
+        group=st.sampled_from(("g", "h")),
+        text=st.sampled_from(("control.demo.jobs", "events.demo.tick", "events.#")),
+        choice=st.sampled_from(Choice),
+        credit=st.integers(1, 6),
+    )
+    def somebody_joins(self, name: str, group: str, text: str, choice: Choice, credit: int) -> None:
+        seat = self.world.seats[name]
+        if seat.client is not None:
+            self.world.join(seat, group, text, choice, credit)
+
+    @rule(name=some_name, which=st.integers(0, 3))
+    def somebody_parts(self, name: str, which: int) -> None:
+        seat = self.world.seats[name]
+        if seat.memberships:
+            self.world.part(seat, list(seat.memberships)[which % len(seat.memberships)])
+
+    @rule(
+        name=some_name,
+        what=st.sampled_from((Settling.ACK, Settling.ACK, *Settling)),
+        seconds=st.sampled_from((0.0, 2.0)),
+    )
+    def somebody_settles(self, name: str, what: Settling, seconds: float) -> None:
+        seat = self.world.seats[name]
+        if seat.in_hand:
+            self._settle(seat, seat.in_hand[0], what, seconds)
+
     # ---- what is said ---------------------------------------------------------------------------
 
     @rule(name=some_name, topics=some_topics, only=st.sampled_from(("", "", "", "a")))
@@ -151,6 +183,7 @@ class Bus(RuleBasedStateMachine):
         for seat in self.world.seats.values():
             if seat.client is not None:
                 self.accounts.check(seat)
+        self.groups.check(self.world)
 
     def teardown(self) -> None:
         """Everybody reads all there is: then nothing is open."""
@@ -167,10 +200,14 @@ class Bus(RuleBasedStateMachine):
                 self._read(seat, 1 << 16, 1.0)
             assert not seat.client.session.pending
             assert not +self.accounts.open[seat.name]
+        self._do_all_work()
         self._add(
             published=self.accounts.published,
             heard=self.accounts.heard,
             dropped=self.accounts.dropped,
+            jobs_given=self.groups.given,
+            jobs_done=self.groups.acknowledged,
+            jobs_stale=self.groups.stale,
             **{f"lost ({reason})": count for reason, count in self.accounts.lost.items()},
         )
 
@@ -184,11 +221,34 @@ class Bus(RuleBasedStateMachine):
     def _read(self, seat: Seat, at_once: int, share: float) -> None:
         allowed = self._is_between_frames(seat)
         for came in self.world.read(seat, at_once, share):
+            if isinstance(came, Job):
+                self.groups.take(self.world, seat, came)
+                continue
             self.accounts.take(seat, came)
             if isinstance(came, Got):
                 self.copies.take(self.world, seat, came)
                 if allowed:
                     assert may_read(self.world.rules, seat.name, came.event.topic)
+
+    def _settle(self, seat: Seat, job: Job, what: Settling, seconds: float) -> None:
+        taken = self.world.settle(seat, job, what, seconds)
+        if taken and what in (Settling.ACK, Settling.REJECT):
+            self.groups.settled(job)
+        elif taken and what is Settling.EXTEND:
+            seat.in_hand.append(job)
+
+    def _do_all_work(self) -> None:
+        """Whoever has work does it: what is left then is what no member may take."""
+        for _ in range(400):
+            self.world.pass_time(3.0)
+            for seat in self.world.seats.values():
+                if seat.client is not None:
+                    self._read(seat, 1 << 16, 1.0)
+                    for job in list(seat.in_hand):
+                        self._settle(seat, job, Settling.ACK, 0.0)
+        self.groups.check(self.world)
+        for group in self.world.router.directory.groups:
+            assert not group.members or not (group.waiting or group.in_flight), group
 
     def _is_between_frames(self, seat: Seat) -> bool:
         """Whether no run is begun: one that is has to be finished, whatever the rules are now."""

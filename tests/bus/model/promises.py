@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.members import WorkStream
 from daemoneye.bus.frames import StreamMark, decode
 from daemoneye.framing import HEADER_BYTES
-from tests.bus.model.world import Got, Message, Missed, Seat, World
+from tests.bus.model.world import Got, Job, Message, Missed, Seat, World
 
 
 def matches(text: str, topic: str) -> bool:
@@ -94,6 +95,8 @@ class Accounts:
             return  # some of that run was heard, and the broker counts runs
         waiting: Counter[frozenset[int]] = Counter()
         for stream in outbox.streams.values():
+            if isinstance(stream, WorkStream):
+                continue  # what is in it is the group's
             waiting[frozenset(stream.key.numbers)] += stream.messages + stream.untold.total()
         for sent in outbox.sending.frames:
             told = decode(sent.data[HEADER_BYTES:]) if sent.run is None else None
@@ -101,6 +104,42 @@ class Accounts:
                 waiting[seat.live(told.subscriptions)] += sum(told.lost.values())
         assert +waiting == +self.open[seat.name], (waiting, self.open[seat.name])
         assert not -self.open[seat.name]
+
+
+class Groups:
+    """Each message to one member: in one pair of hands, until somebody is done with it."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[tuple[str, str], int], tuple[str, int]] = {}
+        """Of each group and message: whose hands, and under which delivery."""
+        self.done: set[tuple[tuple[str, str], int]] = set()
+        self.given = self.acknowledged = self.stale = 0
+
+    def take(self, world: World, seat: Seat, job: Job) -> None:
+        """It was given to this member: whoever had it before has it no more, and nobody is done."""
+        key, in_flight = (job.membership.key, job.number), world.router.directory.groups.in_flight
+        if job.delivery not in in_flight:
+            self.stale += 1  # written before its time was up, and read after that
+            return
+        assert key not in self.done, "handled, and given again"
+        if key in self.held:
+            _, delivery = self.held[key]
+            assert delivery not in in_flight, "in two pairs of hands"
+        self.held[key] = (seat.name, job.delivery)
+        self.given += 1
+
+    def settled(self, job: Job) -> None:
+        """It is acknowledged, or nobody can handle it."""
+        self.done.add((job.membership.key, job.number))
+        self.acknowledged += 1
+
+    def check(self, world: World) -> None:
+        """Offered = handled + lost (by reason) + waiting + in flight."""
+        for group in world.router.directory.groups:
+            work = group.work
+            waits = group.waiting + group.in_flight
+            assert work.offered == work.handled + work.lost.total() + waits, (group, work)
+            assert not group.members or not group.delayed or group.waiting
 
 
 class Copies:

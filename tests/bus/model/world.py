@@ -7,16 +7,22 @@ from dataclasses import dataclass, field
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.frames import (
+    PUBLISH,
     Answer,
+    Choice,
     Credit,
     Envelope,
     Goodbye,
     Notice,
+    OuterFrame,
     Overflow,
+    Settle,
+    Settling,
     StreamMark,
     Subscribe,
     Unsubscribe,
     encode,
+    parse,
 )
 from daemoneye.bus.limits import Limits
 from tests.bus.support import NOW, Bus, Client, Heard
@@ -47,6 +53,19 @@ class Wish:
     """Messages, cumulative."""
 
 
+@dataclass(frozen=True)
+class Membership:
+    """A subscription that is in a group, as the model keeps it."""
+
+    group: str
+    filter: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a group is known by."""
+        return self.group, self.filter
+
+
 @dataclass
 class Seat:
     """A name on the bus, and who has it just now."""
@@ -54,6 +73,11 @@ class Seat:
     name: str
     client: Client | None = None
     wishes: dict[int, Wish] = field(default_factory=dict)
+    memberships: dict[int, Membership] = field(default_factory=dict)
+    credit: dict[int, int] = field(default_factory=dict)
+    """Of its memberships."""
+    in_hand: list[Job] = field(default_factory=list)
+    """What it was given by groups and has not settled."""
     marked: tuple[int, ...] = ()
 
     def live(self, numbers: tuple[int, ...]) -> frozenset[int]:
@@ -81,6 +105,18 @@ class Missed:
     lost: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Job:
+    """A message of a group came."""
+
+    subscription: int
+    membership: Membership
+    delivery: int
+    count: int
+    number: int
+    """Of the message."""
+
+
 class World:
     """A bus, and a seat for each name."""
 
@@ -99,8 +135,7 @@ class World:
         """Its client connects; it begins with nothing."""
         self._lives += 1
         seat.client = self.bus.client(seat.name, incarnation=self._lives)
-        seat.wishes.clear()
-        seat.marked = ()
+        self._forget(seat)
 
     def go(self, seat: Seat, *, cleanly: bool) -> None:
         """Its connection ends."""
@@ -115,7 +150,13 @@ class World:
 
     def _leave(self, seat: Seat) -> None:
         seat.client = None
+        self._forget(seat)
+
+    def _forget(self, seat: Seat) -> None:
         seat.wishes.clear()
+        seat.memberships.clear()
+        seat.in_hand.clear()
+        seat.marked = ()
 
     def cut_off(self) -> list[Seat]:
         """Whom the broker has ended by itself since this was asked last."""
@@ -152,6 +193,49 @@ class World:
         seat.wishes[number] = Wish(text, overflow, credit)
         return number
 
+    def join(self, seat: Seat, group: str, text: str, choice: Choice, credit: int) -> int:
+        """Be a member of a group; its number, or 0 when it was refused."""
+        assert seat.client is not None
+        self._numbers += 1
+        number = self._numbers
+        wish = Subscribe(
+            number,
+            text,
+            group=group,
+            choice=choice,
+            credit_messages=credit,
+            credit_bytes=1 << 40,
+            request=number,
+        )
+        seat.client.say(wish)
+        if number not in seat.client.session.subscriptions:
+            return 0
+        seat.memberships[number] = Membership(group, text)
+        seat.credit[number] = credit
+        return number
+
+    def part(self, seat: Seat, number: int) -> None:
+        """Be none any more."""
+        assert seat.client is not None
+        seat.client.say(Unsubscribe(number, request=1))
+        del seat.memberships[number]
+        seat.in_hand = [each for each in seat.in_hand if each.subscription != number]
+
+    def settle(self, seat: Seat, job: Job, what: Settling, seconds: float = 0.0) -> bool:
+        """Say what became of it; whether it was in this seat's hands."""
+        assert seat.client is not None
+        self._numbers += 1
+        _, held = self.router.directory.groups.in_flight.get(job.delivery, (None, None))
+        place = held.place if held is not None else None
+        mine = place is not None and place.session is seat.client.session
+        seat.credit[job.subscription] = seat.credit.get(job.subscription, 0) + 1
+        seat.client.say(
+            Credit(job.subscription, seat.credit[job.subscription], 1 << 40),
+            Settle(what, (job.delivery,), seconds, request=self._numbers),
+        )
+        seat.in_hand.remove(job)
+        return mine
+
     def unsubscribe(self, seat: Seat, number: int) -> None:
         """It does not want that any more."""
         assert seat.client is not None
@@ -178,7 +262,12 @@ class World:
         client = seat.client
         assert client is not None
         frames = [
-            client.frame(each.topic, str(each.number).encode(), target=each.target)
+            client.frame(
+                each.topic,
+                str(each.number).encode(),
+                target=each.target,
+                partition_key=str(each.number % 5),
+            )
             for each in messages
         ]
         before = client.session.publishing.messages
@@ -196,6 +285,9 @@ class World:
                 ended[seat.name] = [number for number in seat.wishes if number not in left]
                 for number in ended[seat.name]:
                     del seat.wishes[number]
+                for number in [each for each in seat.memberships if each not in left]:
+                    del seat.memberships[number]
+                    seat.in_hand = [each for each in seat.in_hand if each.subscription != number]
         return ended
 
     def pass_time(self, seconds: float) -> None:
@@ -207,7 +299,7 @@ class World:
 
     # ---- what they hear -------------------------------------------------------------------------
 
-    def read(self, seat: Seat, at_once: int, share: float = 1.0) -> Iterator[Got | Missed]:
+    def read(self, seat: Seat, at_once: int, share: float = 1.0) -> Iterator[Got | Missed | Job]:
         """It reads one write of so many bytes, or a part of one, and this is what came whole."""
         client = seat.client
         assert client is not None
@@ -217,8 +309,26 @@ class World:
             return
         client.session.written(len(data))
         for raw in client.cutter.feed(data):
+            frame = parse(raw)
             for each in client._understood(raw):
-                yield from self._understood(seat, each)
+                if frame.kind == PUBLISH and frame.delivery:
+                    assert isinstance(each, Envelope)
+                    yield from self._job(seat, frame, each)
+                else:
+                    yield from self._understood(seat, each)
+
+    def _job(self, seat: Seat, frame: OuterFrame, event: Envelope) -> Iterator[Job]:
+        [number] = seat.marked
+        if number in seat.memberships:
+            job = Job(
+                number,
+                seat.memberships[number],
+                frame.delivery,
+                frame.delivery_count,
+                int(bytes(event.payload)),
+            )
+            seat.in_hand.append(job)
+            yield job
 
     def _understood(self, seat: Seat, heard: Heard) -> Iterator[Got | Missed]:
         match heard:
