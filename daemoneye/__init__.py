@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daemoneye.bus.client.async_bus_client import AsyncBusClient
     from daemoneye.bus.client.bus_client import BusClient
+    from daemoneye.bus.client.jobs import AsyncJob, Job
     from daemoneye.bus.envelope import Correlation, Envelope
     from daemoneye.bus.topics import Topic, TopicFilter
     from daemoneye.collectors.collector import Collector, Event, collector, every, on
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         NotRunning,
         ProtocolError,
         Refused,
+        Rejected,
         RemoteProtocolError,
         SupervisionError,
         TooLarge,
@@ -79,6 +81,7 @@ __all__ = [
     "AccessDenied",
     "AlreadyRunning",
     "AsyncBusClient",
+    "AsyncJob",
     "BackPressure",
     "BusBroken",
     "BusClient",
@@ -96,6 +99,7 @@ __all__ = [
     "GaveUp",
     "InvalidTopic",
     "InvalidTransition",
+    "Job",
     "LocalProtocolError",
     "MissingExtra",
     "NoResponder",
@@ -103,6 +107,7 @@ __all__ = [
     "Plan",
     "ProtocolError",
     "Refused",
+    "Rejected",
     "RemoteProtocolError",
     "RestartPolicy",
     "RestartType",
@@ -125,12 +130,14 @@ _SPEC = "daemoneye.supervisor.spec"
 _COLLECTOR = "daemoneye.collectors.collector"
 _HOMES = {
     "AsyncBusClient": "daemoneye.bus.client.async_bus_client",
+    "AsyncJob": "daemoneye.bus.client.jobs",
     "BusClient": "daemoneye.bus.client.bus_client",
     "ChildSpec": _SPEC,
     "Collector": _COLLECTOR,
     "Correlation": "daemoneye.bus.envelope",
     "Envelope": "daemoneye.bus.envelope",
     "Event": _COLLECTOR,
+    "Job": "daemoneye.bus.client.jobs",
     "Plan": _SPEC,
     "RestartPolicy": _SPEC,
     "RestartType": _SPEC,

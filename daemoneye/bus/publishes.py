@@ -72,6 +72,8 @@ class Heading:
     """In a group, equal keys go to the same member."""
     retain: bool = False
     """Whether the last one is kept for those who subscribe later."""
+    until_handled: bool = False
+    """Whether its answer comes when groups have handled it."""
     prefix: bytes = field(init=False, repr=False, compare=False)
     """All of that as the beginning of a frame."""
 
@@ -88,6 +90,7 @@ class Heading:
                 deduplication_id=self.deduplication_id,
                 partition_key=self.partition_key,
                 retain=self.retain,
+                until_handled=self.until_handled,
             )
         except (ValueError, TypeError) as error:
             raise LocalProtocolError(

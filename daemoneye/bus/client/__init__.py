@@ -9,6 +9,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     answers        what an answer means to whoever asked, and what none means
     notices        what was told unasked: counted, and logged once for each topic
     wishes         what a caller asks for, checked
+    work           what a member of a group has in hand, and when it may say what became of it
+    jobs           events of a group, as a member settles them
     freight        which way large payloads go
     holdings       large payloads that came, and who still uses them
     outgoing       what a client publishes, on its way into frames

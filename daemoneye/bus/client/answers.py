@@ -14,7 +14,9 @@ from daemoneye.errors import (
     BusError,
     DeadlineExceeded,
     InvalidTopic,
+    LocalProtocolError,
     NoResponder,
+    Rejected,
     TooLarge,
 )
 
@@ -23,7 +25,10 @@ REQUEST_TIMEOUT = 5.0
 
 _ERRORS: dict[str, type[BusError]] = {
     each.__name__: each
-    for each in (BackPressure, TooLarge, NoResponder, DeadlineExceeded, InvalidTopic)
+    for each in (
+        *(BackPressure, TooLarge, NoResponder, Rejected, DeadlineExceeded, InvalidTopic),
+        LocalProtocolError,
+    )
 }
 
 
@@ -32,6 +37,7 @@ class Status(StrEnum):
 
     ACCEPTED = "accepted"
     NO_SUBSCRIBERS = "no_subscribers"
+    HANDLED = "handled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Receipt:
     """What the broker says of a confirmed publish."""
 
     status: Status
-    """Whether anybody took it."""
+    """Whether anybody took it, or has handled it."""
     subscribers: int
     """How many clients took it; each may have several subscriptions to it."""
 
@@ -78,9 +84,11 @@ def explanation_of(answer: Answer) -> Explanation:
     )
 
 
-def receipt_of(answer: Answer) -> Receipt:
+def receipt_of(answer: Answer, *, until_handled: bool = False) -> Receipt:
     """The receipt that an answer to a publish gives."""
     taken = answer.subscribers
+    if until_handled:
+        return Receipt(Status.HANDLED, taken)
     return Receipt(Status.ACCEPTED if taken else Status.NO_SUBSCRIBERS, taken)
 
 

@@ -31,14 +31,17 @@ from daemoneye.bus.client.answers import (
 )
 from daemoneye.bus.client.async_connection import AsyncConnection
 from daemoneye.bus.client.async_dialler import introduce
-from daemoneye.bus.client.async_subscriber import AsyncSubscription
+from daemoneye.bus.client.async_subscriber import AsyncJobs, AsyncSubscription
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.opening import Ending, Opening
 from daemoneye.bus.client.wishes import (
     Asked,
+    Listening,
     Said,
+    Sent,
+    Sharing,
     batches,
     heading_of,
     in_bytes,
@@ -126,6 +129,8 @@ class AsyncBusClient(Ending):
         correlation: Correlation | None = None,
         expires_at: float = 0.0,
         retain: bool = False,
+        guarantee: str = "",
+        key: str = "",
     ) -> None:
         """Publish and count.
 
@@ -139,6 +144,10 @@ class AsyncBusClient(Ending):
         With `retain` the broker keeps it for who subscribes later, instead of what was kept of the
         topic before: until something takes its place, it expires, or `clear_retained`.  A broker
         that is started anew is told it again.
+
+        `guarantee` is "at-least-once" (so is what is published below `control`) or "best-effort"
+        (all else): the first waits in a group that has no member just now.  Of equal `key`s a group
+        by key handles one after the other.
 
         Raises InvalidTopic, TooLarge, BusClosed, LocalProtocolError for a payload of another kind,
         an `expires_at` that is no point in time and in another event loop.
@@ -155,24 +164,39 @@ class AsyncBusClient(Ending):
         writer = connection.writer
         if writer.outlet.crowded:
             await writer.outlet.room()
-        if correlation is None and not (expires_at or retain):
+        if correlation is None and not (expires_at or retain or guarantee or key):
             writer.publish(text, data, content_type, target)
         else:
-            heading = heading_of(text, target, content_type, correlation, expires_at, retain)
+            heading = heading_of(
+                text,
+                target,
+                content_type,
+                correlation,
+                expires_at,
+                retain,
+                guarantee=guarantee,
+                key=key,
+            )
             writer.publish_on(writer.course(heading, data), data)
 
     @overload
     async def publish_many(
-        self, topic: str, payloads: Iterable[Payload], *, target: str = ""
+        self, topic: str, payloads: Iterable[Payload], **said: Unpack[Sent]
     ) -> None: ...
 
     @overload
     async def publish_many(
-        self, topic: Topic[Carried], payloads: Iterable[Carried], *, target: str = ""
+        self, topic: Topic[Carried], payloads: Iterable[Carried], **said: Unpack[Sent]
     ) -> None: ...
 
     async def publish_many(
-        self, topic: str | Topic[Any], payloads: Iterable[Any], *, target: str = ""
+        self,
+        topic: str | Topic[Any],
+        payloads: Iterable[Any],
+        *,
+        target: str = "",
+        guarantee: str = "",
+        key: str = "",
     ) -> None:
         """Publish these in order, in full frames; several times faster than one by one.
 
@@ -181,7 +205,15 @@ class AsyncBusClient(Ending):
         """
         connection = self._connection
         connection.here()
-        await connection.writer.publish_many(topic_of(topic), batches(payloads, topic), target)
+        text, every = topic_of(topic), batches(payloads, topic)
+        if not (guarantee or key):
+            await connection.writer.publish_many(text, every, target)
+            return
+        headings = [
+            heading_of(text, target, each.content_type, guarantee=guarantee, key=key)
+            for each in every
+        ]
+        await connection.writer.publish_many_with(headings, every)
 
     @overload
     async def publish_confirmed(
@@ -201,9 +233,15 @@ class AsyncBusClient(Ending):
         target: str = "",
         correlation: Correlation | None = None,
         retain: bool = False,
+        guarantee: str = "",
+        key: str = "",
+        until: str = "",
         timeout: float = 5.0,
     ) -> Receipt:
         """Publish and wait for what the broker says became of it.
+
+        With `until="handled"` that is when every group that took it has acknowledged it: it raises
+        Rejected when one did not, and NoResponder when there is none.
 
         Raises as `publish`, AccessDenied, BackPressure when somebody who may lose nothing had no
         room for a second (or for `timeout`) and so nobody was sent it, DeadlineExceeded after
@@ -214,13 +252,22 @@ class AsyncBusClient(Ending):
         connection = self._connection
         connection.here()
         writer = connection.writer
-        heading = heading_of(text, target, content_type, correlation, retain=retain)
+        heading = heading_of(
+            text,
+            target,
+            content_type,
+            correlation,
+            retain=retain,
+            guarantee=guarantee,
+            key=key,
+            until=until,
+        )
         course = writer.course(heading, data)
         with writer.retaining.asking(heading.topic) if retain else nullcontext():
             answer = await connection.insist(
                 lambda request: writer.publish_on(course, data, request), timeout
             )
-        return receipt_of(answer)
+        return receipt_of(answer, until_handled=bool(until))
 
     async def flush(self) -> None:
         """Write what was published up to now, and wait until the kernel has it."""
@@ -247,6 +294,16 @@ class AsyncBusClient(Ending):
 
     # ---- subscribing ----------------------------------------------------------------------------
 
+    @overload
+    def subscribe(
+        self, *filters: str | Topic[Any], **wanted: Unpack[Listening]
+    ) -> Opening[AsyncSubscription]: ...
+
+    @overload
+    def subscribe(
+        self, *filters: str | Topic[Any], group: str, **wanted: Unpack[Sharing]
+    ) -> Opening[AsyncJobs]: ...
+
     def subscribe(
         self,
         *filters: str | Topic[Any],
@@ -258,7 +315,9 @@ class AsyncBusClient(Ending):
         stage: str = "",
         tags: Mapping[str, str] | None = None,
         replay: str = "if-new",
-    ) -> Opening[AsyncSubscription]:
+        group: str = "",
+        choice: str = "",
+    ) -> Opening[AsyncSubscription] | Opening[AsyncJobs]:
         """Listen to what matches one of these filters; use it with `async with`, or await it.
 
         `overflow` names what happens when we are too slow, and what waits for us at the broker
@@ -281,6 +340,11 @@ class AsyncBusClient(Ending):
         With `correlation_id`, `stage` or `tags` only those events come whose correlation has that
         id (or has it at its root), that stage, and all of these tags.
 
+        With a `group` the subscription shares its messages with all others of this filter in the
+        same group: each goes to one of them, who gets an `AsyncJob` and settles it.  `choice` is
+        who gets the next one: "least-in-flight" (the default), "round-robin", "by-key" (equal keys
+        in order, to the same member) or "standby" (one has all until it is gone).
+
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in another event
         loop.
@@ -296,6 +360,8 @@ class AsyncBusClient(Ending):
                 max_bytes,
                 selection_of(correlation_id, stage, tags),
                 replay,
+                group=group,
+                choice=choice,
             )
             return await connection.subscribe(tuple(map(str, filters)), options, timeout)
 

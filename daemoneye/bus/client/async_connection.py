@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, ended_by, no_answer
-from daemoneye.bus.client.async_subscriber import AsyncSource, AsyncSubscription
+from daemoneye.bus.client.async_subscriber import AsyncJobs, AsyncSource, AsyncSubscription
 from daemoneye.bus.client.async_waiting import check_home, deadline_of, give, home, until
 from daemoneye.bus.client.async_writer import AsyncWriter
 from daemoneye.bus.client.backoff import Backoff
@@ -29,10 +29,21 @@ from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
-from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release
+from daemoneye.bus.client.work import Hold, asking
+from daemoneye.bus.frames import (
+    Answer,
+    Credit,
+    Envelope,
+    Goodbye,
+    Ping,
+    Query,
+    Release,
+    Settling,
+)
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
@@ -58,7 +69,7 @@ class AsyncConnection:
         """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError."""
         self._dial = dial
         self._loop = home()
-        self.link: Link[AsyncSubscription] = Link()
+        self.link: Link[AsyncSubscription] = Link(_job)
         self.writer = AsyncWriter(self._loop, Limits())
         self.dialogue: Dialogue[AsyncSubscription, Reply] = Dialogue(self.link, self.writer.tally)
         self._sock: socket.socket | None = None
@@ -166,7 +177,7 @@ class AsyncConnection:
         """
         if self._ended is not None:
             raise self._ended
-        subscription = AsyncSubscription(self, timeout)
+        subscription = (AsyncJobs if options.group else AsyncSubscription)(self, timeout)
         replies: list[Reply] = [self._loop.create_future() for _ in filters]
         deadline = deadline_of(self._loop, REQUEST_TIMEOUT)
         if self.writer.outlet.crowded:
@@ -191,6 +202,20 @@ class AsyncConnection:
     def grant(self, credit: Credit | Release) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
         self.writer.tell(credit)
+
+    async def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """Tell the broker what became of a job; its word is waited for when there is a `timeout`.
+
+        Raises LocalProtocolError when it is not ours any more, and with a `timeout` as `ask`.
+        """
+        self.here()
+        said = hold.settle(what, time.monotonic(), seconds, reason)
+        if timeout is None:
+            self.writer.tell(said)
+        else:
+            await self.ask(lambda request: self.writer.send(asking(said, request)), timeout)
 
     def end(self, subscription: AsyncSubscription) -> None:
         """Nobody listens to it any more."""
@@ -340,6 +365,12 @@ async def _answer(reply: Reply, timeout: float, deadline: float) -> Answer:
     if isinstance(answer, BusError):
         raise answer
     return checked(answer)
+
+
+def _job(event: Envelope, hold: Hold, owner: AsyncSubscription) -> AsyncJob:
+    assert isinstance(owner, AsyncJobs)
+    hold.begin(time.monotonic())
+    return AsyncJob.of(event, hold, owner.settle)
 
 
 def _leave(writer: AsyncWriter, timeout: float) -> None:

@@ -10,14 +10,16 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from operator import length_hint
-from typing import Protocol
+from typing import Protocol, cast
 
 from daemoneye.bus.client.async_waiting import Line, deadline_of
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
+from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.opening import Ending
-from daemoneye.bus.frames import Credit, Envelope, Release
+from daemoneye.bus.client.work import Hold
+from daemoneye.bus.frames import Credit, Envelope, Release, Settling
 from daemoneye.errors import BusClosed, BusError
 
 Run = Delivery["AsyncSubscription"]
@@ -34,6 +36,11 @@ class AsyncSource(Protocol):
 
     def end(self, subscription: AsyncSubscription) -> None:
         """Nobody listens any more."""
+
+    async def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """Say what became of a job; wait for the broker's word so many seconds, or not at all."""
 
 
 class AsyncSubscription(Ending):
@@ -159,3 +166,25 @@ class AsyncSubscription(Ending):
             self._run = self._runs.popleft()
             self._current = iter(self._run.events)
         return event
+
+
+class AsyncJobs(AsyncSubscription):
+    """What a member of a group is given: a subscription whose events are jobs to settle.
+
+    What is here when it ends, settled or not, is not ours any more: the rest goes to others.
+    """
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[AsyncJob]:
+        return cast("AsyncIterator[AsyncJob]", super().__aiter__())
+
+    async def get(self, timeout: float | None = None) -> AsyncJob | None:
+        """The next job, as `AsyncSubscription.get`."""
+        return cast("AsyncJob | None", await super().get(timeout))
+
+    async def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """Say what became of one of them: `AsyncJob` has the words for it."""
+        await self.source.settle(hold, what, seconds, reason, timeout)

@@ -123,6 +123,15 @@ class AsyncWriter:
         Raises as `publish`, before any is published.
         """
         courses = [self._courses.find(topic, each.content_type, target) for each in batches]
+        await self._publish_all(courses, batches)
+
+    async def publish_many_with(
+        self, headings: Sequence[Heading], batches: Sequence[Batch]
+    ) -> None:
+        """The same, with all that a heading can say of each batch."""
+        await self._publish_all([self._courses.make(each) for each in headings], batches)
+
+    async def _publish_all(self, courses: Sequence[Course], batches: Sequence[Batch]) -> None:
         for course, batch in zip(courses, batches, strict=True):
             self._draft.takes(course, max(map(len, batch.payloads), default=0))
         for course, batch in zip(courses, batches, strict=True):

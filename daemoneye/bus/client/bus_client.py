@@ -31,10 +31,13 @@ from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
-from daemoneye.bus.client.subscriber import Subscription
+from daemoneye.bus.client.subscriber import Jobs, Subscription
 from daemoneye.bus.client.wishes import (
     Asked,
+    Listening,
     Said,
+    Sent,
+    Sharing,
     batches,
     heading_of,
     options_of,
@@ -119,6 +122,8 @@ class BusClient:
         correlation: Correlation | None = None,
         expires_at: float = 0.0,
         retain: bool = False,
+        guarantee: str = "",
+        key: str = "",
     ) -> None:
         """Publish and count, without waiting for anybody.
 
@@ -136,6 +141,10 @@ class BusClient:
         topic before: until something takes its place, it expires, or `clear_retained`.  A broker
         that is started anew is told it again.
 
+        `guarantee` is "at-least-once" (so is what is published below `control`) or "best-effort"
+        (all else): the first waits in a group that has no member just now.  Of equal `key`s a group
+        by key handles one after the other.
+
         Raises InvalidTopic, TooLarge, BusClosed, LocalProtocolError for a payload of another kind
         and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
@@ -146,24 +155,40 @@ class BusClient:
             text, data, content_type = topic, payload, ""
         else:
             text, data, content_type = written(topic, payload)
-        if correlation is None and not (expires_at or retain) and type(data) is bytes:
+        plain = correlation is None and not (expires_at or retain or guarantee or key)
+        if plain and type(data) is bytes:
             self._connection.writer.publish(text, data, content_type, target)
         else:
-            heading = heading_of(text, target, content_type, correlation, expires_at, retain)
+            heading = heading_of(
+                text,
+                target,
+                content_type,
+                correlation,
+                expires_at,
+                retain,
+                guarantee=guarantee,
+                key=key,
+            )
             self._connection.writer.publish_heading(heading, data)
 
     @overload
     def publish_many(
-        self, topic: str, payloads: Iterable[Payload], *, target: str = ""
+        self, topic: str, payloads: Iterable[Payload], **said: Unpack[Sent]
     ) -> None: ...
 
     @overload
     def publish_many(
-        self, topic: Topic[Carried], payloads: Iterable[Carried], *, target: str = ""
+        self, topic: Topic[Carried], payloads: Iterable[Carried], **said: Unpack[Sent]
     ) -> None: ...
 
     def publish_many(
-        self, topic: str | Topic[Any], payloads: Iterable[Any], *, target: str = ""
+        self,
+        topic: str | Topic[Any],
+        payloads: Iterable[Any],
+        *,
+        target: str = "",
+        guarantee: str = "",
+        key: str = "",
     ) -> None:
         """Publish these in order, in full frames; several times faster than one by one.
 
@@ -172,7 +197,11 @@ class BusClient:
         writer = self._connection.writer
         text = topic_of(topic)
         for each in batches(payloads, topic):
-            writer.publish_many(text, each.payloads, each.content_type, target)
+            if guarantee or key:
+                heading = heading_of(text, target, each.content_type, guarantee=guarantee, key=key)
+                writer.publish_all_with(heading, each.payloads)
+            else:
+                writer.publish_many(text, each.payloads, each.content_type, target)
 
     @overload
     def publish_confirmed(self, topic: str, payload: Payload, **said: Unpack[Asked]) -> Receipt: ...
@@ -190,9 +219,15 @@ class BusClient:
         target: str = "",
         correlation: Correlation | None = None,
         retain: bool = False,
+        guarantee: str = "",
+        key: str = "",
+        until: str = "",
         timeout: float = 5.0,
     ) -> Receipt:
         """Publish and wait for what the broker says became of it.
+
+        With `until="handled"` that is when every group that took it has acknowledged it: it raises
+        Rejected when one did not, and NoResponder when there is none.
 
         Raises as `publish`, LocalProtocolError in a signal handler that fell into a publish,
         AccessDenied, BackPressure when somebody who may lose nothing had no room for a second (or
@@ -200,7 +235,16 @@ class BusClient:
         BusBroken when there is no connection or it was lost before the answer.
         """
         text, data, content_type = written(topic, payload)
-        heading = heading_of(text, target, content_type, correlation, retain=retain)
+        heading = heading_of(
+            text,
+            target,
+            content_type,
+            correlation,
+            retain=retain,
+            guarantee=guarantee,
+            key=key,
+            until=until,
+        )
         connection = self._connection
         retaining = connection.writer.retaining
         with retaining.asking(heading.topic) if retain else nullcontext():
@@ -208,7 +252,7 @@ class BusClient:
                 lambda request, until: connection.writer.request(heading, data, request, until),
                 timeout,
             )
-        return receipt_of(answer)
+        return receipt_of(answer, until_handled=bool(until))
 
     def flush(self) -> None:
         """Write what was published up to now, instead of leaving it to the next moment."""
@@ -231,6 +275,16 @@ class BusClient:
 
     # ---- subscribing ----------------------------------------------------------------------------
 
+    @overload
+    def subscribe(
+        self, *filters: str | Topic[Any], **wanted: Unpack[Listening]
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(
+        self, *filters: str | Topic[Any], group: str, **wanted: Unpack[Sharing]
+    ) -> Jobs: ...
+
     def subscribe(
         self,
         *filters: str | Topic[Any],
@@ -242,6 +296,8 @@ class BusClient:
         stage: str = "",
         tags: Mapping[str, str] | None = None,
         replay: str = "if-new",
+        group: str = "",
+        choice: str = "",
     ) -> Subscription:
         """Listen to what matches one of these filters; use it as a context manager.
 
@@ -265,6 +321,11 @@ class BusClient:
         With `correlation_id`, `stage` or `tags` only those events come whose correlation has that
         id (or has it at its root), that stage, and all of these tags.
 
+        With a `group` the subscription shares its messages with all others of this filter in the
+        same group: each goes to one of them, who gets a `Job` and settles it.  `choice` is who gets
+        the next one: "least-in-flight" (the default), "round-robin", "by-key" (equal keys in order,
+        to the same member) or "standby" (one has all until it is gone).
+
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in a signal
         handler that fell into a publish.
@@ -276,6 +337,8 @@ class BusClient:
             max_bytes,
             selection_of(correlation_id, stage, tags),
             replay,
+            group=group,
+            choice=choice,
         )
         return self._connection.subscribe(tuple(map(str, filters)), options, timeout)
 

@@ -28,13 +28,25 @@ from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
-from daemoneye.bus.client.subscriber import Source, Subscription
+from daemoneye.bus.client.subscriber import Jobs, Source, Subscription
+from daemoneye.bus.client.work import Hold, asking
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Answer, Credit, Goodbye, Ping, Query, Release, Subscribe
+from daemoneye.bus.frames import (
+    Answer,
+    Credit,
+    Envelope,
+    Goodbye,
+    Ping,
+    Query,
+    Release,
+    Settling,
+    Subscribe,
+)
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
@@ -58,7 +70,7 @@ class Connection:
         """
         self._dial = dial
         self.waiting = waiting
-        self.link: Link[Subscription] = Link()
+        self.link: Link[Subscription] = Link(_job)
         self.writer = Writer(Limits())
         self.reader = Reader(self._read, self._recover, self._tend)
         self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
@@ -159,7 +171,7 @@ class Connection:
         Without a connection it begins when there is one.  Raises AccessDenied and what else the
         broker says, and DeadlineExceeded when the broker reads nothing, so that it cannot be asked.
         """
-        subscription = Subscription(self, timeout)
+        subscription = (Jobs if options.group else Subscription)(self, timeout)
         asked: list[Inbox[Answer]] = [Inbox() for _ in filters]
         until = time.monotonic() + REQUEST_TIMEOUT
 
@@ -191,6 +203,19 @@ class Connection:
     def grant(self, credit: Credit | Release) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
         self.writer.tell(credit)
+
+    def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """Tell the broker what became of a job; its word is waited for when there is a `timeout`.
+
+        Raises LocalProtocolError when it is not ours any more, and with a `timeout` as `ask`.
+        """
+        said = hold.settle(what, time.monotonic(), seconds, reason)
+        if timeout is None:
+            self.writer.tell(said)
+        else:
+            self.ask(lambda request, until: self.writer.send(asking(said, request), until), timeout)
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens to it any more."""
@@ -284,6 +309,12 @@ class Connection:
             sock.close()
             raise
         return sock
+
+
+def _job(event: Envelope, hold: Hold, owner: Subscription) -> Job:
+    assert isinstance(owner, Jobs)
+    hold.begin(time.monotonic())
+    return Job.of(event, hold, owner.settle)
 
 
 def _leave(writer: Writer, timeout: float) -> None:

@@ -30,6 +30,10 @@ class Counters:
     """Deliveries whose body was not what its publisher claimed."""
     forgotten: int = 0
     """Retained values that a broker started anew will not be told: there were too many."""
+    late: int = 0
+    """What was said of jobs that were not in our hands any more: others have handled them."""
+    refused: int = 0
+    """Publishes, and words about jobs, that the broker refused for another reason than a rule."""
 
 
 class Tally:
@@ -66,4 +70,6 @@ def counters(
         denied=told.get("denied", 0),
         unreadable=told.get("unreadable", 0),
         forgotten=forgotten,
+        late=told.get("late", 0),
+        refused=told.get("refused", 0),
     )

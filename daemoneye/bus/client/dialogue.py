@@ -84,6 +84,7 @@ class Dialogue(Generic[Owner, Waiter]):
 
     def lost(self, cause: BaseException | None) -> list[tuple[Waiter, BusBroken]]:
         """The connection is gone, and with it every answer: whom to tell, and what."""
+        self._link.lost()
         told = []
         for request in list(self.pending):
             waiter = self.pending.pop(request, None)  # whoever gave up meanwhile has taken it out

@@ -69,6 +69,7 @@ class Interest(Generic[Owner]):
     """One filter that the client wants to hear, and how much of it came and was consumed."""
 
     __slots__ = (
+        "acknowledge_timeout",
         "base",
         "consumed",
         "due",
@@ -85,6 +86,8 @@ class Interest(Generic[Owner]):
         self.filter = filter_text
         self.options = options
         self.owner = owner
+        self.acknowledge_timeout = 0.0
+        """In how many seconds a delivery has to be settled, when the broker has said so."""
         limits = _DEFAULTS.subscription_messages, _DEFAULTS.subscription_bytes
         # How many messages and bytes may lie here.
         self.window = (

@@ -21,7 +21,7 @@ while it had no connection, is in its own counters and its log, and no subscribe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic
@@ -29,6 +29,7 @@ from typing import Generic
 from daemoneye.bus.client.holdings import Held, Holdings
 from daemoneye.bus.client.interests import Interest, Options, Owner
 from daemoneye.bus.client.sequences import Sequences
+from daemoneye.bus.client.work import Hold
 from daemoneye.bus.frames import (
     NO_LOSS,
     PUBLISH,
@@ -127,24 +128,36 @@ class Received(Generic[Owner]):
         )
 
 
+def _as_it_is(event: Envelope, hold: Hold, owner: object) -> Envelope:
+    return event
+
+
 class Link(Generic[Owner]):
     """One client's end of the bus, over any number of connections."""
 
     __slots__ = (
         "_again",
         "_cutter",
+        "_for_group",
         "_holdings",
+        "_job",
         "_marked",
         "_numbers",
         "_owed",
         "_reason",
         "_repeats",
         "_sequences",
+        "connection",
         "epoch",
         "interests",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, job: Callable[[Envelope, Hold, Owner], Envelope] = _as_it_is) -> None:
+        """`job` makes of an event of a group what its member settles."""
+        self._job = job
+        self._for_group = False  # whether what follows the last mark is
+        self.connection = 0
+        """Which connection this is; another one after each loss."""
         self.epoch = 0
         """Which life of the broker we are, or were last, connected to; 0: none yet."""
         self.interests: dict[int, Interest[Owner]] = {}
@@ -209,7 +222,10 @@ class Link(Generic[Owner]):
         """
         if self.epoch:
             self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
-            self._again = set(self.interests)
+            # What a member of a group missed, another got.
+            self._again = {
+                number for number, each in self.interests.items() if not each.options.group
+            }
             self._sequences.reconnect()
             self._repeats = True
         self.epoch = epoch
@@ -217,6 +233,14 @@ class Link(Generic[Owner]):
         self._holdings.connected(max_payload_bytes)
         self._mark({}, NO_LOSS)
         return [each.subscribe(each.number) for each in list(self.interests.values())]
+
+    def lost(self) -> None:
+        """The connection is gone, and what was in our hands went to others."""
+        self.connection += 1
+
+    def wants(self, subscription: int) -> bool:
+        """Whether a subscription goes on."""
+        return subscription in self.interests
 
     def came(self, contents: list[memoryview | None]) -> None:
         """The memory behind descriptors that came with what is received next; None: not usable.
@@ -247,6 +271,7 @@ class Link(Generic[Owner]):
             case StreamMark():
                 self._mark(self._by_owner(value.subscriptions), value.lost)
             case Answer() if value.request in self.interests:
+                self.interests[value.request].acknowledge_timeout = value.acknowledge_timeout
                 # Subscribing is asked under the interest's own number, so this is its answer.
                 if value.error:
                     received.ended += ((self.interests[value.request], value),)
@@ -276,6 +301,7 @@ class Link(Generic[Owner]):
             for owner in owners:
                 self._owed.setdefault(owner, Counter()).update(untold)
         self._marked = (marked, lost)
+        self._for_group = any(each[0].options.group for each in marked.values())
 
     def _by_owner(self, numbers: tuple[int, ...]) -> dict[Owner, tuple[Interest[Owner], ...]]:
         found: dict[Owner, tuple[Interest[Owner], ...]] = {}
@@ -301,11 +327,15 @@ class Link(Generic[Owner]):
             messages, events = events.count, []
         else:
             messages = len(events)
+        if self._for_group:
+            events = self._to_settle(frame, events, marked)
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)
             told, missed = events, 0
-            if events and (events[0].header.retained or (self._repeats and frame.retain)):
+            if self._for_group:
+                pass  # what it missed, another member got
+            elif events and (events[0].header.retained or (self._repeats and frame.retain)):
                 told, missed = self._repeated(owner, interests, events, lost)
             else:
                 missed = self._sequences.missed(owner, events)
@@ -333,6 +363,26 @@ class Link(Generic[Owner]):
         if lost:  # nothing is left that could tell it
             self._owed.setdefault(owner, Counter()).update(lost)
         return [], 0
+
+    def _to_settle(
+        self,
+        frame: OuterFrame,
+        events: list[Envelope],
+        marked: dict[Owner, tuple[Interest[Owner], ...]],
+    ) -> list[Envelope]:
+        """An event of a group as the job of the one member that it is for."""
+        made: list[Envelope] = []
+        for owner, interests in marked.items():
+            interest = interests[0]
+            hold = Hold(
+                frame.delivery,
+                frame.delivery_count,
+                self,
+                interest.number,
+                interest.acknowledge_timeout,
+            )
+            made += [self._job(each, hold, owner) for each in events]
+        return made
 
     def _still_wanting(
         self, marked: dict[Owner, tuple[Interest[Owner], ...]]

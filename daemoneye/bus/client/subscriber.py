@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
+from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Inbox, Reader
-from daemoneye.bus.frames import Credit, Envelope, Release
+from daemoneye.bus.client.work import Hold
+from daemoneye.bus.frames import Credit, Envelope, Release, Settling
 from daemoneye.errors import BusClosed
 
 Run = Delivery["Subscription"]
@@ -36,6 +38,11 @@ class Source(Protocol):
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens any more."""
+
+    def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """Say what became of a job; wait for the broker's word so many seconds, or not at all."""
 
 
 class Subscription:
@@ -182,3 +189,25 @@ class Subscription:
         run, self._run = self._run, None
         for credit in run.consumed() if run else ():
             self.source.grant(credit)
+
+
+class Jobs(Subscription):
+    """What a member of a group is given: a subscription whose events are jobs to settle.
+
+    What is here when it ends, settled or not, is not ours any more: the rest goes to others.
+    """
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Job]:
+        return cast("Iterator[Job]", super().__iter__())
+
+    def get(self, timeout: float | None = None) -> Job | None:
+        """The next job, as `Subscription.get`."""
+        return cast("Job | None", super().get(timeout))
+
+    def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """Say what became of one of them: `Job` has the words for it."""
+        self.source.settle(hold, what, seconds, reason, timeout)

@@ -18,16 +18,31 @@ from daemoneye.bus.envelope import (
 from daemoneye.bus.frames import (
     NO_SELECTION,
     SELECTION_CHARACTERS,
+    Choice,
+    Guarantee,
     Heading,
     Overflow,
     Replay,
     Selection,
 )
-from daemoneye.bus.topics import Topic, TopicFilter
+from daemoneye.bus.topics import Topic, TopicFilter, is_level
 from daemoneye.errors import InvalidTopic, LocalProtocolError
 
 OFFERED = tuple(Overflow)
 """The ways to overflow that a subscription may choose."""
+
+
+UNTIL_HANDLED = "handled"
+"""What a confirmed publish may wait for beyond its being taken."""
+
+MAX_KEY = 255
+"""Characters of a partition key."""
+
+_GUARANTEES = {
+    "": Guarantee.DEFAULT,
+    "best-effort": Guarantee.BEST_EFFORT,
+    "at-least-once": Guarantee.AT_LEAST_ONCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +65,53 @@ def topic_of(topic: object) -> str:
     )
 
 
-class Said(TypedDict, total=False):
-    """What may be said of a publish."""
+class Sent(TypedDict, total=False):
+    """What may be said of several publishes."""
 
     target: str
+    guarantee: str
+    key: str
+
+
+class Said(Sent, total=False):
+    """What may be said of a publish."""
+
     correlation: Correlation | None
     expires_at: float
     retain: bool
 
 
-class Asked(TypedDict, total=False):
+class Asked(Sent, total=False):
     """What may be said of a confirmed publish."""
 
-    target: str
     correlation: Correlation | None
     retain: bool
+    until: str
     timeout: float
+
+
+class Bounded(TypedDict, total=False):
+    """What may be said of every subscription."""
+
+    timeout: float | None
+    max_messages: int
+    max_bytes: int
+
+
+class Listening(Bounded, total=False):
+    """What may be said of a subscription that hears everything."""
+
+    overflow: str
+    correlation_id: str
+    stage: str
+    tags: Mapping[str, str] | None
+    replay: str
+
+
+class Sharing(Bounded, total=False):
+    """What may be said of one that shares its messages with a group."""
+
+    choice: str
 
 
 def written(topic: object, payload: Any) -> tuple[str, Content, str]:
@@ -91,6 +137,10 @@ def heading_of(
     correlation: Correlation | None = None,
     expires_at: float = 0.0,
     retain: bool = False,
+    *,
+    guarantee: str = "",
+    key: str = "",
+    until: str = "",
 ) -> Heading:
     """What a publish says besides its payload; `expires_at` is in seconds of Unix time.
 
@@ -103,7 +153,32 @@ def heading_of(
             f"expires_at is {expires_at!r}, and no point in time",
             hint="give Unix time in seconds, or 0 for never",
         ) from None
-    return Heading(topic, target, content_type, correlation, expires_ns, retain=retain)
+    if guarantee not in _GUARANTEES:
+        raise LocalProtocolError(
+            f"{guarantee!r} is no guarantee", hint='"best-effort" or "at-least-once"'
+        )
+    if until not in ("", UNTIL_HANDLED):
+        raise LocalProtocolError(
+            f"a receipt does not come when something is {until!r}",
+            hint=f'"{UNTIL_HANDLED}", or leave it out',
+        )
+    heading = Heading(
+        topic,
+        target,
+        content_type,
+        correlation,
+        expires_ns,
+        _GUARANTEES[guarantee],
+        partition_key=key,
+        retain=retain,
+        until_handled=bool(until),
+    )
+    if len(heading.partition_key) > MAX_KEY:
+        raise LocalProtocolError(
+            f"a key has at most {MAX_KEY} characters, and not {len(heading.partition_key)}",
+            hint="the id of what has to be handled in order, for example",
+        )
+    return heading
 
 
 def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
@@ -150,6 +225,9 @@ def options_of(
     max_bytes: int,
     selection: Selection = NO_SELECTION,
     replay: str = Replay.IF_NEW,
+    *,
+    group: str = "",
+    choice: str = "",
 ) -> Options:
     """How a subscription to these filters wants to be served.
 
@@ -173,6 +251,39 @@ def options_of(
                 hint='write "events.#", without a b before it',
             )
         TopicFilter(str(each))
+    if group or choice:
+        _check_group(filters, overflow, selection, group, choice)
     return Options(
-        Overflow(overflow), max_messages, max_bytes, replay=Replay(replay), selection=selection
+        Overflow(overflow),
+        max_messages,
+        max_bytes,
+        group=group,
+        choice=Choice(choice or Choice.DEFAULT),
+        replay=Replay(replay),
+        selection=selection,
     )
+
+
+def _check_group(
+    filters: tuple[object, ...], overflow: str, selection: Selection, group: object, choice: str
+) -> None:
+    if not isinstance(group, str) or not is_level(group):
+        raise LocalProtocolError(
+            f"{group!r:.100} cannot be the name of a group",
+            hint="1 to 64 of a-z, 0-9, `_` and `-`",
+        )
+    if len(filters) > 1:
+        raise LocalProtocolError(
+            f"the group {group} cannot share {len(filters)} filters",
+            hint="subscribe once for each, or use a wildcard",
+        )
+    if choice not in ("", *Choice):
+        raise LocalProtocolError(
+            f"{choice!r} is no choice", hint=f"known are {', '.join(tuple(Choice)[1:])}"
+        )
+    if selection or overflow != Overflow.DEFAULT:
+        what = "selection" if selection else "overflow"
+        raise LocalProtocolError(
+            f"a member of a group has no {what} of its own",
+            hint="what it has no room for goes to another, and nobody misses anything",
+        )

@@ -154,11 +154,19 @@ class Writer:
         self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
     ) -> None:
         """Publish these in order, and write them.  Raises as `publish`, before any is published."""
+        self.publish_all(partial(self._courses.find, topic, content_type, target), payloads)
+
+    def publish_all_with(self, heading: Heading, payloads: Sequence[bytes]) -> None:
+        """The same, with all that a heading can say."""
+        self.publish_all(partial(self._courses.make, heading), payloads)
+
+    def publish_all(self, find: Callable[[], Course], payloads: Sequence[bytes]) -> None:
+        """The same on the course that is found."""
         with self._turn.taken() as ours:
             if not ours:
-                self._put_aside(Heading(topic, target, content_type), payloads)
+                self._put_aside(find().heading, payloads)
                 return
-            course = self._courses.find(topic, content_type, target)
+            course = find()
             self._draft.takes(course, max(map(len, payloads), default=0))
             self._write_in_order(course, payloads)
 

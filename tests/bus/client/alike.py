@@ -17,6 +17,7 @@ from daemoneye.bus.client.async_bus_client import AsyncBusClient
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.counters import Counters
+from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.lifeline import Passport
@@ -97,8 +98,8 @@ class _Client:
     def counters(self) -> Counters:
         return self._client.counters()
 
-    def subscribe(self, *filters: str, **more: object) -> Subscription:
-        opening = self._client.subscribe(*filters, **more)  # type: ignore[arg-type]  # as they come
+    def subscribe(self, *filters: str, **more: Any) -> Subscription:
+        opening = self._client.subscribe(*filters, **more)
         return cast("Subscription", _Events(self._tasks, self._tasks.run(_waited(opening))))
 
     def __getattr__(self, name: str) -> Any:
@@ -117,6 +118,18 @@ class _Client:
         self._tasks.run(self._client.close())
 
 
+class _Job:
+    def __init__(self, tasks: Tasks, job: AsyncJob) -> None:
+        self._tasks = tasks
+        self._job = job
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("ack", "retry", "reject", "extend"):
+            return getattr(self._job, name)
+        say = getattr(self._job, name)
+        return lambda *given, **more: self._tasks.run(say(*given, **more))
+
+
 class _Events:
     def __init__(self, tasks: Tasks, events: AsyncSubscription) -> None:
         self._tasks = tasks
@@ -131,14 +144,20 @@ class _Events:
         return self._events.filters
 
     def get(self, timeout: float | None = None) -> Envelope | None:
-        return self._tasks.run(self._events.get(timeout))
+        return self._alike(self._tasks.run(self._events.get(timeout)))
+
+    def _alike(self, event: Envelope | None) -> Envelope | None:
+        """A job whose words are said in the loop, and waited for."""
+        if isinstance(event, AsyncJob):
+            return cast("Envelope", _Job(self._tasks, event))
+        return event
 
     def close(self) -> None:
         self._tasks.run(self._events.close())
 
     def __iter__(self) -> Iterator[Envelope]:
         events = aiter(self._events)
-        while (event := self._tasks.run(_next(events))) is not None:
+        while (event := self._alike(self._tasks.run(_next(events)))) is not None:
             yield event
 
     def __enter__(self) -> Self:

@@ -10,8 +10,9 @@ from daemoneye.bus.client.async_subscriber import AsyncSubscription, Run
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.interests import Interest, Options
 from daemoneye.bus.client.link import Delivery
+from daemoneye.bus.client.work import Hold
 from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
-from daemoneye.bus.frames import Credit, Release
+from daemoneye.bus.frames import Credit, Release, Settling
 from daemoneye.errors import AccessDenied, BusClosed
 from tests.bus.client.loops import in_a_loop, settle
 
@@ -37,6 +38,11 @@ class Source:
     def end(self, subscription: AsyncSubscription) -> None:
         subscription.discard()
         subscription.finish(BusClosed("closed"))
+
+    async def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """No event here is of a group."""
 
     def deliver(self, *payloads: bytes, messages: int | None = None) -> None:
         events = [Envelope((each, 0, 1, HEADER, NO_LOSS)) for each in payloads]

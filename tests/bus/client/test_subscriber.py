@@ -13,8 +13,9 @@ from daemoneye.bus.client.interests import Interest, Options
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Reader, Sorted
 from daemoneye.bus.client.subscriber import Run, Subscription
+from daemoneye.bus.client.work import Hold
 from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
-from daemoneye.bus.frames import Credit, Release
+from daemoneye.bus.frames import Credit, Release, Settling
 from daemoneye.errors import AccessDenied, BusClosed
 
 HEADER = Header("events.demo.tick", Publisher("me", "agent", 1, 1), "", "", None, 0, 0)
@@ -37,6 +38,11 @@ class Source:
 
     def end(self, subscription: Subscription) -> None:
         self.reader.end_inbox(subscription.inbox, BusClosed("closed"))
+
+    def settle(
+        self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
+    ) -> None:
+        """No event here is of a group."""
 
     def deliver(self, *payloads: bytes, messages: int | None = None) -> None:
         events = [Envelope((each, 0, 1, HEADER, NO_LOSS)) for each in payloads]
