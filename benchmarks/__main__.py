@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import bus, control, growth, large, life, routing, rules
+from benchmarks import bus, control, failover, growth, large, life, routing, rules
 from benchmarks.bus import Contest
 from benchmarks.measure import Figure, Pace, Results
 from benchmarks.peers import (
@@ -59,7 +59,13 @@ CONTESTS: dict[str, Callable[[], Iterator[Contest]]] = {
 
 ALONE: dict[str, Callable[[Pace], list[Figure]]] = {
     each.__name__: each
-    for each in (large.large, *rules.BENCHMARKS, *routing.BENCHMARKS, *life.BENCHMARKS)
+    for each in (
+        large.large,
+        failover.failover,
+        *rules.BENCHMARKS,
+        *routing.BENCHMARKS,
+        *life.BENCHMARKS,
+    )
 }
 
 SUSTAINED = "sustained"

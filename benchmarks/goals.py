@@ -82,6 +82,9 @@ def goals(results: Results) -> Iterator[Goal]:
     yield Goal("messages unaccounted for", 0, "", False, ours("unaccounted for"))
     for who in ("to another client", "to a slow consumer"):
         yield Goal(f"control in a flood, {who}, p99", 5, "ms", False, ours(f"{who} p99"))
+    yield Goal(
+        "a standby takes over, p99", 100, "ms", False, ours("kill -9 to the next member p99")
+    )
     for how, bound in (("all read", 2), ("unread", 5)):
         name = f"4 MiB 1→4 {how}: descriptor to chunks"
         yield Goal(name, bound, "×", True, ours(name))

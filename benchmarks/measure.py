@@ -35,12 +35,13 @@ class Pace:
     calls: int = 5000  # of a rule
     starts: int = 7  # of a whole instance
     deaths: int = 15  # of a child
+    kills: int = 50  # of a member of a group
     sustained_rate: float = 0.0  # messages a second; 0: as fast as it goes
 
     @classmethod
     def quick(cls) -> Pace:
         """Enough to see that it runs, too little to believe."""
-        return cls(1, 0.15, 0.05, 0.4, 300, 0.3, 3.0, 500, 2, 2)
+        return cls(1, 0.15, 0.05, 0.4, 300, 0.3, 3.0, 500, 2, 2, 3)
 
 
 class Results:
