@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Life = str
@@ -84,6 +84,44 @@ def record(life: Life, number: int, lost: Mapping[str, int]) -> str:
 
 
 @dataclass
+class Labour:
+    """What was ordered of a group, and done by its members."""
+
+    ordered: set[tuple[Life, int]] = field(default_factory=set)
+    """What its publisher was told is handled."""
+    done: Counter[tuple[Life, int]] = field(default_factory=Counter)
+    """How often members wrote it down, which they do before they acknowledge."""
+
+    def order(self, life: Life, lines: Iterable[str]) -> None:
+        """A publisher's record."""
+        for line in _whole(lines):
+            self.ordered.add((life, int(line)))
+
+    def work(self, lines: Iterable[str]) -> None:
+        """A member's record."""
+        for line in _whole(lines):
+            life, number = line.split()
+            self.done[life, int(number)] += 1
+
+    @property
+    def undone(self) -> set[tuple[Life, int]]:
+        """What is said to be handled, and nobody did: there must be none."""
+        return {each for each in self.ordered if not self.done[each]}
+
+    @property
+    def again(self) -> int:
+        """What was done more than once: the price of at least once."""
+        return sum(count - 1 for count in self.done.values())
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.endswith("\n") or line.rstrip("\n") == LAST:
+            return
+        yield line.rstrip("\n")
+
+
+@dataclass
 class Account:
     """All of it."""
 
@@ -92,6 +130,9 @@ class Account:
     """The last number that each publisher wrote down."""
     ended: frozenset[Life] = frozenset()
     """Publishers that ended in order: they published all they wrote down, and the broker has it."""
+
+    labour: Labour = field(default_factory=Labour)
+    """What a group did."""
 
     def __post_init__(self) -> None:
         """Who heard to the end has to account for all there was, the last ones included."""
@@ -121,6 +162,9 @@ class Account:
             f"missing                     {published - heard:12}",
             f"told beyond the missing     {over:12}",
             f"lost in silence             {silent:12}",
+            f"ordered and handled         {len(self.labour.ordered):12}",
+            f"  and done by nobody        {len(self.labour.undone):12}",
+            f"done once more than needed  {self.labour.again:12}",
         ]
 
     def problems(self) -> list[str]:
@@ -134,4 +178,6 @@ class Account:
                 written = self.written.get(life, 0)
                 if last > written:
                     found.append(f"{last} of {life} was heard and never published")
+        if self.labour.undone:
+            found.append(f"said to be handled, and not done: {sorted(self.labour.undone)[:5]}")
         return found

@@ -1,4 +1,4 @@
-"""The programs on the bus: `python -m tests.crash.players (publish|hear|dawdle) RUN_DIR RECORD`.
+"""The programs on the bus: `python -m tests.crash.players ROLE RUN_DIR RECORD`, each of `ROLES`.
 
 Each ends in order by SIGTERM.  By SIGUSR1 it cuts its own sockets, as a kernel would.
 """
@@ -20,6 +20,7 @@ from daemoneye.errors import BusError
 from tests.crash.account import LAST, record
 
 TOPIC = "events.crash.message"
+JOBS = "control.crash.jobs"
 PAUSE = 0.0005
 _over = threading.Event()
 _sockets_to_cut = threading.Event()
@@ -79,10 +80,49 @@ def hear(run_dir: str, path: Path, dawdle: float = 0.0) -> None:
         out.write(f"{LAST}\n".encode())
 
 
+def order(run_dir: str, path: Path) -> None:
+    """Ask for one piece of work after the other, each again until it is handled."""
+    life, number = str(os.getpid()), 0
+    with path.open("ab", buffering=0) as out, BusClient.connect(run_dir=run_dir) as bus:
+        while not _over.is_set():
+            number += 1
+            payload = f"{life} {number}".encode()
+            while not _over.is_set():
+                try:
+                    bus.publish_confirmed(JOBS, payload, until="handled", timeout=2.0)
+                except BusError:
+                    time.sleep(0.02)
+                else:
+                    out.write(b"%d\n" % number)
+                    break
+        out.write(f"{LAST}\n".encode())
+
+
+def work(run_dir: str, path: Path) -> None:
+    """Do what comes, write it down, and only then say so."""
+    with (
+        path.open("ab", buffering=0) as out,
+        BusClient.connect(run_dir=run_dir) as bus,
+        bus.subscribe(JOBS, group="crew", timeout=0.2) as jobs,
+    ):
+        while not _over.is_set():
+            for job in jobs:
+                out.write(bytes(job.payload) + b"\n")
+                try:
+                    job.ack()
+                except BusError:
+                    continue  # another has it by now
+                if _over.is_set():
+                    break
+        out.write(f"{LAST}\n".encode())
+
+
 ROLES: dict[str, Callable[[str, Path], None]] = {
     "publish": publish,
     "hear": hear,
     "dawdle": lambda run_dir, path: hear(run_dir, path, dawdle=0.002),
+    "order": order,
+    "work": work,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.crash.account import LAST, Account, hearing_of, record
+from tests.crash.account import LAST, Account, Labour, hearing_of, record
 
 
 def test_what_is_told_covers_what_is_missing() -> None:
@@ -44,3 +44,12 @@ def test_the_end_of_a_publisher_that_ended_in_order_is_heard_or_told() -> None:
     assert not Account([hearing_of(lines)], {"7": 3, "8": 1}).problems()
     assert not Account([hearing_of(lines)], {"7": 2, "8": 1}, frozenset({"7", "8"})).problems()
     assert Account([hearing_of(lines)], {"7": 3, "8": 1}, frozenset({"7", "8"})).problems()
+
+
+def test_what_is_said_to_be_handled_has_to_be_done() -> None:
+    labour = Labour()
+    labour.order("7", ["1\n", "2\n"])
+    labour.work(["7 1\n", "7 1\n", "7 3\n"])
+    assert labour.undone == {("7", 2)}
+    assert labour.again == 1
+    assert Account([], {}, frozenset(), labour).problems()

@@ -22,4 +22,5 @@ def test_b23_after_kills_stops_and_cuts_every_message_is_accounted_for(tidy: Pat
     account = stage.account()
     assert stage.done["killed the broker"]
     assert sum(each.heard for each in account.hearings) > 1000
+    assert account.labour.ordered
     assert account.problems() == [], "\n".join(account.lines())

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 
 from daemoneye.rundir import RunDir
-from tests.crash.account import LAST, Account, hearing_of
+from tests.crash.account import LAST, Account, Labour, hearing_of
 from tests.support import scaled, wait_for
 
-CAST = {"publish": 4, "hear": 2, "dawdle": 1}
+CAST = {"hear": 2, "dawdle": 1, "publish": 4, "work": 4, "order": 2}
 """How many of each play at once."""
 
 BROKER_KILLS_A_MINUTE = 4
@@ -88,8 +88,8 @@ class Stage:
             )
         place = RunDir(self.run_dir)
         wait_for(lambda: place.bus_path.exists(), "the endpoint", within=10)
-        for role in ("hear", "dawdle", "publish"):
-            for _ in range(CAST[role]):
+        for role, count in CAST.items():
+            for _ in range(count):
                 self._start(role)
         publishers = [each for each in self.players if each.role == "publish"]
         wait_for(lambda: all(each.has_begun for each in publishers), "publishers", within=10)
@@ -99,11 +99,11 @@ class Stage:
         # Whoever is away comes back within the longest pause between two attempts to connect, and
         # hears each publisher again.
         time.sleep(scaled(6.0))
-        publishers = [each for each in self.players if each.role == "publish"]
-        for each in publishers:
-            each.end()
+        for role in ("publish", "order"):
+            for each in [each for each in self.players if each.role == role]:
+                each.end()
         for each in self.players:
-            if each.role != "publish":
+            if each.role not in ("publish", "order"):
                 each.end()
         self.past += self.players
         self.players = []
@@ -200,9 +200,16 @@ class Stage:
         written: dict[str, int] = {}
         ended: set[str] = set()
         hearings = []
+        labour = Labour()
         for player in self.past:
             lines = player.record.read_text().splitlines(keepends=True)
             life = str(player.process.pid)
+            if player.role == "order":
+                labour.order(life, lines)
+                continue
+            if player.role == "work":
+                labour.work(lines)
+                continue
             if player.role != "publish":
                 hearings.append(hearing_of(lines))
                 continue
@@ -211,4 +218,4 @@ class Stage:
                 ended.add(life)
                 whole.pop()
             written[life] = int(whole[-1]) if whole else 0
-        return Account(hearings, written, frozenset(ended))
+        return Account(hearings, written, frozenset(ended), labour)
