@@ -281,6 +281,8 @@ class Groups:
         now, clock = self._now, self._parcels.clock
         for group, job in list(self.in_flight.values()):
             if job.deadline <= now:
+                if job.place is not None:
+                    job.place.withdraw(job.delivery)
                 self.take_away(group, job)
                 self.try_again(group, job, f"{self._limits.acknowledge_timeout:g} s passed")
             else:

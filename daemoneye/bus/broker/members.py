@@ -130,6 +130,15 @@ class Member:
         """The deliveries that it was given and that nobody has begun to write to it."""
         return {run.number for stream in self._streams.values() for run in stream.queue}
 
+    def withdraw(self, delivery: int) -> None:
+        """It has this no more in hand: what is not yet on its way to it need not come."""
+        for stream in self._streams.values():
+            for run in stream.queue:
+                if run.number == delivery:
+                    stream.queue.remove(run)
+                    stream.withdraw(run)
+                    return
+
     def stream_for(self, topic: str) -> Stream:
         """What goes there goes through this."""
         lane, outbox = lane_of(topic), self.session.outbox

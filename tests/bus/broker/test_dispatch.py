@@ -290,6 +290,17 @@ def test_b19_the_next_takes_over_and_the_old_ones_late_word_changes_nothing() ->
     assert (counted.handled, counted.refused["late"]) == (2, 2)
 
 
+def test_what_a_member_has_not_read_in_time_does_not_come_to_it_any_more() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    first, second = members(bus, 2, choice="standby")
+    boss.publish(JOBS, b"x", b"y")  # and it reads nothing
+    bus.pass_time(30.1)
+    assert payloads(second.jobs()) == [b"x", b"y"]
+    assert first.jobs() == []
+    law(bus)
+
+
 def test_more_time_is_given_to_who_asks() -> None:
     bus = Bus()
     boss = bus.client("boss")
