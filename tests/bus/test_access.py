@@ -220,11 +220,11 @@ def test_a_declaration_does_not_reach_what_is_reserved(topic):
         ("#", "$bus.x", "refused"),
     ],
 )
-def test_a_filter_is_granted_when_an_allowed_one_covers_it(allow, asked, verdict):
+def test_b3_a_filter_is_granted_when_an_allowed_one_covers_it(allow, asked, verdict):
     assert subscribing(rules(f"allow {allow}"), asked).verdict == verdict
 
 
-def test_a_denied_part_is_cut_out_and_named():
+def test_b4_a_denied_part_is_cut_out_and_named():
     access = rules("allow events.#", "deny events.secret.#")
     decision = subscribing(access, "events.#")
     assert decision.verdict == "narrowed"
@@ -237,7 +237,7 @@ def test_a_denied_part_is_cut_out_and_named():
     assert not access.may_receive(STRANGER, SILENT, "events.secret.x.y").allowed
 
 
-def test_what_lies_within_a_denied_part_is_refused_by_its_rule():
+def test_b4_what_lies_within_a_denied_part_is_refused_by_its_rule():
     access = rules("allow events.#", "deny events.secret.#")
     decision = subscribing(access, "events.secret.x")
     assert decision.verdict == "refused"

@@ -295,7 +295,7 @@ def test_settings_from_the_bus_survive_a_restart_and_bad_ones_are_refused(stage:
         assert settings()["seed"] == 7
 
 
-def test_a_flood_of_events_holds_up_no_control_message(stage: Stage) -> None:
+def test_b12_a_flood_of_events_holds_up_no_control_message(stage: Stage) -> None:
     with Ear(stage.bus).listening("events.process.#"), Ear(stage.bus).listening(QUESTIONS) as ear:
         stage.tell("procmond", "flood")
         for number in range(1, 6):

@@ -56,7 +56,7 @@ def test_an_event_reaches_who_subscribed_with_who_sent_it() -> None:
     assert first.header.received_at == NOW
 
 
-def test_overlapping_filters_get_one_copy_for_all_that_matched() -> None:
+def test_b9_overlapping_filters_get_one_copy_for_all_that_matched() -> None:
     bus = Bus()
     agent, procmond = bus.client("operator"), bus.procmond()
     agent.subscribe("events.#", 1)
@@ -65,6 +65,34 @@ def test_overlapping_filters_get_one_copy_for_all_that_matched() -> None:
     procmond.publish(LIFECYCLE, b"x")
     mark, _ = agent.read()
     assert mark == StreamMark((1, 2))
+
+
+@pytest.mark.parametrize(("past", "lost"), [(0, {}), (1, {"oversize": 1})])
+def test_b14_a_message_of_the_size_of_an_outbox_arrives_and_one_byte_more_is_counted(
+    past: int, lost: dict[str, int]
+) -> None:
+    bus = Bus()
+    reader, publisher = bus.client("reader"), bus.procmond()
+    reader.subscribe("events.#", max_bytes=1)
+    publisher.publish(LIFECYCLE, bytes(100_000))
+    (stream,) = reader.session.outbox.streams.values()
+    beyond_payload = stream.bytes - 100_000
+    reader.read()
+    size = stream.max_bytes - beyond_payload + past
+    publisher.publish(LIFECYCLE, bytes(size))
+    assert [len(each) for each in reader.events()] == ([] if lost else [size])
+    assert reader.session.outbox.tally().lost == lost
+    assert bus.router.statistics().lost == lost
+
+
+@pytest.mark.parametrize(("late", "lost"), [(-1, {}), (0, {"expired": 1}), (1, {"expired": 1})])
+def test_b14_what_expires_is_counted_from_that_moment_on(late: int, lost: dict[str, int]) -> None:
+    bus = Bus()
+    reader, publisher = bus.client("reader"), bus.procmond()
+    reader.subscribe("events.#")
+    publisher.publish(LIFECYCLE, b"x", expires_at=NOW + 5)
+    assert reader.events(NOW + 5 + late) == ([] if lost else [b"x"])
+    assert bus.router.statistics().lost == lost
 
 
 def test_a_mark_stands_only_where_the_stream_changes() -> None:

@@ -77,7 +77,7 @@ def test_small_events_are_not_dropped_for_large_ones() -> None:
     assert lost(heard) == {"overflow": 2}
 
 
-def test_a_publish_past_the_bound_of_a_subscription_is_oversize_and_keeps_no_payload() -> None:
+def test_b14_a_publish_past_the_bound_of_a_subscription_is_oversize_and_keeps_no_payload() -> None:
     yard = Yard()
     publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-2")
     subscriber.subscribe("events.#", max_bytes=1)
@@ -90,7 +90,7 @@ def test_a_publish_past_the_bound_of_a_subscription_is_oversize_and_keeps_no_pay
     assert payloads(subscriber.read()) == [WHOLE]
 
 
-def test_a_client_that_takes_no_more_than_so_much_misses_the_rest_as_oversize() -> None:
+def test_b14_a_client_that_takes_no_more_than_so_much_misses_the_rest_as_oversize() -> None:
     yard, publisher, _ = scene()
     frugal = yard.carrier("frugal", takes=Carriage(False, 50))
     plain = yard.client("plain")

@@ -110,7 +110,7 @@ def test_a_ctrl_c_that_costs_the_connection_says_so(
         assert event is not None
 
 
-def test_ten_threads_publish_at_once(broker: Running) -> None:
+def test_b16_ten_threads_publish_at_once(broker: Running) -> None:
     with broker.client() as bus, bus.subscribe("events.#") as events:
 
         def publish(name: str) -> None:

@@ -149,7 +149,7 @@ def test_a_correlation_travels_along(broker: Running) -> None:
         assert event.correlation == said
 
 
-def test_overlapping_filters_of_one_subscription_give_one_copy(broker: Running) -> None:
+def test_b9_overlapping_filters_of_one_subscription_give_one_copy(broker: Running) -> None:
     with broker.client() as bus, bus.subscribe("events.#", "events.demo.+") as events:
         bus.publish_many(TICK, [b"1", b"2"])
         assert payloads(events, 2) == [b"1", b"2"]
@@ -364,7 +364,7 @@ def test_a_denied_subscription_says_what_may_be_read(broker: Running) -> None:
         assert source._connection.link.interests == {}
 
 
-def test_a_narrowed_subscription_says_what_is_cut(kind: Threads | Tasks, tidy: Path) -> None:
+def test_b4_a_narrowed_subscription_says_what_is_cut(kind: Threads | Tasks, tidy: Path) -> None:
     deny = AccessRule("role:agent", "read-only", "events.secret.#", deny=True)
     with broker_in_thread(tidy, deny) as broker:
         broker.connect = kind.connect
@@ -373,6 +373,9 @@ def test_a_narrowed_subscription_says_what_is_cut(kind: Threads | Tasks, tidy: P
             bus.publish("events.secret.x", b"hidden")
             bus.publish(TICK, b"seen")
             assert payloads(events, 1) == [b"seen"]
+            with pytest.raises(AccessDenied) as caught:
+                bus.subscribe("events.secret.x")
+            assert "events.secret.#" in caught.value.rule
 
 
 def test_a_right_that_is_taken_away_ends_the_subscription_with_the_rule(broker: Running) -> None:
@@ -731,7 +734,7 @@ def test_a_new_operator_key_is_read_when_reconnecting(process: BrokerProcess) ->
 # ---- ending -------------------------------------------------------------------------------------
 
 
-def test_after_close_everything_says_closed(broker: Running) -> None:
+def test_b16_after_close_everything_says_closed(broker: Running) -> None:
     bus = broker.client()
     events = bus.subscribe("events.#")
     bus.close()
@@ -912,7 +915,7 @@ def flood_until_closed(bus: BusClient) -> None:
         pass
 
 
-def test_a_forked_process_may_not_use_it_and_does_not_disturb_it(broker: Running) -> None:
+def test_b16_a_forked_process_may_not_use_it_and_does_not_disturb_it(broker: Running) -> None:
     with broker.client() as bus, bus.subscribe("events.#") as events:
         pid = os.fork()
         if pid == 0:

@@ -318,7 +318,7 @@ def test_the_end_comes_in_time_although_the_other_end_reads_little_by_little(wir
 # ---- signal handlers ----------------------------------------------------------------------------
 
 
-def test_what_a_signal_handler_publishes_within_a_publish_follows_it(wire: Wire) -> None:
+def test_b16_what_a_signal_handler_publishes_within_a_publish_follows_it(wire: Wire) -> None:
     def publish() -> None:
         wire.publish(b"1", b"2")
         wire.writer.publish_many(TICK, [b"3", b"4"], "", "")
