@@ -19,7 +19,7 @@ from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import payload_from
-from daemoneye.cli.screen import Column, Screen, cut, fitting, table
+from daemoneye.cli.screen import Column, Screen, cut, fitting, left_out, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
 from daemoneye.errors import BusError, LocalProtocolError, TooLarge, UnknownChild
@@ -296,9 +296,16 @@ def _print_rows(
     if options.json:
         screen.say(json.dumps({"schema_version": SCHEMA_VERSION, what: list(rows)}))
         return Exit.OK
-    for line in table(columns_of(names, rows), screen.width):
-        screen.say(line)
+    say_table(columns_of(names, rows), screen, Screen.err())
     return Exit.OK
+
+
+def say_table(columns: Sequence[Column], screen: Screen, beside: Screen) -> None:
+    """Print a table, and tell a person beside it what it has no room for."""
+    for line in table(columns, screen.width):
+        screen.say(line)
+    if screen.terminal and (remark := left_out(columns, screen.width)):
+        beside.say(remark)
 
 
 def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[Column]:

@@ -127,6 +127,16 @@ def fitting(columns: Iterable[Column], width: int) -> list[Column]:
     return chosen
 
 
+def left_out(columns: Sequence[Column], width: int) -> str:
+    """A remark on the columns that do not fit; empty when all do."""
+    hidden = len(columns) - len(fitting(columns, width))
+    if not hidden:
+        return ""
+    fit = {each.title for each in fitting(columns, width)}
+    titles = ", ".join(each.title for each in columns if each.title not in fit)
+    return f"daemoneye: no room for {titles}; a wider screen or --json shows all"
+
+
 def table(columns: Iterable[Column], width: int) -> list[str]:
     """Lines of a table with headings, as many columns as fit."""
     chosen = fitting(columns, width)

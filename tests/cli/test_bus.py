@@ -14,8 +14,8 @@ import pytest
 
 from daemoneye.bus.hierarchy import TOPICS
 from daemoneye.bus.kinds import TopicRow
-from daemoneye.cli.bus import _given, columns_of, topic_documents
-from daemoneye.cli.screen import table
+from daemoneye.cli.bus import _given, columns_of, say_table, topic_documents
+from daemoneye.cli.screen import Screen, table
 from daemoneye.errors import LocalProtocolError
 from tests.cli.instance import DAEMONEYE, Instance, environment, running
 from tests.support import scaled, wait_for
@@ -160,6 +160,25 @@ def test_a_narrow_table_leaves_out_the_last_columns() -> None:
         ["identity", "pid", "lost"], [{"identity": "procmond", "pid": 5, "lost": 0}]
     )
     assert table(columns, 14) == ["IDENTITY  PID", "procmond    5"]
+
+
+@pytest.mark.parametrize(
+    ("width", "terminal", "remark"),
+    [
+        (14, True, "daemoneye: no room for LOST; a wider screen or --json shows all\n"),
+        (14, False, ""),
+        (80, True, ""),
+    ],
+)
+def test_a_person_is_told_what_a_table_has_no_room_for(
+    width: int, terminal: bool, remark: str
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    row: dict[str, object] = {"identity": "procmond", "pid": 5, "lost": 0}
+    columns = columns_of(["identity", "pid", "lost"], [row])
+    say_table(columns, Screen(out, width, False, terminal), Screen(err, 80, False, True))
+    assert out.getvalue().startswith("IDENTITY  PID")
+    assert err.getvalue() == remark
 
 
 # ---- as a named client --------------------------------------------------------------------------

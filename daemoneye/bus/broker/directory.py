@@ -271,8 +271,11 @@ class Directory:
         return self._recipients(topic, self._tree.match(check_topic(topic)))
 
     def hearing(self, topic: str) -> int:
-        """How many sessions hear what is said there, some of it at least."""
-        heard = {session: None for session, _ in self._tree.match(check_topic(topic))}
+        """How many sessions hear what is said there, some of it at least, or share the work."""
+        levels = check_topic(topic)
+        heard = {session: None for session, _ in self._tree.match(levels)}
+        for group in self.groups.match(levels):
+            heard.update((member.session, None) for member in group.members.values())
         return sum(
             self.access.may_receive(each.identity, each.declared, topic).allowed for each in heard
         )

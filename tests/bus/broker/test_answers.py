@@ -129,6 +129,14 @@ def test_topics_in_use_are_those_published_on_and_subscribed_to_by_name() -> Non
     assert ask(operator, "topics", topic="events.*").error == "InvalidTopic"
 
 
+def test_who_shares_the_work_of_a_topic_hears_it_too() -> None:
+    bus = Bus()
+    operator, worker = bus.client("operator"), bus.client("worker")
+    worker.subscribe("events.demo.#", 1, group="workers")
+    operator.publish("events.demo.job", b"x")
+    assert used(ask(operator, "topics")) == {"events.demo.job": (1, 1)}
+
+
 def test_who_may_not_publish_there_any_more_is_not_counted() -> None:
     bus = Bus()
     operator, procmond = bus.client("operator"), bus.procmond()
