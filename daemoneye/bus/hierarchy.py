@@ -121,11 +121,11 @@ TOPICS: tuple[DeclaredTopic, ...] = (
     _row(ADMIN, "agent → agent", None,
          "restricted: between those who may do everything"),
     _row("$bus.clients.<client>", "broker → agent", "ClientPresence",
-         "not yet: who is connected, and how it left"),
+         "whether a client is connected, and how it left; retained"),
     _row("$bus.loss.<client>", "broker → agent", "LossReport",
-         "not yet: what a client missed, by reason; at most once a second"),
+         "what a client missed, by reason; at most once a second"),
     _row(DENIED, "broker → agent", "Denial",
-         "not yet: what the access list refused, and by which rule"),
+         "what the access list refused a client, and by which rule; at most once a second"),
     _row("$bus.dead.<group>", "broker → agent", "DeadLetter",
          "a message that no member of the group could handle, and why"),
     _row(STATISTICS, "broker → agent", "BusStatistics",
@@ -157,14 +157,13 @@ def message_of(topic: str) -> str | None:
 
 
 def is_silent(filter_text: str) -> bool:
-    """Whether all of a filter is the broker's, and this broker speaks nowhere in it.
+    """Whether all of a filter is the broker's, and the broker speaks nowhere in it.
 
     Raises InvalidTopic when it is no filter.
     """
     asked = TopicFilter(filter_text)
-    spoken = (STATISTICS, dead_letter_topic(ONE))
     return TopicFilter(BUS).covers(asked) and not any(
-        TopicFilter(each).intersects(asked) for each in spoken
+        row.filter.intersects(asked) for row in TOPICS
     )
 
 
@@ -181,6 +180,16 @@ def task_topic(kind: str) -> str:
 def status_topic(child: str) -> str:
     """Where the status of a child is told.  Raises InvalidTopic when `child` is no level."""
     return f"{STATUS}.{_level(child)}"
+
+
+def presence_topic(client: str) -> str:
+    """Where it is told whether a client is connected."""
+    return f"$bus.clients.{client}"
+
+
+def loss_topic(client: str) -> str:
+    """Where it is told what a client missed; of `+`, the filter for all of them."""
+    return f"$bus.loss.{client}"
 
 
 def dead_letter_topic(group: str) -> str:

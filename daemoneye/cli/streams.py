@@ -10,7 +10,7 @@ from datetime import datetime
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.envelope import Envelope
-from daemoneye.bus.hierarchy import STATISTICS, is_silent
+from daemoneye.bus.hierarchy import BUS, is_silent
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
@@ -58,7 +58,7 @@ def remarks_on(filters: Iterable[str], narrowed: Iterable[str]) -> Iterator[str]
     """What a person has to know of a subscription that shows less than was asked for."""
     narrowed = tuple(narrowed)
     if silent := [each for each in filters if is_silent(each)]:
-        yield f"daemoneye: nothing speaks on {', '.join(silent)} yet; {STATISTICS} is spoken"
+        yield f"daemoneye: nothing speaks on {', '.join(silent)}; see daemoneye bus topics '{BUS}'"
     if narrowed:
         yield f"daemoneye: an access rule denies {', '.join(dict.fromkeys(narrowed))}: not shown"
 

@@ -66,6 +66,6 @@ def test_what_an_access_rule_cuts_out_is_named_once() -> None:
     ]
 
 
-def test_where_nothing_speaks_yet_one_does_not_wait_in_vain() -> None:
-    (line,) = remarks_on(("$bus.clients.#", "events.#", "$bus.denied"), ())
-    assert line.startswith("daemoneye: nothing speaks on $bus.clients.#, $bus.denied yet")
+def test_where_nothing_speaks_one_does_not_wait_in_vain() -> None:
+    (line,) = remarks_on(("$bus.client.#", "events.#", "$bus.denial"), ())
+    assert line.startswith("daemoneye: nothing speaks on $bus.client.#, $bus.denial; see ")

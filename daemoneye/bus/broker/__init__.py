@@ -33,6 +33,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     child_wish     such a wish in words of the lifeline
     retained       the last value of a topic, kept for who subscribes later
     replay         retained values on their way to a new subscription
+    presence       who is connected, told as it changes
+    reports        what is told of denials and losses
     statistics     what was counted, and the words for it
     requests       what a client may say besides publishing
     agenda         how much of what clients ask is done in one turn

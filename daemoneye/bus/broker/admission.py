@@ -152,6 +152,9 @@ class Admission:
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
         self._deliveries.count_refusal(error)
+        if isinstance(error, AccessDenied):
+            who, rule = session.identity.name, error.rule
+            self._directory.reports.denied(who, "publish", frame.topic, rule)
         if frame.request:
             self._deliveries.tell(session, refusal(frame.request, error))
             return

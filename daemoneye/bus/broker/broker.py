@@ -270,7 +270,7 @@ class Broker:
         reason = OVERSIZE if isinstance(error, TooLarge) else OUT_OF_ORDER
         self._note_ending(session, reason, f"broke the protocol: {error}")
         session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
-        self.router.close(session)
+        self.router.close(session, reason)
         self._write(client, session)
         self._clients.close(client)
 
@@ -320,6 +320,7 @@ class Broker:
             self._write(client, session)  # the kernel tells only when most of its buffer is free
             if client.is_overdue(now):
                 self._note_ending(session, "stuck", "reads nothing: closed")
+                self.router.close(session, "stuck")
                 self._clients.close(client)
         if self._mailbox.stop_asked and self._drain_deadline is None:
             self._begin_to_stop(now)

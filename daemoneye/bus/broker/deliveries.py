@@ -25,6 +25,8 @@ class Ending(NamedTuple):
     """A word of `docs/wire.md`."""
     detail: str = ""
     """For a person."""
+    cause: str = ""
+    """How its process ended, when that is known; empty: the reason is all there is."""
 
 
 GOODBYE = Ending("goodbye")
@@ -196,13 +198,15 @@ class Deliveries:
             if ending != GOODBYE:
                 detail = f"{ending.reason}: {ending.detail}"
                 session.tell(Notice("cut-off", detail=detail), self._directory.limits)
-            self.release(session)
+            self.release(session, ending.cause or ending.reason)
             self.doomed[session] = ending
 
-    def release(self, session: Session) -> None:
-        """The session is over; harmless when it is already."""
+    def release(self, session: Session, cause: str) -> None:
+        """The session is over, for this cause; harmless when it is already."""
         if session in self._directory:
             self._directory.leave(session)
+            self._directory.presence.left(session, cause)
+            self._directory.reports.left(session)
             self.past.add(session.outbox.tally())
             self.published += session.publishing.messages
             self.dirty.discard(session)

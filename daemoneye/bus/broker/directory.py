@@ -13,6 +13,8 @@ from dataclasses import replace
 from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
 from daemoneye.bus.broker.groups import Groups
 from daemoneye.bus.broker.outbox import MAX_STREAMS
+from daemoneye.bus.broker.presence import Presence
+from daemoneye.bus.broker.reports import Reports
 from daemoneye.bus.broker.retained import Retained
 from daemoneye.bus.broker.routes import Pairs, Recipients, Route
 from daemoneye.bus.broker.selections import check_selection, selective, wanting
@@ -51,6 +53,8 @@ class Directory:
         "groups",
         "limits",
         "overgrown",
+        "presence",
+        "reports",
         "retained",
     )
 
@@ -69,6 +73,10 @@ class Directory:
         self.generation = 0
         self.overgrown: dict[Session, None] = {}
         """Sessions with too many streams to find another for: whoever asks cuts them off."""
+        self.presence = Presence(self.clock)
+        """Who is connected, to be told."""
+        self.reports = Reports(self.clock)
+        """What is denied and lost, to be told."""
         self.retained = Retained()
         """The last values of topics, for who subscribes later."""
         self._by_name: dict[str, dict[Session, None]] = {}
@@ -106,6 +114,7 @@ class Directory:
                 session.outbox.holding.owner = sibling.outbox.holding.owner
                 break
         self._by_name.setdefault(identity.name, {})[session] = None
+        self.presence.came(session)
         return session
 
     def leave(self, session: Session) -> None:
@@ -209,6 +218,11 @@ class Directory:
             credit_messages=wish.credit_messages or limits.subscription_messages,
             credit_bytes=wish.credit_bytes or limits.subscription_bytes,
         )
+
+    def is_wanted(self, topics: TopicFilter) -> bool:
+        """Whether anybody is subscribed to any of these topics."""
+        near = self._tree.near(topics)
+        return any(subscription.filter.intersects(topics) for _, subscription in near)
 
     # ---- rights -------------------------------------------------------------------------------
 

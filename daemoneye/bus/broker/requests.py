@@ -10,6 +10,7 @@ from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.replay import replay
+from daemoneye.bus.broker.reports import ALL_LOSSES
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
     Answer,
@@ -51,7 +52,7 @@ class Requests:
         try:
             subscription = self._directory.subscribe(session, wish)
         except BusError as error:
-            self._refuse(session, wish.request, error)
+            self._refuse(session, wish.request, error, "subscribe", wish.filter)
             return
         decision = subscription.decision
         narrowed = tuple(each.text for each in decision.cut)
@@ -65,6 +66,8 @@ class Requests:
                 acknowledge_timeout=timeout,
             ),
         )
+        if subscription.filter.intersects(ALL_LOSSES):
+            self._directory.reports.watch_losses(self._directory)
         self.extra_work = replay(
             self._directory, self._deliveries, session, subscription, self._now_ns
         )
@@ -107,7 +110,7 @@ class Requests:
                     hint=decision.hint,
                 )
         except BusError as error:
-            self._refuse(session, clear.request, error)
+            self._refuse(session, clear.request, error, "publish", clear.topic)
         else:
             self._directory.retained.forget(clear.topic)
             self._deliveries.tell(session, Answer(clear.request))
@@ -121,8 +124,12 @@ class Requests:
         else:
             self._deliveries.tell(session, said)
 
-    def _refuse(self, session: Session, request: int, error: BusError) -> None:
+    def _refuse(
+        self, session: Session, request: int, error: BusError, action: str = "", topic: str = ""
+    ) -> None:
         self._deliveries.count_refusal(error)
+        if action and isinstance(error, AccessDenied):
+            self._directory.reports.denied(session.identity.name, action, topic, error.rule)
         self._deliveries.tell(session, refusal(request, error))
 
     def _ping(self, session: Session, ping: Ping) -> None:

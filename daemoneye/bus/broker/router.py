@@ -29,10 +29,12 @@ from daemoneye.bus.broker.deliveries import (
 )
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
+from daemoneye.bus.broker.reports import ALL_LOSSES
 from daemoneye.bus.broker.requests import Requests
+from daemoneye.bus.broker.retained import value_of
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import Statistics
-from daemoneye.bus.broker.streams import Tally
+from daemoneye.bus.broker.streams import DISCONNECTED, Tally
 from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wishes import HandedUp
 from daemoneye.bus.frames import (
@@ -52,7 +54,7 @@ from daemoneye.bus.frames import (
     identity_stamp,
     read_outer,
 )
-from daemoneye.bus.hierarchy import dead_letter_topic
+from daemoneye.bus.hierarchy import DENIED, dead_letter_topic, loss_topic, presence_topic
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
 from daemoneye.errors import BusError, RemoteProtocolError
@@ -73,6 +75,7 @@ class Router:
         "_announcer",
         "_deliveries",
         "_dispatch",
+        "_heard",
         "_requests",
         "_supervisor",
         "clock",
@@ -114,6 +117,7 @@ class Router:
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
         self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
         self._announced: Counter[str] = Counter()  # by topic, which is their sequence
+        self._heard = 0  # how many of those somebody heard
 
     # ---- sessions -----------------------------------------------------------------------------
 
@@ -128,9 +132,9 @@ class Router:
         """A client has proved who it is, and takes large payloads so."""
         return self.directory.enter(identity, declared, now_ns, carriage)
 
-    def close(self, session: Session) -> None:
+    def close(self, session: Session, cause: str = DISCONNECTED) -> None:
         """The connection is gone; harmless when the session is over already."""
-        self._deliveries.release(session)
+        self._deliveries.release(session, cause)
         self.uploads.forget(session)
         self._settle()
 
@@ -142,8 +146,10 @@ class Router:
         which = f"incarnation {incarnation}" if incarnation else identity
         for session in self.directory.named(identity):
             if incarnation in (0, session.identity.incarnation):
-                self._deliveries.condemn(session, Ending("ended", f"{which} ended: {cause}"))
+                ending = Ending("ended", f"{which} ended: {cause}", cause)
+                self._deliveries.condemn(session, ending)
         self._settle()
+        self.directory.presence.ended(identity, incarnation, cause)
 
     def cut_off(self, session: Session, ending: Ending) -> None:
         """The session is over by the shell's word, and its connection doomed."""
@@ -161,6 +167,9 @@ class Router:
                 subscription=subscription.number,
             )
             self._deliveries.tell(session, notice)
+            self.directory.reports.denied(
+                session.identity.name, "receive", notice.topic, notice.rule
+            )
         self.dirty.update(self.directory)
         self._settle()
 
@@ -174,7 +183,7 @@ class Router:
         total = Tally.empty()
         total.add(self._deliveries.past)
         published = self._deliveries.published
-        published += self._supervisor.publishing.messages + self._announced.total()
+        published += self._supervisor.publishing.messages + self._heard
         for session in self.directory:
             total.add(session.outbox.tally())
             published += session.publishing.messages
@@ -216,7 +225,25 @@ class Router:
             topic = dead_letter_topic(dead.group.name)
             if self.is_heard(topic):
                 self.announce(topic, dead_letter(dead, self.limits.frame_bytes // 2), now_ns)
+        self._tell_news(now_ns)
         self._settle()
+
+    def _tell_news(self, now_ns: int) -> None:
+        """Who came and went, and for who listens: what was denied and lost."""
+        directory, now = self.directory, now_ns / 1e9
+        presence, reports = directory.presence, directory.reports
+        for client in presence.news(now):
+            self.announce(presence_topic(client.identity), client, now_ns, retain=True)
+        while presence.forgotten:
+            directory.retained.forget(presence_topic(presence.forgotten.pop()))
+        for denial in reports.denials(now):
+            self.announce(DENIED, denial, now_ns)
+        if reports.looks_for_losses:
+            if not directory.is_wanted(ALL_LOSSES):
+                reports.rest()
+                return
+            for report in reports.losses(directory, now):
+                self.announce(loss_topic(report.identity), report, now_ns)
 
     # ---- frames in ----------------------------------------------------------------------------
 
@@ -326,18 +353,22 @@ class Router:
         """Whether anybody would get what is published there."""
         return bool(self.directory.listeners(topic))
 
-    def announce(self, topic: str, payload: Payload, now_ns: int) -> None:
+    def announce(self, topic: str, payload: Payload, now_ns: int, *, retain: bool = False) -> None:
         """Publish as `broker`, where nobody else may: below `$bus`."""
         recipients = self.directory.listeners(topic)
-        if not recipients:
+        if not (recipients or retain):
             return
         content, content_type = encode_payload(payload)
         self._announced[topic] += 1
-        heading = Heading(topic, content_type=content_type)
+        heading = Heading(topic, content_type=content_type, retain=retain)
         raw = encode_publish(heading, [content], [now_ns], self._announced[topic])
         stamp = self._announcer + arrival_stamp(now_ns)
+        if retain:
+            self.directory.retained.keep(value_of(read_outer(raw), BROKER, stamp))
         data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
-        self._deliveries.deliver(recipients, data, 1, (BROKER, topic))
+        if recipients:
+            self._heard += 1
+            self._deliveries.deliver(recipients, data, 1, (BROKER, topic))
         self._settle()
 
     def count_refusal(self, error: BusError) -> None:

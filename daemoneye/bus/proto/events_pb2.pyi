@@ -719,7 +719,7 @@ class TaskResult(_message.Message):
     def __init__(self, id: _Optional[str] = ..., outcome: _Optional[_Union[TaskOutcome, str]] = ..., result: _Optional[str] = ..., error: _Optional[str] = ..., collector: _Optional[str] = ..., duration_seconds: _Optional[float] = ...) -> None: ...
 
 class ClientPresence(_message.Message):
-    __slots__ = ("identity", "role", "pid", "incarnation", "connected", "cause", "changed_at")
+    __slots__ = ("identity", "role", "pid", "incarnation", "connected", "cause", "changed_at", "connections")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -727,6 +727,7 @@ class ClientPresence(_message.Message):
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     identity: str
     role: str
     pid: int
@@ -734,7 +735,8 @@ class ClientPresence(_message.Message):
     connected: bool
     cause: str
     changed_at: float
-    def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., connected: bool = ..., cause: _Optional[str] = ..., changed_at: _Optional[float] = ...) -> None: ...
+    connections: int
+    def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., connected: bool = ..., cause: _Optional[str] = ..., changed_at: _Optional[float] = ..., connections: _Optional[int] = ...) -> None: ...
 
 class LossReport(_message.Message):
     __slots__ = ("identity", "lost", "observed_at")

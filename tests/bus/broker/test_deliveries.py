@@ -136,7 +136,7 @@ def test_who_is_gone_already_is_not_cut_off() -> None:
     scene = Scene()
     session = scene.enter("gone")
     scene.deliveries.condemn(session, Ending("overflow", "some cause"))
-    scene.deliveries.release(session)
+    scene.deliveries.release(session, "gone")
     scene.deliveries.settle()
     assert scene.deliveries.doomed == {}
 
