@@ -49,6 +49,7 @@ from daemoneye.bus.kinds import (
     Unsubscribe,
     Value,
     Welcome,
+    Will,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.errors import RemoteProtocolError
@@ -272,6 +273,27 @@ def _clear(frame: pb.Frame) -> Clear:
     return Clear(frame.topic, frame.request)
 
 
+def _will_frame(value: Will) -> pb.Frame:
+    body = pb.Batch(payload=[value.payload], time=[0])
+    return pb.Frame(
+        kind=pb.KIND_WILL,
+        topic=value.topic,
+        count=1,
+        body=body.SerializeToString() if value.topic else b"",
+        content_type=value.content_type,
+        retain=value.retain,
+        request=value.request,
+    )
+
+
+def _will(frame: pb.Frame) -> Will:
+    payloads = pb.Batch.FromString(frame.body).payload
+    if frame.topic and len(payloads) != 1:
+        raise RemoteProtocolError(f"a will of {len(payloads)} payloads")
+    payload = payloads[0] if frame.topic else b""
+    return Will(frame.topic, payload, frame.content_type, frame.retain, frame.request)
+
+
 def _reply_frame(value: Reply) -> pb.Frame:
     body = pb.Reply(payload=value.payload, time=value.time, rejected=value.rejected)
     who = value.publisher
@@ -441,6 +463,7 @@ CODECS: dict[type[Value], Codec] = {
     Settle: Codec(pb.KIND_SETTLE, _settle_frame, _settle),
     Cancel: _plain(pb.KIND_CANCEL, Cancel),
     Clear: Codec(pb.KIND_CLEAR, _clear_frame, _clear),
+    Will: Codec(pb.KIND_WILL, _will_frame, _will),
     Reply: Codec(pb.KIND_REPLY, _reply_frame, _reply),
     Ping: _plain(pb.KIND_PING, Ping),
     Pong: _plain(pb.KIND_PONG, Pong),
@@ -457,6 +480,7 @@ SAID_BY_CLIENTS = frozenset(
         Chunk,
         Settle,
         Clear,
+        Will,
         Query,
         Goodbye,
         Ping,

@@ -61,6 +61,7 @@ from daemoneye.bus.kinds import (
     Unsubscribe,
     Value,
     Welcome,
+    Will,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.bus.publishes import (
@@ -135,6 +136,7 @@ __all__ = [
     "Unsubscribe",
     "Value",
     "Welcome",
+    "Will",
     "arrival_stamp",
     "chunk_head",
     "client_value",

@@ -298,6 +298,22 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
+class Will:
+    """client → broker: publish this for me when I end without a goodbye."""
+
+    topic: str = ""
+    """Not checked yet; empty: the will is taken back."""
+    payload: bytes = b""
+    """What to publish."""
+    content_type: str = ""
+    """What the payload is."""
+    retain: bool = False
+    """Whether it is kept for those who subscribe later."""
+    request: int = 0
+    """The number its answer carries."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """client → broker: tell me what you know."""
 
@@ -539,5 +555,6 @@ Value: TypeAlias = (
     | Settle
     | Cancel
     | Clear
+    | Will
     | Reply
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from math import inf
 from typing import Any
 
-from daemoneye.errors import ConfigError
+from daemoneye.errors import ConfigError, TooLarge
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -21,6 +21,10 @@ LEAST_LARGE_BYTES = 64 * KIB
 
 MAX_STAMP_BYTES = 192
 """By how much the broker's stamp can lengthen a frame: who receives has to allow for it."""
+
+
+MAX_WILL_BYTES = 64 * KIB
+"""The largest payload of a will: each session may have one, for as long as it lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Limits:
     """After how long without a word a connection is pinged, by either side."""
     missed_heartbeats: int = 3
     """After how many such intervals on end it is given up."""
+    will_timeout: float = 2.0
+    """How long a client whose connection is lost may come back before its will is sent."""
     statistics_interval: float = 10.0
     """How often `$bus.stats` is published, while somebody listens."""
     write_timeout: float = 10.0
@@ -167,3 +173,11 @@ _LEAST: dict[str, float] = {
 """Where above zero is not what is wanted."""
 
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Limits)}
+
+
+def too_large_a_will(topic: str, size: int) -> TooLarge:
+    """A will of that size is not kept."""
+    return TooLarge(
+        f"a will of {size} bytes on {topic} is past the limit of {MAX_WILL_BYTES}",
+        hint="say what has ended, and let others look for the rest",
+    )

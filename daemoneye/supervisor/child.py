@@ -32,7 +32,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from daemoneye import signals
-from daemoneye.errors import LocalProtocolError, SupervisionError, TooLarge
+from daemoneye.errors import DaemoneyeError, LocalProtocolError, SupervisionError, TooLarge
 from daemoneye.lifeline import (
     ChildEnd,
     Condition,
@@ -260,10 +260,17 @@ class Child:
         """Have `callback` called on the runtime thread before each beat; it must not block."""
         self._runtime.pulse.callbacks.append(callback)
 
-    def close(self) -> None:
-        """Say goodbye on the bus, if this child was on it."""
-        if self._bus is not None:
+    def close(self, *, clean: bool = True) -> None:
+        """Say goodbye on the bus, if this child was on it; unless `clean`, its will is said."""
+        if self._bus is None:
+            return
+        if clean:
             self._bus.close()
+            return
+        try:
+            self._bus.flush()
+        except DaemoneyeError:  # it is closed already
+            pass
 
 
 def _check_counter(name: object, value: object) -> None:
@@ -349,14 +356,19 @@ def boot(given: Boot) -> None:
     _take_signals(runtime)
     runtime.start()
     child = Child(given, runtime)
+    clean = False
     try:
         target, args, kwargs = given.work.unpacked()
         target(child, *args, **kwargs)
+        clean = True
+    except SystemExit as ending:
+        clean = not ending.code
+        raise
     except Exception as error:  # a child may fail in any way; its supervisor is told, and decides
         _say_last_words(runtime, error)
         sys.exit(1)
     finally:
-        child.close()
+        child.close(clean=clean)
         runtime.flush(_LAST_WORDS_SECONDS)
 
 

@@ -44,6 +44,7 @@ from daemoneye.bus.kinds import (
     Unsubscribe,
     Value,
     Welcome,
+    Will,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
@@ -86,6 +87,9 @@ GOLDEN_DELIVERY: list[tuple[Value, str]] = [
     (Settle(Settling.REJECT, (2,), reason="r"), "081122080803120102220172"),
     (Cancel(4), "08137804"),
     (Clear("a.b", 5), "08191203612e627805"),
+    (Will("a.b", b"x", "t", True, 6),
+     "08181203612e621801220d0a01781208000000000000000060016a01747806"),
+    (Will(request=6), "081818017806"),
     (Reply(7, 0, "t", b"x", 9), "0821220c0a01781109000000000000006a0174d00107"),
     (Reply(0, 8, "", b"", 9, "no", "a.b", Publisher("p", "r", 3, 4)),
      "08211203612e62220d1109000000000000001a026e6f7808a2010170a80103b00104c2010172"),
@@ -120,7 +124,7 @@ def test_a_value_has_these_bytes_and_comes_back(value: Value, golden: str) -> No
 
 def test_every_kind_of_frame_has_a_codec_but_those_with_a_batch() -> None:
     kinds = {number for name, number in pb.Kind.items() if name != "KIND_UNSPECIFIED"}
-    assert set(CODEC_OF_KIND) == kinds - {pb.KIND_PUBLISH, pb.KIND_CALL, pb.KIND_WILL}
+    assert set(CODEC_OF_KIND) == kinds - {pb.KIND_PUBLISH, pb.KIND_CALL}
     assert {type(value) for value, _ in EVERY} == set(CODECS)
 
 

@@ -7,6 +7,7 @@ from daemoneye.bus.frames import (
     Answer,
     Challenge,
     Chunk,
+    Clear,
     ClientRow,
     Confirm,
     Correlation,
@@ -28,6 +29,7 @@ from daemoneye.bus.frames import (
     Unsubscribe,
     Value,
     Welcome,
+    Will,
     arrival_stamp,
     encode,
     encode_large,
@@ -66,6 +68,8 @@ SAID_BY_CLIENTS: tuple[Value, ...] = (
     Chunk(1, 600, 300, b"y" * 300),
     Chunk(2, 0),
     Release((1, 2)),
+    Clear(TICK, 11),
+    Will(TICK, b"gone", retain=True, request=12),
     Goodbye(),
 )
 

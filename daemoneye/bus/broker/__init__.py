@@ -35,6 +35,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     replay         retained values on their way to a new subscription
     presence       who is connected, told as it changes
     reports        what is told of denials and losses
+    wills          what clients want said when they end without a word
     statistics     what was counted, and the words for it
     requests       what a client may say besides publishing
     agenda         how much of what clients ask is done in one turn

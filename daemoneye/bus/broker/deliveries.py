@@ -13,6 +13,7 @@ from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.shares import offer_large
 from daemoneye.bus.broker.statistics import reason_of
 from daemoneye.bus.broker.streams import OVERFLOW, Stream, Tally
+from daemoneye.bus.broker.wills import CLEAN
 from daemoneye.bus.frames import Confirm, Notice, Value, parcel_stamp
 from daemoneye.errors import BusError
 from daemoneye.framing import pack, pack_length
@@ -29,7 +30,7 @@ class Ending(NamedTuple):
     """How its process ended, when that is known; empty: the reason is all there is."""
 
 
-GOODBYE = Ending("goodbye")
+GOODBYE = Ending(CLEAN)
 """It asked for it."""
 
 TOO_MANY_STREAMS = Ending(
@@ -206,6 +207,7 @@ class Deliveries:
         if session in self._directory:
             self._directory.leave(session)
             self._directory.presence.left(session, cause)
+            self._directory.wills.left(session, cause, self._directory.limits.will_timeout)
             self._directory.reports.left(session)
             self.past.add(session.outbox.tally())
             self.published += session.publishing.messages

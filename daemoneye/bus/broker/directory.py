@@ -26,6 +26,7 @@ from daemoneye.bus.broker.streams import (
     default_overflow,
     lane_of,
 )
+from daemoneye.bus.broker.wills import Wills
 from daemoneye.bus.frames import Carriage, OuterFrame, Overflow, Subscribe
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
@@ -56,6 +57,7 @@ class Directory:
         "presence",
         "reports",
         "retained",
+        "wills",
     )
 
     def __init__(self, limits: Limits, access: AccessList) -> None:
@@ -75,6 +77,8 @@ class Directory:
         """Sessions with too many streams to find another for: whoever asks cuts them off."""
         self.presence = Presence(self.clock)
         """Who is connected, to be told."""
+        self.wills = Wills(self.clock)
+        """What clients want said when they end without a word."""
         self.reports = Reports(self.clock)
         """What is denied and lost, to be told."""
         self.retained = Retained()
@@ -115,6 +119,7 @@ class Directory:
                 break
         self._by_name.setdefault(identity.name, {})[session] = None
         self.presence.came(session)
+        self.wills.came(session)
         return session
 
     def leave(self, session: Session) -> None:

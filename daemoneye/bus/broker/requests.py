@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from daemoneye.bus.broker.answers import answer, refusal
-from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries
+from daemoneye.bus.broker.deliveries import GOODBYE, REFUSED, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.replay import replay
 from daemoneye.bus.broker.reports import ALL_LOSSES
 from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.statistics import DENIED
 from daemoneye.bus.frames import (
     Answer,
     Clear,
     Credit,
     Goodbye,
+    Notice,
     Ping,
     Pong,
     Query,
@@ -25,8 +27,10 @@ from daemoneye.bus.frames import (
     Subscribe,
     Unsubscribe,
     Value,
+    Will,
 )
-from daemoneye.bus.topics import check_topic
+from daemoneye.bus.limits import MAX_WILL_BYTES, too_large_a_will
+from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
 from daemoneye.errors import AccessDenied, BusError
 
 
@@ -97,18 +101,44 @@ class Requests:
         session.outbox.credited()
         self._deliveries.dirty.add(session)
 
+    def _check_publisher(self, session: Session, topic: str, what: str) -> None:
+        """Raises InvalidTopic, and AccessDenied for who may not publish there."""
+        check_topic(topic)
+        who = session.identity
+        decision = self._directory.access.may_publish(who, session.declared, topic)
+        if not decision.allowed:
+            raise AccessDenied(
+                f"{who.name} may not {what} {topic}, because it may not publish there",
+                rule=decision.rule,
+                hint=decision.hint,
+            )
+
+    def _will(self, session: Session, will: Will) -> None:
+        """Keep what is to be said when this client ends without a word."""
+        try:
+            if will.topic:
+                self._check_publisher(session, will.topic, "leave a will on")
+                if len(will.payload) > MAX_WILL_BYTES:
+                    raise too_large_a_will(will.topic, len(will.payload))
+        except BusError as error:
+            self._refuse(session, will.request, error, "publish", will.topic)
+            if not will.request:  # said again on a new connection: nobody waits for the answer
+                said = refusal(0, error)
+                code, topic = DENIED if said.rule else REFUSED, will.topic[:MAX_CHARACTERS]
+                detail = f"the will: {said.detail}"
+                self._deliveries.tell(session, Notice(code, topic, detail, said.rule))
+            return
+        if will.topic:
+            self._directory.wills.leave(session, will)
+        else:
+            self._directory.wills.take_back(session)
+        if will.request:
+            self._deliveries.tell(session, Answer(will.request))
+
     def _clear(self, session: Session, clear: Clear) -> None:
         """Forget a retained value, for who may say another there."""
         try:
-            check_topic(clear.topic)
-            who = session.identity
-            decision = self._directory.access.may_publish(who, session.declared, clear.topic)
-            if not decision.allowed:
-                raise AccessDenied(
-                    f"{who.name} may not clear {clear.topic}, because it may not publish there",
-                    rule=decision.rule,
-                    hint=decision.hint,
-                )
+            self._check_publisher(session, clear.topic, "clear")
         except BusError as error:
             self._refuse(session, clear.request, error, "publish", clear.topic)
         else:
@@ -151,6 +181,7 @@ _OBEYED: dict[type[Value], Callable[[Requests, Session, Any], None]] = {
     Release: Requests._release,
     Query: Requests._query,
     Clear: Requests._clear,
+    Will: Requests._will,
     Ping: Requests._ping,
     Pong: Requests._pong,
     Goodbye: Requests._goodbye,

@@ -36,6 +36,7 @@ from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import DISCONNECTED, Tally
 from daemoneye.bus.broker.uploads import Uploads
+from daemoneye.bus.broker.wills import Last
 from daemoneye.bus.broker.wishes import HandedUp
 from daemoneye.bus.frames import (
     MIN_MESSAGE_BYTES,
@@ -57,7 +58,7 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.hierarchy import DENIED, dead_letter_topic, loss_topic, presence_topic
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
-from daemoneye.errors import BusError, RemoteProtocolError
+from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
 from daemoneye.framing import pack_length
 
 NO_CARRIAGE = Carriage()
@@ -150,6 +151,7 @@ class Router:
                 self._deliveries.condemn(session, ending)
         self._settle()
         self.directory.presence.ended(identity, incarnation, cause)
+        self.directory.wills.ended(identity, incarnation, cause)
 
     def cut_off(self, session: Session, ending: Ending) -> None:
         """The session is over by the shell's word, and its connection doomed."""
@@ -225,8 +227,26 @@ class Router:
             topic = dead_letter_topic(dead.group.name)
             if self.is_heard(topic):
                 self.announce(topic, dead_letter(dead, self.limits.frame_bytes // 2), now_ns)
+        for last in self.directory.wills.due():
+            self._send_will(last, now_ns)
         self._tell_news(now_ns)
         self._settle()
+
+    def _send_will(self, last: Last, now_ns: int) -> None:
+        """Publish what a client wanted said, if it may still say so."""
+        publishing = last.session.publishing
+        topic = last.will.topic
+        try:
+            sequence = self._admission.route(last.session, topic).sequence + 1
+            raw = encode_publish(last.heading, [last.will.payload], [now_ns], sequence)
+            stamp = publishing.stamp + arrival_stamp(now_ns)
+            self._admission.admit(last.session, read_outer(raw), raw, stamp)
+        except BusError as error:
+            self._deliveries.count_refusal(error)
+            if isinstance(error, AccessDenied):
+                who = last.session.identity.name
+                self.directory.reports.denied(who, "publish", topic, error.rule)
+        self._deliveries.published += 1
 
     def _tell_news(self, now_ns: int) -> None:
         """Who came and went, and for who listens: what was denied and lost."""

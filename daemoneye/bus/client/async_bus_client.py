@@ -48,9 +48,18 @@ from daemoneye.bus.client.wishes import (
     options_of,
     selection_of,
     topic_of,
+    will_of,
 )
 from daemoneye.bus.envelope import Carried, Correlation, Payload
-from daemoneye.bus.frames import Answer, Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow
+from daemoneye.bus.frames import (
+    Answer,
+    Clear,
+    ClientRow,
+    RetainedRow,
+    SubscriptionRow,
+    TopicRow,
+    Will,
+)
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic, check_topic
 from daemoneye.errors import BusClosed
@@ -291,6 +300,25 @@ class AsyncBusClient(Ending):
         await connection.ask(
             lambda request: connection.writer.send(Clear(text, request)), REQUEST_TIMEOUT
         )
+
+    async def set_will(
+        self, topic: str | Topic[Any], payload: Any, *, retain: bool = False
+    ) -> None:
+        """Have the broker publish this as ours when we end without `close`, instead of any before.
+
+        So when this process is killed or crashes, and when it is cut off and does not come back
+        within 2 s.  Its correlation has the stage "will", and tells the `cause`: "exit:1",
+        "signal:9", "heartbeat", "disconnected" …  Without a connection it holds when there is one.
+
+        Raises InvalidTopic, TooLarge for more than 64 KiB, AccessDenied, LocalProtocolError.
+        """
+        self._connection.here()
+        await self._connection.leave_will(will_of(topic, payload, retain))
+
+    async def clear_will(self) -> None:
+        """Have nothing said when we end; harmless when there is no will."""
+        self._connection.here()
+        await self._connection.leave_will(Will())
 
     # ---- subscribing ----------------------------------------------------------------------------
 

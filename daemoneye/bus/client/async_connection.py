@@ -17,6 +17,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, ended_by, no_answer
@@ -43,6 +44,7 @@ from daemoneye.bus.frames import (
     Query,
     Release,
     Settling,
+    Will,
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
@@ -164,6 +166,22 @@ class AsyncConnection:
             lambda request: self.writer.send(Query(what, who, action, topic, request)),
             REQUEST_TIMEOUT,
         )
+
+    async def leave_will(self, will: Will) -> None:
+        """Have this said when we end without a goodbye, now and on every later connection.
+
+        Without a connection it holds when there is one.  Raises as `ask`; then nothing has changed.
+        """
+        before, self.link.will = self.link.will, will if will.topic else None
+        try:
+            await self.ask(
+                lambda request: self.writer.send(replace(will, request=request)), REQUEST_TIMEOUT
+            )
+        except WISH_STANDS:
+            pass
+        except BaseException:  # refused, or interrupted: what was wanted before still is
+            self.link.will = before
+            raise
 
     # ---- subscriptions --------------------------------------------------------------------------
 

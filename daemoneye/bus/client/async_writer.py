@@ -35,7 +35,7 @@ from daemoneye.bus.client.outgoing import (
 )
 from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.wishes import Batch
-from daemoneye.bus.frames import Carriage, Heading, Value, encode
+from daemoneye.bus.frames import Carriage, Heading, Value, Will, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusError
 from daemoneye.framing import pack
@@ -201,6 +201,9 @@ class AsyncWriter:
         """
         self._draft.agree(frame_limit, carriage)
         self._freight.connected(carriage)
+        for value in first:
+            if type(value) is Will:  # the broker may have sent it, under our next number
+                self._courses.pass_over(value.topic)
         self.outlet.sock = sock
         if first:
             # In one write: what the broker passes on between two of them, one owner would miss.

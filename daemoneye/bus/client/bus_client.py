@@ -43,10 +43,11 @@ from daemoneye.bus.client.wishes import (
     options_of,
     selection_of,
     topic_of,
+    will_of,
     written,
 )
 from daemoneye.bus.envelope import Carried, Content, Correlation, Payload
-from daemoneye.bus.frames import Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow
+from daemoneye.bus.frames import Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow, Will
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic, check_topic
 from daemoneye.errors import BusClosed
@@ -272,6 +273,21 @@ class BusClient:
             lambda request, until: connection.writer.send(Clear(text, request), until),
             REQUEST_TIMEOUT,
         )
+
+    def set_will(self, topic: str | Topic[Any], payload: Any, *, retain: bool = False) -> None:
+        """Have the broker publish this as ours when we end without `close`, instead of any before.
+
+        So when this process is killed or crashes, and when it is cut off and does not come back
+        within 2 s.  Its correlation has the stage "will", and tells the `cause`: "exit:1",
+        "signal:9", "heartbeat", "disconnected" …  Without a connection it holds when there is one.
+
+        Raises InvalidTopic, TooLarge for more than 64 KiB, AccessDenied, LocalProtocolError.
+        """
+        self._connection.leave_will(will_of(topic, payload, retain))
+
+    def clear_will(self) -> None:
+        """Have nothing said when we end; harmless when there is no will."""
+        self._connection.leave_will(Will())
 
     # ---- subscribing ----------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,7 @@ from daemoneye.bus.frames import (
     Release,
     Settling,
     Subscribe,
+    Will,
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
@@ -153,6 +155,23 @@ class Connection:
             ),
             REQUEST_TIMEOUT,
         )
+
+    def leave_will(self, will: Will) -> None:
+        """Have this said when we end without a goodbye, now and on every later connection.
+
+        Without a connection it holds when there is one.  Raises as `ask`; then nothing has changed.
+        """
+        before, self.link.will = self.link.will, will if will.topic else None
+        try:
+            self.ask(
+                lambda request, until: self.writer.send(replace(will, request=request), until),
+                REQUEST_TIMEOUT,
+            )
+        except WISH_STANDS:
+            pass
+        except BaseException:  # refused, or interrupted: what was wanted before still is
+            self.link.will = before
+            raise
 
     def _answer(self, inbox: Inbox[Answer], timeout: float, deadline: float) -> Answer:
         try:

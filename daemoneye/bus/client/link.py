@@ -49,6 +49,7 @@ from daemoneye.bus.frames import (
     Subscribe,
     Unsubscribe,
     Value,
+    Will,
     control_value,
     envelopes,
     large_envelopes,
@@ -150,6 +151,7 @@ class Link(Generic[Owner]):
         "connection",
         "epoch",
         "interests",
+        "will",
     )
 
     def __init__(self, job: Callable[[Envelope, Hold, Owner], Envelope] = _as_it_is) -> None:
@@ -161,6 +163,8 @@ class Link(Generic[Owner]):
         self.epoch = 0
         """Which life of the broker we are, or were last, connected to; 0: none yet."""
         self.interests: dict[int, Interest[Owner]] = {}
+        self.will: Will | None = None
+        """What the broker is to say when we end without a goodbye."""
         self._numbers = count(1)
         self._cutter = FrameCutter(0)
         self._holdings = Holdings()
@@ -215,7 +219,7 @@ class Link(Generic[Owner]):
 
     def connected(
         self, epoch: int, max_frame_bytes: int, max_payload_bytes: int = 0
-    ) -> list[Subscribe]:
+    ) -> list[Subscribe | Will]:
         """A new connection is proven; what to say first on it.
 
         `max_payload_bytes` is the largest payload that may come apart from its frame.
@@ -232,7 +236,10 @@ class Link(Generic[Owner]):
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
         self._holdings.connected(max_payload_bytes)
         self._mark({}, NO_LOSS)
-        return [each.subscribe(each.number) for each in list(self.interests.values())]
+        wishes: list[Subscribe | Will] = [
+            each.subscribe(each.number) for each in list(self.interests.values())
+        ]
+        return wishes if self.will is None else [*wishes, self.will]
 
     def lost(self) -> None:
         """The connection is gone, and what was in our hands went to others."""

@@ -87,6 +87,12 @@ class Courses:
             cell = self._cells[heading.topic] = [self._floor]
         return Course(heading, cell)
 
+    def pass_over(self, topic: str) -> None:
+        """Somebody else may have used the next number there."""
+        cell = self._cells.get(topic)
+        if cell is not None:
+            cell[0] += 1
+
     def _forget_sequences(self) -> None:
         """Drop half, and begin above all of them from now on: what comes back still rises."""
         for topic in list(self._cells)[: SEQUENCES // 2]:

@@ -24,8 +24,10 @@ from daemoneye.bus.frames import (
     Overflow,
     Replay,
     Selection,
+    Will,
 )
-from daemoneye.bus.topics import Topic, TopicFilter, is_level
+from daemoneye.bus.limits import MAX_WILL_BYTES, too_large_a_will
+from daemoneye.bus.topics import Topic, TopicFilter, check_topic, is_level
 from daemoneye.errors import InvalidTopic, LocalProtocolError
 
 OFFERED = tuple(Overflow)
@@ -128,6 +130,18 @@ def in_bytes(topic: object, payload: Any) -> tuple[str, bytes, str]:
     """As `written`, with a copy of a large buffer: who waits for tasks may not lend it out."""
     text, content, content_type = written(topic, payload)
     return text, bytes(content), content_type
+
+
+def will_of(topic: object, payload: Any, retain: bool) -> Will:
+    """What is to be said when a client ends without a word.
+
+    Raises InvalidTopic, TooLarge, and LocalProtocolError for what cannot travel.
+    """
+    text, content, content_type = in_bytes(topic, payload)
+    check_topic(text)
+    if len(content) > MAX_WILL_BYTES:
+        raise too_large_a_will(text, len(content))
+    return Will(text, content, content_type, retain)
 
 
 def heading_of(

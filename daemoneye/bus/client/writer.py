@@ -45,7 +45,7 @@ from daemoneye.bus.client.outgoing import (
 )
 from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.turn import Turn
-from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
+from daemoneye.bus.frames import Carriage, Content, Heading, Value, Will, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import DeadlineExceeded
@@ -250,6 +250,9 @@ class Writer:
         with self._turn.alone():
             self._draft.agree(frame_limit, carriage)
             self._freight.connected(carriage)
+            for value in first:
+                if type(value) is Will:  # the broker may have sent it, under our next number
+                    self._courses.pass_over(value.topic)
             self._sock = sock
             # In one write: what the broker passes on between two of them, one owner would miss.
             said = b"".join(pack(encode(value)) for value in first)

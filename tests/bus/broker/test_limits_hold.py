@@ -112,6 +112,10 @@ HELD = {
         "tests/bus/broker/test_heartbeat.py",
         "test_who_says_nothing_is_asked_told_why_and_released",
     ),
+    "will_timeout": (
+        "tests/bus/broker/test_wills.py",
+        "test_a_will_waits_for_its_client_up_to_the_limit_and_no_longer",
+    ),
     "statistics_interval": (
         "tests/bus/broker/test_broker.py",
         "test_statistics_are_told_again_and_again_while_somebody_listens",

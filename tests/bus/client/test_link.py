@@ -21,6 +21,7 @@ from daemoneye.bus.frames import (
     Release,
     Replay,
     StreamMark,
+    Subscribe,
     Value,
     encode,
 )
@@ -371,6 +372,7 @@ def test_after_a_reconnect_everything_wanted_is_said_again() -> None:
     one, two = joined.want("events.#"), joined.want("control.#")
     joined.link.forget(one)
     (again,) = joined.link.connected(8, FRAME_BYTES)
+    assert isinstance(again, Subscribe)
     assert (again.subscription, again.filter, again.request) == (
         two.number,
         "control.#",
