@@ -312,14 +312,14 @@ def test_b28_so_does_text_of_a_correlation(number: int) -> None:
             stage.say(GOOD + field(9, field(5, inner)))
 
 
-@pytest.mark.parametrize("number", [-(1 << 31), -1, 0, 6, 24, 99, (1 << 31) - 1])
+@pytest.mark.parametrize("number", [-(1 << 31), -1, 0, 6, 26, 99, (1 << 31) - 1])
 def test_b28_kinds_that_are_none_end_a_session(number: int) -> None:
     stage = Stage()
     with pytest.raises(RemoteProtocolError, match=f"of kind {number}"):
         stage.say(rewritten((1, _VARINT, varint(number % (1 << 64)))))
 
 
-@pytest.mark.parametrize("number", [-(1 << 31), -1, 2, 3, 99, (1 << 31) - 1])
+@pytest.mark.parametrize("number", [-(1 << 31), -1, 3, 99, (1 << 31) - 1])
 def test_b28_guarantees_that_are_none_are_refused(number: int) -> None:
     stage = Stage()
     stage.say(rewritten((6, _VARINT, varint(number % (1 << 64)))))
