@@ -352,7 +352,9 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
 ELSEWHERE = {
     "foreign-user": "a stranger gets no byte; tests/bus/test_endpoint.py",
     "exhausted": "there is no descriptor to say it with; tests/hostile/test_descriptors.py",
-    "late": "it takes a delivery to a group; tests/bus/broker/test_dispatch.py",
+    "abandoned": "it takes a delivery to a group; tests/bus/broker/test_dispatch.py",
+    "rejected": "the same; tests/bus/broker/test_dispatch.py",
+    "late": "the same; tests/bus/broker/test_dispatch.py",
     "unclaimed": "it takes a descriptor; tests/bus/broker/test_passing.py",
     "unreadable": "what is taken can be read as a rule; tests/bus/broker/test_transfers.py",
 }
