@@ -32,7 +32,7 @@ from daemoneye.bus.envelope import (
     Publisher,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
-from daemoneye.errors import LocalProtocolError
+from daemoneye.errors import LocalProtocolError, TooLarge
 from daemoneye.framing import HEADER_BYTES, pack_length
 
 MIN_MESSAGE_BYTES = 10
@@ -183,10 +183,11 @@ def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
     return head.SerializeToString() + _BODY_TAG + _varint(length)
 
 
-def single_publishes(frame: pb.Frame, raw: bytes) -> list[bytes]:
+def single_publishes(frame: pb.Frame, raw: bytes, most: int) -> list[bytes]:
     """The messages of a publish as publishes of one message each; `raw` is the frame's own bytes.
 
-    Raises LocalProtocolError when its body is not what the frame says.
+    Raises LocalProtocolError when its body is not what the frame says, and TooLarge when they are
+    more than `most` bytes in all: what they share has to be said with each of them.
     """
     body = frame.body
     if frame.count == 1 and _read_batch_of_one(body) is not None:
@@ -206,6 +207,13 @@ def single_publishes(frame: pb.Frame, raw: bytes) -> list[bytes]:
     for name in ("body", "count", "sequence", "request", "until_handled"):
         shared.ClearField(name)
     head = shared.SerializeToString()
+    size = len(body) + len(head) * len(payloads)
+    if size > most:
+        raise TooLarge(
+            f"{len(payloads)} messages on {frame.topic} are {size} bytes one by one, and a group"
+            f" takes {most}",
+            hint="publish fewer at once, or say less beside their payloads",
+        )
     return [
         head
         + pb.Frame(

@@ -108,11 +108,11 @@ class Admission:
         name = session.identity.name
         groups = route.groups if not frame.target else ()
         takers = self._dispatch.takers(groups, frame) if groups or pledge is not None else ()
-        letter = self._dispatch.letter(frame, raw, stamp, name) if takers else None
+        opened = self._dispatch.opened(frame, raw, stamp, name) if takers else None
         if frame.request:
             _check_room(recipients, frame.count, len(raw) + len(stamp))
-            if letter is not None:
-                self._dispatch.check_room(takers, letter)
+            if opened is not None:
+                self._dispatch.check_room(takers, opened)
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
@@ -124,8 +124,8 @@ class Admission:
         elif recipients:
             data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
             self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
-        if letter is not None:
-            self._dispatch.put(takers, letter, pledge)
+        if opened is not None:
+            self._dispatch.put(takers, opened, pledge)
         return len(recipients) + len(takers)
 
     def route(self, session: Session, topic: str) -> Route:

@@ -11,9 +11,8 @@ def dead_letter(ended: Ended, room: int) -> pb.DeadLetter:
     """What is told of it; a payload that is larger than `room` is left out, and its size is not."""
     job = ended.job
     message = message_of(job.frame)
-    parcel = job.letter.parcel
-    size = len(message.payload) if parcel is None else parcel.size
-    fits = parcel is None and size <= room
+    size = len(message.payload)
+    fits = size <= room
     return pb.DeadLetter(
         group=ended.group.name,
         filter=ended.group.filter.text,

@@ -15,7 +15,7 @@ from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.group import Group
 from daemoneye.bus.broker.groups import DEAD, Ended
-from daemoneye.bus.broker.jobs import REJECTED, Job, Letter, Pledge
+from daemoneye.bus.broker.jobs import REJECTED, Job, Letter, Opened, Pledge
 from daemoneye.bus.broker.members import Member
 from daemoneye.bus.broker.runs import make_run
 from daemoneye.bus.broker.session import Session
@@ -43,6 +43,9 @@ from daemoneye.framing import pack_length
 
 LATE = "late"
 """The code of a notice, and what is counted: a settling of what is not in that member's hands."""
+
+MAX_CAUSE = 1024
+"""How much of a member's reason is told, in characters."""
 
 REMEMBERED_TOPICS = 1024
 """Of so many a group remembers which members may read them."""
@@ -87,7 +90,7 @@ class Dispatch:
             )
         return taking
 
-    def letter(self, frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str) -> Letter:
+    def opened(self, frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str) -> Opened:
         """What a publish is for groups.  Raises LocalProtocolError and TooLarge."""
         if frame.large_bytes or frame.descriptors:
             raise TooLarge(
@@ -95,33 +98,30 @@ class Dispatch:
                 " bytes apart from it",
                 hint="put it in a file, and send the name",
             )
-        return Letter(
-            tuple(each + stamp for each in single_publishes(frame, raw)),
-            frame.topic,
-            publisher,
-            frame.partition_key,
-            frame.expires_at,
-            is_kept(frame),
-        )
+        singles = single_publishes(frame, raw, self._directory.limits.group_bytes)
+        topic, key, expires_at = frame.topic, frame.partition_key, frame.expires_at
+        letter = Letter(topic, publisher, key, expires_at, is_kept(frame))
+        return Opened(letter, tuple(each + stamp for each in singles))
 
-    def check_room(self, takers: tuple[Group, ...], letter: Letter) -> None:
+    def check_room(self, takers: tuple[Group, ...], opened: Opened) -> None:
         """Raises BackPressure when one of them has no room for all of it."""
-        limits, size = self._directory.limits, letter.bytes
+        limits, size = self._directory.limits, opened.bytes
+        is_crowded = self._is_crowded(size * len(takers))
         for group in takers:
-            if not group.has_room(len(letter.frames), size, limits) or self._is_crowded(size):
+            if is_crowded or not group.has_room(len(opened.frames), size, limits):
                 raise BackPressure(
                     f"the group {group.name} of {group.filter} has no room: {group.waiting}"
                     f" messages wait, {group.bytes} bytes are in its hands",
                     hint="its members are too slow, or there are none",
                 )
 
-    def put(self, takers: tuple[Group, ...], letter: Letter, pledge: Pledge | None) -> None:
+    def put(self, takers: tuple[Group, ...], opened: Opened, pledge: Pledge | None) -> None:
         """These groups take it; of what has no room, the newest is lost."""
         limits, groups = self._directory.limits, self._groups
         for group in takers:
-            for frame in letter.frames:
+            for frame in opened.frames:
                 if group.has_room(1, len(frame), limits) and not self._is_crowded(len(frame)):
-                    groups.put(group, frame, letter, pledge)
+                    groups.put(group, frame, opened.letter, pledge)
                 else:
                     group.refuse(OVERFLOW)
             groups.due[group] = None
@@ -178,7 +178,7 @@ class Dispatch:
         if said.what is Settling.ACK:
             groups.finish(group, job)
         elif said.what is Settling.REJECT:
-            groups.finish(group, job, REJECTED, said.reason or "no reason was given")
+            groups.finish(group, job, REJECTED, said.reason[:MAX_CAUSE] or "no reason was given")
         else:
             groups.try_again(group, job, f"{place} asked for another try", said.seconds)
 
@@ -259,7 +259,7 @@ class Dispatch:
         stamp = delivery_stamp(delivery, job.count)
         data = b"".join((pack_length(len(job.frame) + len(stamp)), job.frame, stamp))
         origin = (letter.publisher, letter.topic)
-        run = make_run((delivery, data, 1, letter.expires_at, origin, letter.parcel))
+        run = make_run((delivery, data, 1, letter.expires_at, origin, None))
         self._deliveries.give(member.session, member.stream_for(letter.topic), run)
 
     def _take_returned(self) -> None:

@@ -211,8 +211,6 @@ class Groups:
         """A new job; whoever puts it has asked whether there is room."""
         self._jobs += 1
         job = Job(self._jobs, frame, letter, pledge)
-        if letter.parcel is not None:
-            letter.parcel.holders += 1
         if pledge is not None:
             pledge.left += 1
         self.bytes += job.size
@@ -260,8 +258,6 @@ class Groups:
         self.due[group] = None
         if reason or job.pledge is not None:
             self.ended.append(Ended(group, job, reason, cause))
-        if job.letter.parcel is not None:
-            self._parcels.let_go(job.letter.parcel)
 
     def redeem(self, pledge: Pledge) -> None:
         """Its publisher is told now."""

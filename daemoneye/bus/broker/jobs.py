@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.frames import Answer
 from daemoneye.errors import DeadlineExceeded, Rejected
 
@@ -32,10 +31,8 @@ ABANDONED = "abandoned"
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What a publish is for a group: its messages, one by one."""
+    """What the messages of a publish share, as a group has them."""
 
-    frames: tuple[bytes, ...]
-    """A publish of one message each, stamped with who published it."""
     topic: str
     """Where."""
     publisher: str
@@ -46,13 +43,21 @@ class Letter:
     """Unix time in ns; 0: never."""
     is_kept: bool = False
     """Whether it is at least once: kept while nobody can take it."""
-    parcel: Parcel | None = None
-    """The payload of its one message, when that came apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A publish, opened for groups."""
+
+    letter: Letter
+    """What its messages share."""
+    frames: tuple[bytes, ...]
+    """A publish of one message each, stamped with who published it."""
 
     @property
     def bytes(self) -> int:
         """What it takes to keep all of it."""
-        return sum(map(len, self.frames)) + (self.parcel.size if self.parcel is not None else 0)
+        return sum(map(len, self.frames))
 
 
 class Pledge:
@@ -115,8 +120,7 @@ class Job:
     @property
     def size(self) -> int:
         """What it takes to keep it, in bytes."""
-        parcel = self.letter.parcel
-        return len(self.frame) + (parcel.size if parcel is not None else 0)
+        return len(self.frame)
 
     def __repr__(self) -> str:
         return f"<Job {self.number} on {self.letter.topic}, tried {self.count} times>"

@@ -123,7 +123,7 @@ class Member:
             waiting < wish.max_messages
             and waiting + balance.sent_messages < balance.granted_messages
             and size + balance.sent_bytes < balance.granted_bytes
-            and self.session.outbox.backlog.bytes < limits.client_bytes // 2
+            and self.session.outbox.backlog.bytes < limits.client_bytes
         )
 
     def waiting(self) -> set[int]:

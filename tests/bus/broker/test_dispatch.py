@@ -11,14 +11,19 @@ from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.frames import (
     Answer,
+    Chunk,
     Credit,
     Envelope,
     Guarantee,
+    Heading,
     Notice,
     Query,
     Settling,
     Subscribe,
     Unsubscribe,
+    encode,
+    encode_large,
+    parcel_stamp,
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.proto import events_pb2
@@ -600,6 +605,36 @@ def test_bad_input_a_body_that_is_no_batch_goes_to_nobody() -> None:
     assert isinstance(answer, Answer)
     assert answer.error == "LocalProtocolError"
     assert plain.events() == []
+
+
+def test_bad_input_what_is_small_together_and_large_one_by_one_is_refused() -> None:
+    bus = Bus(group_bytes=100_000)
+    boss = bus.client("boss")
+    (worker,) = members(bus, 1)
+    boss.publish(JOBS, *([b"x"] * 200), request=1, content_type="t" * 1000)
+    answer = boss.read()[-1]
+    assert isinstance(answer, Answer)
+    assert answer.error == "TooLarge"
+    assert "200 messages" in answer.detail
+    assert worker.jobs() == []
+    boss.publish(JOBS, *([b"x"] * 50), request=2, content_type="t" * 1000)
+    assert boss.read()[-1] == Answer(2, subscribers=1)
+    assert len(worker.jobs()) == 50
+
+
+def test_a_large_payload_is_not_for_a_group() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = members(bus, 1)
+    raw = encode_large(Heading(JOBS), 300_000, NOW, 1, request=1) + parcel_stamp(1, 0)
+    content = bytes(100_000)
+    chunks = [encode(Chunk(1, 300_000, offset, content)) for offset in (0, 100_000, 200_000)]
+    bus.router.receive(boss.session, [*chunks, raw], NOW)
+    answer = next(each for each in boss.read() if isinstance(each, Answer))
+    assert answer.error == "TooLarge"
+    assert "a group takes what fits into a frame" in answer.detail
+    assert worker.jobs() == []
+    assert bus.router.parcels.bytes == 0
 
 
 @pytest.mark.parametrize("what", list(Settling))

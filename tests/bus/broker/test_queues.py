@@ -15,7 +15,7 @@ KINDS: tuple[type[InOrder] | type[ByKey], ...] = (InOrder, ByKey)
 
 
 def job(number: int, key: str = "") -> Job:
-    return Job(number, b"", Letter((), "a.b", "p", key), None)
+    return Job(number, b"", Letter("a.b", "p", key), None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
