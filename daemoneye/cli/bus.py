@@ -44,6 +44,13 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
 
     sub = command_parser("sub", "print what arrives, until Ctrl-C")
     sub.add_argument("filters", metavar="FILTER", nargs="+", help="topics to subscribe to")
+    sub.add_argument(
+        "--group",
+        metavar="NAME",
+        default="",
+        help="share them with this group: each message goes to one of it, and is handled when it"
+        " is printed",
+    )
     shared.add_correlation(sub)
     shared.add_limits_of_a_stream(sub)
     pub = command_parser("pub", "publish one message and say how many got it")
@@ -87,7 +94,7 @@ def run(options: Namespace) -> int:
 
 
 def _sub(options: Namespace) -> int:
-    return print_events(options, options.filters, options.for_)
+    return print_events(options, options.filters, options.for_, options.group)
 
 
 def _pub(options: Namespace) -> int:
@@ -274,6 +281,8 @@ _SUBSCRIPTION_COLUMNS = (
     "delivered",
     "lost",
     "queued",
+    "group",
+    "in_flight",
     "overflow",
     "subscription",
 )

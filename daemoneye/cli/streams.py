@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.jobs import Job
+from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.hierarchy import BUS, is_silent
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
 from daemoneye.cli.screen import Screen, cut
+from daemoneye.errors import LocalProtocolError
 from daemoneye.foreign import harmless
 
 _USUAL = "events."
@@ -22,6 +25,8 @@ _USUAL = "events."
 _TOPIC_WIDTH = 20
 _NAME_WIDTH = 8
 _WIDE = 100
+_ACKNOWLEDGED = 5.0
+"""Seconds for the broker to say that what was printed is handled."""
 _NARROW = 70
 
 
@@ -31,15 +36,17 @@ def connected(options: Namespace) -> BusClient:
     return BusClient.connect(name=name, run_dir=shared.run_dir_of(options).path)
 
 
-def print_events(options: Namespace, filters: Sequence[str], seconds: float | None) -> int:
-    """Print each event that matches, for that long; `--count` ends it earlier."""
+def print_events(
+    options: Namespace, filters: Sequence[str], seconds: float | None, group: str = ""
+) -> int:
+    """Print each event that matches, for that long; `--count` ends it earlier.
+
+    In a group each is acknowledged when it is printed, and not one more than is printed is taken.
+    """
     screen = Screen.out()
     end = None if seconds is None else time.monotonic() + seconds
     printed = 0
-    with (
-        connected(options) as bus,
-        bus.subscribe(*filters, correlation_id=options.correlation, stage=options.stage) as events,
-    ):
+    with connected(options) as bus, _subscribed(bus, options, filters, group) as events:
         for line in remarks_on(filters, events.narrowed):
             Screen.err().say(harmless(line))
         while options.count is None or printed < options.count:
@@ -50,8 +57,23 @@ def print_events(options: Namespace, filters: Sequence[str], seconds: float | No
             screen.say(
                 json.dumps(document_of(event)) if options.json else event_line(event, screen)
             )
+            if isinstance(event, Job):
+                event.ack(timeout=_ACKNOWLEDGED)
             printed += 1
     return Exit.OK
+
+
+def _subscribed(
+    bus: BusClient, options: Namespace, filters: Sequence[str], group: str
+) -> Subscription:
+    if not group:
+        return bus.subscribe(*filters, correlation_id=options.correlation, stage=options.stage)
+    if options.correlation or options.stage:
+        raise LocalProtocolError(
+            "a group shares all that its filter matches",
+            hint="leave out --group, or --correlation and --stage",
+        )
+    return bus.subscribe(*filters, group=group, max_messages=1)
 
 
 def remarks_on(filters: Iterable[str], narrowed: Iterable[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -324,3 +325,40 @@ def test_the_status_is_there_for_who_comes_later(instance: Instance) -> None:
     topics = [row["topic"] for row in instance.document("bus", "retained", "control.#")["retained"]]
     assert "control.health.status" in topics
     assert "control.health.status.procmond" in topics
+
+
+def test_two_shells_in_a_group_share_and_acknowledge(instance: Instance) -> None:
+    topic = "control.demo.shared"
+    asked = ["bus", "sub", topic, "--group", "shells", "--count", "2", "--json"]
+    with ExitStack() as stack:
+        shells = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*DAEMONEYE, *asked],
+                    env=environment(instance.directory),
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(2)
+        ]
+        wait_for(lambda: in_group(instance) == 2, "both to join")
+        for number in range(4):
+            said = instance.command("bus", "pub", topic, f"{number}")
+            assert said.returncode == 0, said.stderr
+        told = [shell.communicate(timeout=scaled(20))[0] for shell in shells]
+    events = [json.loads(line) for each in told for line in each.splitlines()]
+    assert sorted(each["payload"] for each in events) == ["0", "1", "2", "3"]
+    assert [len(each.splitlines()) for each in told] == [2, 2]
+
+
+def in_group(instance: Instance) -> int:
+    """How many members the group of the shells has, with nothing in hand."""
+    said = json.loads(instance.command("bus", "subs", "--json").stdout)
+    return sum(row["group"] == "shells" and not row["in_flight"] for row in said["subscriptions"])
+
+
+def test_a_group_selects_nothing(instance: Instance) -> None:
+    done = instance.command("bus", "sub", "events.#", "--group", "g", "--stage", "s")
+    assert done.returncode != 0
+    assert "a group shares all that its filter matches" in done.stderr
