@@ -1,0 +1,83 @@
+"""All groups: who joins and leaves, and what is forgotten and what is not."""
+
+from __future__ import annotations
+
+from daemoneye.bus.broker.groups import Groups
+from daemoneye.bus.frames import Guarantee, Subscribe
+from tests.bus.support import Bus
+
+JOBS = "control.demo.jobs"
+
+
+def groups_of(bus: Bus) -> Groups:
+    return bus.router.directory.groups
+
+
+def test_a_group_is_its_name_and_its_filter() -> None:
+    bus = Bus()
+    client = bus.client("a")
+    for number, (name, filter_text) in enumerate(
+        [("g", JOBS), ("g", "control.#"), ("h", JOBS), ("g", JOBS)], 1
+    ):
+        client.say(Subscribe(number, filter_text, group=name))
+    assert len(groups_of(bus)) == 3
+    assert groups_of(bus).members == bus.router.directory.subscriptions == 4
+    assert len(groups_of(bus).match(tuple(JOBS.split(".")))) == 3
+
+
+def test_who_comes_back_has_the_label_it_had() -> None:
+    bus = Bus()
+    for number in range(3):
+        bus.client("same").say(Subscribe(1, JOBS, group="g"))
+        bus.client(f"other{number}").say(Subscribe(1, JOBS, group="g"))
+    (group,) = groups_of(bus)
+    second = next(each for each in group.members.values() if each.label == "same#1")
+    bus.router.close(second.session)
+    bus.client("same").say(Subscribe(1, JOBS, group="g"))
+    assert sorted(each.label for each in group.members.values()) == [
+        *("other0#0", "other1#0", "other2#0"),
+        *("same#0", "same#1", "same#2"),
+    ]
+
+
+def test_a_group_that_nothing_waits_in_may_choose_anew_and_one_with_work_may_not() -> None:
+    bus = Bus()
+    boss, first = bus.client("boss"), bus.client("first")
+    assert not first.subscribe(JOBS, group="g", choice="standby").error
+    bus.router.close(first.session)
+    second = bus.client("second")
+    assert not second.subscribe(JOBS, group="g", choice="round-robin").error
+    bus.router.close(second.session)
+    boss.publish(JOBS, b"x")
+    answer = bus.client("third").subscribe(JOBS, group="g", choice="standby")
+    assert "goes by round-robin" in answer.detail
+
+
+def test_what_a_forgotten_group_counted_is_not_forgotten() -> None:
+    bus = Bus(group_timeout=10)
+    boss, worker = bus.client("boss"), bus.client("worker")
+    worker.say(Subscribe(1, JOBS, group="g"))
+    boss.publish(JOBS, b"x")
+    worker.ack(*worker.jobs())
+    bus.router.close(worker.session)
+    bus.pass_time(11)
+    assert len(groups_of(bus)) == 0
+    assert groups_of(bus).work().handled == 1
+
+
+def test_nothing_is_left_of_groups_when_all_is_over() -> None:
+    bus = Bus(group_timeout=10)
+    boss, worker = bus.client("boss"), bus.client("worker")
+    worker.say(Subscribe(1, JOBS, group="g"), Subscribe(2, "control.#", group="h"))
+    for number in range(5):
+        boss.publish(JOBS, b"%d" % number, guarantee=Guarantee.BEST_EFFORT)
+    worker.jobs()
+    for each in (worker, boss):
+        bus.router.close(each.session)
+    bus.pass_time(11)
+    groups = groups_of(bus)
+    assert (len(groups), groups.members, groups.bytes) == (0, 0, 0)
+    assert not groups.in_flight
+    assert not groups.pledges
+    assert not groups.ended
+    assert bus.router.directory.backlog.bytes == 0
