@@ -17,12 +17,14 @@ ERRORS = {
 }
 NAMES = ERRORS | {
     "AsyncBusClient",
+    "AsyncJob",
     "BusClient",
     "ChildSpec",
     "Collector",
     "Correlation",
     "Envelope",
     "Event",
+    "Job",
     "Plan",
     "RestartPolicy",
     "RestartType",
