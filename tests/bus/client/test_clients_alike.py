@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,27 +46,6 @@ from tests.bus.client.alike import Tasks, Threads
 from tests.support import scaled, wait_for
 
 TICK = "events.demo.tick"
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
-    made: Threads | Tasks = request.param()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
-    with broker_in_thread(tidy) as running:
-        running.connect = kind.connect
-        yield running
-
-
-@pytest.fixture
-def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
-    with broker_process(tidy) as running:
-        running.connect = kind.connect
-        yield running
 
 
 def payloads(events: Subscription, count: int) -> list[bytes]:

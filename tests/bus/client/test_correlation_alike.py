@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemoneye import Correlation
 from daemoneye.errors import LocalProtocolError
-from tests.bus.brokers import Running, broker_in_thread
-from tests.bus.client.alike import Tasks, Threads
+from tests.bus.brokers import Running
 from tests.support import scaled
 
 TICK = "events.demo.tick"
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def broker(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
-    kind: Threads | Tasks = request.param()
-    with broker_in_thread(tidy) as running:
-        running.connect = kind.connect
-        yield running
-    kind.close()
 
 
 def test_a_conversation_is_followed_and_heard_alone(broker: Running) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,11 @@ from daemoneye.errors import (
     NoResponder,
     Rejected,
 )
-from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
+from tests.bus.brokers import BrokerProcess, Running, broker_in_thread
 from tests.bus.client.alike import Tasks, Threads
 from tests.support import scaled, wait_for
 
 JOBS = "control.demo.jobs"
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
-    made: Threads | Tasks = request.param()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
-    with broker_in_thread(tidy) as running:
-        running.connect = kind.connect
-        yield running
 
 
 def given(jobs: Jobs, count: int) -> list[Any]:
@@ -284,13 +269,6 @@ def test_bad_input_what_a_publish_cannot_say(broker: Running) -> None:
                 bus.publish_confirmed(JOBS, b"", **each)
         with pytest.raises(LocalProtocolError, match="a receipt does not come"):
             bus.publish_confirmed(JOBS, b"", until="done")
-
-
-@pytest.fixture
-def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
-    with broker_process(tidy) as running:
-        running.connect = kind.connect
-        yield running
 
 
 def test_a_job_of_an_earlier_connection_is_not_acknowledged_on_a_new_one(

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,32 +14,10 @@ from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.insisting import INSIST_FOR
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.errors import AccessDenied, BackPressure, BusBroken, BusClosed, DeadlineExceeded
-from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
-from tests.bus.client.alike import Tasks, Threads
+from tests.bus.brokers import BrokerProcess, Running
 from tests.support import scaled, wait_for
 
 TICK = "events.demo.tick"
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
-    made: Threads | Tasks = request.param()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
-    with broker_in_thread(tidy) as running:
-        running.connect = kind.connect
-        yield running
-
-
-@pytest.fixture
-def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
-    with broker_process(tidy) as running:
-        running.connect = kind.connect
-        yield running
 
 
 @contextmanager

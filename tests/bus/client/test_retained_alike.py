@@ -11,31 +11,17 @@ from daemoneye.bus.access import AccessRule
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.errors import AccessDenied, BusError, InvalidTopic, LocalProtocolError, TooLarge
-from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
+from tests.bus.brokers import BrokerProcess, Running, broker_in_thread
 from tests.bus.client.alike import Tasks, Threads
 from tests.support import scaled, wait_for
 
 STATE = "events.demo.state"
 
 
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
-    made: Threads | Tasks = request.param()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
     deny = AccessRule("role:observer", "write-only", "events.#", deny=True)
     with broker_in_thread(tidy, deny, retained_topics=2) as running:
-        running.connect = kind.connect
-        yield running
-
-
-@pytest.fixture
-def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
-    with broker_process(tidy) as running:
         running.connect = kind.connect
         yield running
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,22 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from daemoneye import Topic
 from daemoneye.errors import InvalidTopic, LocalProtocolError
-from tests.bus.brokers import Running, broker_in_thread
-from tests.bus.client.alike import Tasks, Threads
+from tests.bus.brokers import Running
 from tests.support import scaled
 
 WAIT = Topic("events.demo.wait", Duration)
 ROW: Topic[dict[str, int]] = Topic("events.demo.row", dict)
 RAW = Topic("events.demo.raw", bytes)
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def broker(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
-    kind: Threads | Tasks = request.param()
-    with broker_in_thread(tidy) as running:
-        running.connect = kind.connect
-        yield running
-    kind.close()
 
 
 def test_what_goes_through_a_topic_comes_out_of_it(broker: Running) -> None:

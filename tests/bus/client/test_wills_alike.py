@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -13,32 +11,10 @@ from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.orders import Ended
 from daemoneye.errors import AccessDenied, InvalidTopic, TooLarge
-from tests.bus.brokers import BrokerProcess, Running, broker_in_thread, broker_process
-from tests.bus.client.alike import Tasks, Threads
+from tests.bus.brokers import BrokerProcess, Running
 from tests.support import scaled, wait_for
 
 GONE = "events.demo.gone"
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "asyncio"])
-def kind(tidy: Path, request: pytest.FixtureRequest) -> Iterator[Threads | Tasks]:
-    made: Threads | Tasks = request.param()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def broker(tidy: Path, kind: Threads | Tasks) -> Iterator[Running]:
-    with broker_in_thread(tidy) as running:
-        running.connect = kind.connect
-        yield running
-
-
-@pytest.fixture
-def process(tidy: Path, kind: Threads | Tasks) -> Iterator[BrokerProcess]:
-    with broker_process(tidy) as running:
-        running.connect = kind.connect
-        yield running
 
 
 def wills_of(broker: Running) -> int:
