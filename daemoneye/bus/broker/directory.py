@@ -199,6 +199,8 @@ class Directory:
         check_selection(wish)
         if wish.group:
             self.groups.check(wish)
+        if wish.serve:
+            raise LocalProtocolError("calls are not offered by this broker", hint="use a group")
         if len(session.subscriptions) >= self.limits.subscriptions:
             raise BusError(
                 f"{session.identity.name} has {self.limits.subscriptions} subscriptions already",

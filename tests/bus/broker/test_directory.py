@@ -12,7 +12,7 @@ from daemoneye.bus.broker.runs import Run
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Subscribe
 from daemoneye.bus.limits import Limits
-from daemoneye.errors import InvalidTopic
+from daemoneye.errors import InvalidTopic, LocalProtocolError
 
 NOW = 1
 
@@ -159,3 +159,12 @@ def test_who_does_not_empty_its_streams_is_overgrown_and_gets_no_more_of_them() 
     assert (len(reader.outbox.streams), there.generation) == (MAX_STREAMS, before)
     there.leave(reader)
     assert not there.overgrown
+
+
+def test_what_is_for_calls_hears_no_publishes_but_is_refused() -> None:
+    there = directory()
+    session = enter(there, "a")
+    with pytest.raises(LocalProtocolError, match="calls are not offered"):
+        there.subscribe(session, Subscribe(1, "control.demo.echo", serve=True))
+    assert not session.subscriptions
+    assert there.subscriptions == 0
