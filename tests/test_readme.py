@@ -47,6 +47,17 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield instance
 
 
+def test_every_promise_of_a_subscription_names_tests_that_there_are() -> None:
+    rows = table_in(README, "subscription")
+    there = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(rows) > 4
+    for *_, held_by in rows:
+        named = re.findall(r"`(test_\w+)`", held_by)
+        assert named, held_by
+        for name in named:
+            assert f"def {name}(" in there, name
+
+
 @pytest.mark.parametrize("line", ["make run", "make test"])
 def test_the_two_commands_are_targets_of_the_makefile(line: str) -> None:
     assert line in COMMAND_LINES
