@@ -46,7 +46,7 @@ from daemoneye.bus.client.wishes import (
     will_of,
     written,
 )
-from daemoneye.bus.envelope import Carried, Content, Correlation, Payload
+from daemoneye.bus.envelope import Carried, Correlation, Payload
 from daemoneye.bus.frames import Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow, Will
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic, check_topic
@@ -150,13 +150,11 @@ class BusClient:
         and an `expires_at` that is no point in time.
         A denied publish is told later: logged, and counted in `counters().denied`.
         """
-        text: str
-        data: Content
-        if type(topic) is str and type(payload) is bytes:
-            text, data, content_type = topic, payload, ""
-        else:
-            text, data, content_type = written(topic, payload)
-        plain = correlation is None and not (expires_at or retain or guarantee or key)
+        plain = not (correlation or expires_at or retain or guarantee or key)
+        if plain and type(topic) is str and type(payload) is bytes:  # as it mostly is
+            self._connection.writer.publish(topic, payload, "", target)
+            return
+        text, data, content_type = written(topic, payload)
         if plain and type(data) is bytes:
             self._connection.writer.publish(text, data, content_type, target)
         else:

@@ -336,13 +336,14 @@ class Link(Generic[Owner]):
             messages = len(events)
         if self._for_group:
             events = self._to_settle(frame, events, marked)
+        may_repeat = frame.replayed or (self._repeats and frame.retain)
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)
             told, missed = events, 0
             if self._for_group:
                 pass  # what it missed, another member got
-            elif events and (events[0].header.retained or (self._repeats and frame.retain)):
+            elif may_repeat and events:
                 told, missed = self._repeated(owner, interests, events, lost)
             else:
                 missed = self._sequences.missed(owner, events)
