@@ -174,6 +174,7 @@ class Reception:
         "incarnation",
         "max_payload_bytes",
         "pid",
+        "proof",
         "state",
     )
 
@@ -189,6 +190,8 @@ class Reception:
         """How large payloads come from it, and go to it."""
         self.max_payload_bytes = 0
         """The largest payload that goes to it apart from its frame."""
+        self.proof: Proof | None = None
+        """What was proven, once it is: what stands in it beside the mac may be believed then."""
         self._transcript: Transcript | None = None
 
     def receive(self, value: Value, keyring: Keyring) -> Challenge | Welcome | Refusal:
@@ -231,6 +234,7 @@ class Reception:
         if not hmac.compare_digest(proof.mac, self._transcript.client_proof(key)):
             return self._refuse(BAD_PROOF, "this is not the key of that identity")
         self.state = State.PROVEN
+        self.proof = proof
         limits = self._terms.limits
         return Welcome(
             self._transcript.broker_proof(key, role),
@@ -264,13 +268,39 @@ class Claim:
         return f"Claim({self.identity!r}, {self.incarnation}, key=…)"
 
 
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The session that a client wants to go on with, over a new connection."""
+
+    session: int = 0
+    """Its number; 0: none."""
+    received: int = 0
+    """How many messages came in it, in all."""
+    subscriptions: tuple[int, ...] = ()
+    """Which of its subscriptions to keep."""
+
+
+NO_RETURN = Return()
+"""A client that has had no session."""
+
+
 class Introduction:
     """One connection on its way in, as the client sees it."""
 
-    __slots__ = ("_carriage", "_claim", "_nonce", "_transcript", "state")
+    __slots__ = ("_carriage", "_claim", "_nonce", "_return", "_transcript", "state")
 
-    def __init__(self, claim: Claim, nonce: bytes, carriage: Carriage = _NONE) -> None:
-        """`carriage` is how large payloads may travel, as far as the client is concerned."""
+    def __init__(
+        self,
+        claim: Claim,
+        nonce: bytes,
+        carriage: Carriage = _NONE,
+        back_to: Return = NO_RETURN,
+    ) -> None:
+        """`carriage` is how large payloads may travel, as far as the client is concerned.
+
+        `back_to` is the session to go on with.
+        """
+        self._return = back_to
         self._claim = claim
         self._carriage = carriage
         self._nonce = nonce
@@ -317,7 +347,13 @@ class Introduction:
             claim.identity, claim.incarnation, self._nonce, challenge.nonce, challenge.epoch
         )
         self.state = State.PROOF
-        return Proof(self._transcript.client_proof(claim.key))
+        back_to = self._return
+        return Proof(
+            self._transcript.client_proof(claim.key),
+            back_to.session,
+            back_to.received,
+            back_to.subscriptions,
+        )
 
     def _judge(self, welcome: Welcome) -> Welcome:
         assert self._transcript is not None

@@ -253,6 +253,8 @@ class Credit:
     """Counted as the frames' `count`."""
     bytes: int
     """Counted as the delivered frames with their 4-byte headers."""
+    received: int = 0
+    """How many messages came in this session, in all: they are not needed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,8 @@ class ClientRow:
     """Messages that wait for it."""
     subscriptions: int
     """How many it has."""
+    away: bool = False
+    """Whether its connection is lost, and it is waited for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,12 @@ class Limits:
     """How long a client whose connection is lost may come back before its will is sent."""
     statistics_interval: float = 10.0
     """How often `$bus.stats` is published, while somebody listens."""
+    resume_timeout: float = 60.0
+    """How long a client whose connection is lost may come back and go on with its session."""
+    resume_messages: int = 1024
+    """How much of what was written to a client is kept until it says that it came."""
+    resume_bytes: int = 8 * MIB
+    """The same in bytes; less each when there are very many clients."""
     write_timeout: float = 10.0
     """How long a connection may have something to read and not read any of it."""
     drain_timeout: float = 2.0

@@ -272,6 +272,7 @@ _CLIENT_COLUMNS = (
     "lost",
     "queued",
     "subscriptions",
+    "away",
     "connected_at",
     "incarnation",
 )

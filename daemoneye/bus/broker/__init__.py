@@ -9,6 +9,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     lobby          who has connected and has proved nothing yet
     places         who has a place at the broker, and who may have one more
     routes         where a publisher's topic leads, remembered
+    away           sessions whose connection is lost, and who may go on with one
     selections     which subscriptions want a message for what it belongs to
     session        one client as the broker knows it
     runs           the unit of what waits, and the queue in which they replace each other
@@ -17,9 +18,11 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     uploads        large payloads on their way in
     transfers      large payloads on their way out in chunks
     streams        subscriptions, and the bounded queues of what waits for them
+    unreceived     what was written to one client and may not have come
     sending        what is being written to one client, and how far the kernel has taken it
     lanes          from which stream of a client the next run may come
     outbox         what waits for one client, in lanes
+    resumption     an outbox while its connection is lost, and when there is another
     deliveries     runs on their way into outboxes
     jobs           one message in the hands of a group
     members        one of those who share the work of a group, and the queue of what it was given

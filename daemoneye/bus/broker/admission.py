@@ -16,7 +16,7 @@ from daemoneye.bus.broker.jobs import Pledge
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.retained import Kept, value_of
 from daemoneye.bus.broker.routes import Recipients, Route
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.statistics import DENIED
 from daemoneye.bus.broker.streams import fullness
 from daemoneye.bus.broker.uploads import Uploads
@@ -171,10 +171,11 @@ class Admission:
 def _check_room(recipients: Recipients, messages: int, size: int) -> None:
     """Refuse a confirmed publish as a whole that somebody would lose who may lose nothing.
 
-    Raises BackPressure, which says who and where.
+    Whose connection is lost holds up nobody: it may never come back, and is told what it lost when
+    it does.  Raises BackPressure, which says who and where.
     """
     for session, stream in recipients:
-        if stream.would_lose(messages, size):
+        if session.standing is Standing.PRESENT and stream.would_lose(messages, size):
             raise BackPressure(
                 f"{session.identity.name} has no room: {fullness(stream)}",
                 hint="nothing was sent to anybody: try again when it has read some",

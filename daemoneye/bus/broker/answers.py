@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from daemoneye.bus.access import Decision, Declared, Identity
 from daemoneye.bus.broker.directory import Directory
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.frames import (
     Answer,
     ClientRow,
@@ -104,6 +104,7 @@ def _client_rows(directory: Directory, asker: Session) -> Iterator[ClientRow]:
             lost=tally.lost.total(),
             queued=tally.queued,
             subscriptions=len(session.subscriptions),
+            away=session.standing is Standing.AWAY,
         )
 
 

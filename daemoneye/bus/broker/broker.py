@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 import time
 from collections import Counter
 from dataclasses import replace
@@ -31,11 +32,11 @@ from daemoneye.bus.broker.descriptors import Descriptors
 from daemoneye.bus.broker.door import Door
 from daemoneye.bus.broker.mailbox import Mailbox
 from daemoneye.bus.broker.router import Router
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import OVERSIZE
-from daemoneye.bus.frames import Notice, Ping
-from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER
+from daemoneye.bus.frames import Notice, Ping, Resumption, Welcome
+from daemoneye.bus.handshake import BUSY, OUT_OF_ORDER, Reception, Return
 from daemoneye.bus.hierarchy import STATISTICS
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import Stored
@@ -49,6 +50,9 @@ log = logging.getLogger("daemoneye.broker")
 
 GAP_SECONDS = 1.0
 """So late a turn means that the broker itself could not run, and all deadlines move."""
+
+READS_OF_THE_LEFT = 8
+"""How often a connection that was left is read once more: more than the kernel keeps of one."""
 
 CLOSING_TIMEOUT = 0.5
 """How long the end waits for descriptors of others to be closed."""
@@ -164,6 +168,8 @@ class Broker:
             client = self._clients.of(session)
             if client is not None:
                 self._throw_out(client, error)
+            else:
+                self.router.close(session, _word_of(error))
 
     def _read(self, client: Client, now_ns: int) -> None:
         if client.session in self.router.unfinished:
@@ -206,12 +212,19 @@ class Broker:
 
     def _receive_early(self, client: Client, frames: list[bytes], now_ns: int) -> list[bytes]:
         """Take frames of the handshake; returns those that stand behind it."""
-        proven = self.door.receive(client, frames, self._clients)
-        if proven is None:
-            return []
-        reception, behind = proven
-        credential = reception.credential
+
+        def enter(client: Client, reception: Reception, welcome: Welcome) -> Welcome:
+            return self._enter(client, reception, welcome, now_ns)
+
+        return self.door.receive(client, frames, self._clients, enter)
+
+    def _enter(
+        self, client: Client, reception: Reception, welcome: Welcome, now_ns: int
+    ) -> Welcome:
+        """It is proven: give it a session, its old one if it can go on with that."""
+        credential, proof = reception.credential, reception.proof
         assert credential is not None
+        assert proof is not None
         identity = Identity(
             credential.identity,
             credential.role,
@@ -221,9 +234,33 @@ class Broker:
         )
         client.cutter.limit = self.router.limits.frame_bytes
         takes = replace(reception.carriage, max_payload_bytes=reception.max_payload_bytes)
-        session = self.router.open(identity, credential.declared, now_ns, takes)
+        wanted = Return(proof.session, proof.received, proof.subscriptions)
+        resumption, taken = Resumption.NONE, 0
+        session = self.router.find(wanted, identity, credential.declared)
+        if session is not None:
+            self._take_over(session, now_ns)
+            if session.standing is Standing.AWAY:
+                resumption = self.router.go_on(session, wanted, takes)
+        if session is None or resumption is Resumption.NONE:
+            number = secrets.randbits(63) | 1 << 62
+            session = self.router.open(identity, credential.declared, now_ns, takes, number)
+        else:
+            taken = session.publishing.messages
         self._clients.welcome(client, session)
-        return behind
+        return replace(welcome, session=session.number, resumption=resumption, taken=taken)
+
+    def _take_over(self, session: Session, now_ns: int) -> None:
+        """A session goes on elsewhere: close the connection it still seems to have.
+
+        What that has sent is read first, because its client has let go of it.
+        """
+        client = self._clients.of(session)
+        for _ in range(READS_OF_THE_LEFT):
+            if client is None or self._clients.of(session) is not client:
+                return
+            self._read(client, now_ns)
+        if client is not None:
+            self._clients.close(client)
 
     # ---- going out ------------------------------------------------------------------------------
 
@@ -267,7 +304,7 @@ class Broker:
         if session is None:
             self.door.turn_away(client, self._clients, OUT_OF_ORDER, str(error))
             return
-        reason = OVERSIZE if isinstance(error, TooLarge) else OUT_OF_ORDER
+        reason = _word_of(error)
         self._note_ending(session, reason, f"broke the protocol: {error}")
         session.tell(Notice(OUT_OF_ORDER, detail=str(error)), self.router.limits)
         self.router.close(session, reason)
@@ -282,7 +319,7 @@ class Broker:
     def _left(self, client: Client) -> None:
         self.door.forget(client)
         if client.session is not None:
-            self.router.close(client.session)
+            self.router.park(client.session)
 
     # ---- time, orders, wishes -------------------------------------------------------------------
 
@@ -424,3 +461,8 @@ class Broker:
                 self.router.count_refusal(error)
                 self._clients.mishaps.note("bad-wish", str(error), logging.WARNING)
         return wishes
+
+
+def _word_of(error: BusError) -> str:
+    """Why a session is over that broke the protocol."""
+    return OVERSIZE if isinstance(error, TooLarge) else OUT_OF_ORDER

@@ -20,6 +20,9 @@ from daemoneye.framing import FrameCutter, pack
 from daemoneye.system import Peer, send_gathered, send_with_descriptors
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
+_HUNG_UP = frozenset({errno.EPIPE, errno.ECONNRESET})
+"""The client reads no more, and what it said last may still have to be read: a goodbye."""
+
 WRITES_IN_A_TURN = 8
 """How often so much as one turn takes is written to a client that reads it at once."""
 
@@ -149,7 +152,7 @@ class Clients:
                 if error.errno == errno.ETOOMANYREFS and outbox.sending.passing is not None:
                     _cut_up(session)
                     continue
-                self.close(client)
+                self._fail(client, error)
                 return False
             outbox.sending.written(sent)
             if client.stuck_deadline is not None:
@@ -183,6 +186,10 @@ class Clients:
             for each in self.stuck
             if each.session is not None and each.is_overdue(now)
         ]
+
+    def _fail(self, client: Client, error: OSError) -> None:
+        if error.errno not in _HUNG_UP:
+            self.close(client)
 
     def _stick(self, client: Client, patience: float) -> None:
         client.stuck_deadline = time.monotonic() + patience

@@ -18,14 +18,16 @@ from daemoneye.bus.broker.reports import Reports
 from daemoneye.bus.broker.retained import Retained
 from daemoneye.bus.broker.routes import Pairs, Recipients, Route
 from daemoneye.bus.broker.selections import check_selection, selective, wanting
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.streams import (
     Backlog,
+    Balance,
     Stream,
     Subscription,
     default_overflow,
     lane_of,
 )
+from daemoneye.bus.broker.unreceived import Keeping
 from daemoneye.bus.broker.wills import Wills
 from daemoneye.bus.frames import Carriage, OuterFrame, Overflow, Subscribe
 from daemoneye.bus.limits import Limits
@@ -34,6 +36,9 @@ from daemoneye.bus.topics import TopicFilter, check_topic
 from daemoneye.errors import AccessDenied, BusError, LocalProtocolError
 
 _NONE = Carriage()
+
+KEPT_OF_OUTBOUND = 4
+"""What was written and may not have come is, of all sessions, at most `outbound_bytes` by this."""
 
 SHARED_RECIPIENTS = 4096
 """How many different sets of recipients are kept for sharing; it is only for speed."""
@@ -47,12 +52,15 @@ class Directory:
         "_shared",
         "_tree",
         "access",
+        "away",
         "backlog",
         "clock",
         "expected",
         "generation",
         "groups",
+        "keeping",
         "limits",
+        "numbered",
         "overgrown",
         "presence",
         "reports",
@@ -73,6 +81,12 @@ class Directory:
         self.expected: Mapping[str, tuple[Identity, Declared]] = {}
         """The named clients of the plan, connected or not, with what they declare."""
         self.generation = 0
+        self.keeping = Keeping()
+        """How much of what was written each session keeps."""
+        self.numbered: dict[int, Session] = {}
+        """Sessions that can go on over another connection, by number."""
+        self.away: dict[Session, float] = {}
+        """Those whose connection is lost, in this order, and until when they are waited for."""
         self.overgrown: dict[Session, None] = {}
         """Sessions with too many streams to find another for: whoever asks cuts them off."""
         self.presence = Presence(self.clock)
@@ -109,15 +123,24 @@ class Directory:
         declared: Declared,
         now_ns: int,
         carriage: Carriage = _NONE,
+        number: int = 0,
     ) -> Session:
-        """A new session; `carriage` is what it takes of large payloads, and how."""
+        """A new session; `carriage` is what it takes of large payloads, and how.
+
+        It can go on over another connection that knows its `number`, when it has one.
+        """
         session = Session(identity, declared, self.backlog, now_ns)
         session.outbox.holding.carriage = carriage
         for sibling in self.named(identity.name):
             if sibling.identity.incarnation == identity.incarnation:
                 session.outbox.holding.owner = sibling.outbox.holding.owner
                 break
+        session.outbox.sending.unreceived.keep_to(self.keeping)
         self._by_name.setdefault(identity.name, {})[session] = None
+        if number:
+            session.number = number
+            self.numbered[number] = session
+        self._share_out()
         self.presence.came(session)
         self.wills.came(session)
         return session
@@ -140,6 +163,9 @@ class Directory:
         del of_its_name[session]
         if not of_its_name:
             del self._by_name[session.identity.name]
+        session.standing = Standing.OVER
+        self.numbered.pop(session.number, None)
+        self.away.pop(session, None)
 
     # ---- subscriptions ------------------------------------------------------------------------
 
@@ -172,6 +198,27 @@ class Directory:
         self.change()
         return subscription
 
+    def renew(self, session: Session, wish: Subscribe) -> Subscription | None:
+        """Go on with a subscription that a lost connection had; None when it had none like this.
+
+        What it was granted begins anew.
+        """
+        subscription = session.subscriptions.get(wish.subscription)
+        if subscription is None or wish.subscription not in session.dormant:
+            return None
+        wanted = self._completed(wish)
+        if subscription.wish != replace(
+            wanted,
+            credit_messages=subscription.wish.credit_messages,
+            credit_bytes=subscription.wish.credit_bytes,
+            request=subscription.wish.request,
+        ):
+            return None
+        session.dormant.discard(wish.subscription)
+        subscription.balance = Balance(wanted.credit_messages, wanted.credit_bytes)
+        session.outbox.credited()
+        return subscription
+
     def unsubscribe(self, session: Session, number: int) -> Subscription:
         """End a subscription.  Raises LocalProtocolError when there is none of that number."""
         subscription = session.subscriptions.get(number)
@@ -184,6 +231,7 @@ class Directory:
         self, session: Session, subscription: Subscription, *, denied: bool = False
     ) -> None:
         del session.subscriptions[subscription.number]
+        session.dormant.discard(subscription.number)
         if subscription.wish.group:
             self.groups.part(session, subscription)
         else:
@@ -244,6 +292,7 @@ class Directory:
         """
         self.limits = self.backlog.parcels.limits = limits
         self.access = access
+        self._share_out()
         self.change()
         for group in self.groups:
             group.readers.clear()
@@ -261,6 +310,21 @@ class Directory:
                 elif decision.verdict is Verdict.NARROWED and decision.cut != before.cut:
                     session.outbox.purge(subscription)
         return ended
+
+    def _share_out(self) -> None:
+        """What is kept of all sessions is bounded, too: with very many, each keeps less."""
+        limits, keeping = self.limits, self.keeping
+        most = limits.outbound_bytes // KEPT_OF_OUTBOUND // max(1, len(self))
+        before = keeping.max_messages, keeping.max_bytes
+        keeping.set(limits.resume_messages, min(limits.resume_bytes, most))
+        if keeping.max_messages != before[0]:
+            for session in self:
+                session.outbox.sending.unreceived.keep_to(keeping)
+        elif keeping.max_bytes < before[1]:
+            for session in self:
+                unreceived = session.outbox.sending.unreceived
+                if unreceived.bytes > keeping.max_bytes:
+                    unreceived.trim()
 
     def change(self) -> None:
         """Rights or subscriptions are no longer what routes were found with."""

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from daemoneye.bus.broker.clients import Client, Clients
@@ -18,7 +19,7 @@ from daemoneye.bus.broker.lobby import Lobby
 from daemoneye.bus.broker.mishaps import Mishaps
 from daemoneye.bus.broker.places import Places
 from daemoneye.bus.endpoint import Exhausted, Foreign, listen
-from daemoneye.bus.frames import Refusal, control_value, parse
+from daemoneye.bus.frames import Refusal, Welcome, control_value, parse
 from daemoneye.bus.handshake import (
     BUSY,
     NONCE_BYTES,
@@ -122,11 +123,15 @@ class Door:
             self.turn_away(evicted, clients, BUSY, "too many connections without a proof")
 
     def receive(
-        self, client: Client, frames: list[bytes], clients: Clients
-    ) -> tuple[Reception, list[bytes]] | None:
-        """Take frames of the handshake.
+        self,
+        client: Client,
+        frames: list[bytes],
+        clients: Clients,
+        enter: Callable[[Client, Reception, Welcome], Welcome],
+    ) -> list[bytes]:
+        """Take frames of the handshake; returns those that stand behind the proof.
 
-        Once it is proven: how, and the frames that stand behind the proof.  Raises
+        Once it is proven `enter` gives it a session, and completes what it is told.  Raises
         RemoteProtocolError.
         """
         reception = client.reception
@@ -138,18 +143,20 @@ class Door:
                 reply = self._objection(client, credential) or reply
             if isinstance(reply, Refusal):
                 self.turn_away(client, clients, reply.reason, reply.detail)
-                return None
+                return []
             if reception.state is State.PROVEN and reception.carriage.descriptors:
                 client.passes_descriptors = True
                 let_descriptors_come(client.sock, True)  # before it hears that it may pass some
-            if not client.say_once(reply):
-                self.lose(client, clients)
-                return None
-            if reception.state is State.PROVEN and credential is not None:
+            if isinstance(reply, Welcome) and credential is not None:
                 self.lobby.leave(client)
                 self.places.take(client, credential)
-                return reception, frames[position + 1 :]
-        return None
+                reply = enter(client, reception, reply)
+            if not client.say_once(reply):
+                self.lose(client, clients)
+                return []
+            if isinstance(reply, Welcome):
+                return frames[position + 1 :]
+        return []
 
     def _objection(self, client: Client, credential: Credential) -> Refusal | None:
         """Why one that has the key does not get in after all."""

@@ -57,6 +57,7 @@ class Outbox:
         "backlog",
         "gone",
         "holding",
+        "is_away",
         "sending",
         "streams",
     )
@@ -67,6 +68,8 @@ class Outbox:
         """The large payloads that the client holds."""
         self.sending = Sending(self.holding)
         """What belongs to the connection already."""
+        self.is_away = False
+        """Whether there is no connection now."""
         self._transfers = Transfers()
         self.streams: dict[StreamKey, Stream] = {}
         self.gone = Tally.empty()
@@ -291,6 +294,7 @@ class Outbox:
                 subscription.past.add(stream.tally)
             self.gone.add(stream.tally)
             self.sending.forget(stream)
+            self.sending.unreceived.forget_all()  # it may be of a stream that is no more
         return len(self.streams) < before
 
     def release(self, subscription: Subscription, *, denied: bool = False) -> None:
@@ -320,12 +324,31 @@ class Outbox:
             if subscription in stream.subscriptions:
                 self._deny(stream)
 
+    def detach(self) -> None:
+        """The connection is gone, and the session waits for another; what waits still does."""
+        self.is_away = True
+        for transfer in self._transfers.take_all():
+            transfer.stream.abandon(transfer.run)
+        self.sending.detach()
+        self.backlog.change(-self._urgent_bytes)
+        self._urgent.clear()
+        self._urgent_bytes = 0
+        for stream in self.streams.values():
+            if stream.untold:
+                self._lanes.add(stream)
+
+    def put_first(self, stream: Stream, runs: Iterable[Run]) -> None:
+        """These wait before all else of their stream; they are older, and counted already."""
+        stream.put_first(runs)
+        self._lanes.add(stream)
+
     def close(self) -> None:
         """The connection is gone or has to go: what waits is lost, the broker's last words are not.
 
         A frame that has been begun is kept, so that what follows it can still be understood.
         """
         self.sending.close()
+        self.sending.unreceived.forget_all()
         for transfer in self._transfers.take_all():
             transfer.stream.abandon(transfer.run)
         for stream in self.streams.values():

@@ -54,7 +54,8 @@ class Requests:
 
     def _subscribe(self, session: Session, wish: Subscribe) -> None:
         try:
-            subscription = self._directory.subscribe(session, wish)
+            renewed = self._directory.renew(session, wish)
+            subscription = renewed or self._directory.subscribe(session, wish)
         except BusError as error:
             self._refuse(session, wish.request, error, "subscribe", wish.filter)
             return
@@ -72,9 +73,10 @@ class Requests:
         )
         if subscription.filter.intersects(ALL_LOSSES):
             self._directory.reports.watch_losses(self._directory)
-        self.extra_work = replay(
-            self._directory, self._deliveries, session, subscription, self._now_ns
-        )
+        if renewed is None:  # else it goes on, and has heard what is retained
+            self.extra_work = replay(
+                self._directory, self._deliveries, session, subscription, self._now_ns
+            )
 
     def _unsubscribe(self, session: Session, wish: Unsubscribe) -> None:
         try:
@@ -85,6 +87,7 @@ class Requests:
             self._deliveries.tell(session, Answer(wish.request))
 
     def _credit(self, session: Session, credit: Credit) -> None:
+        session.outbox.sending.unreceived.received(credit.received)
         subscription = session.subscriptions.get(credit.subscription)
         if subscription is not None:
             subscription.balance.grant(credit)

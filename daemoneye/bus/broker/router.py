@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.broker.admission import Admission
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
+from daemoneye.bus.broker.away import Away
 from daemoneye.bus.broker.dead_letters import dead_letter
 from daemoneye.bus.broker.deliveries import (
     CONFIRM_EVERY,
@@ -32,7 +33,7 @@ from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.reports import ALL_LOSSES
 from daemoneye.bus.broker.requests import Requests
 from daemoneye.bus.broker.retained import value_of
-from daemoneye.bus.broker.session import Session
+from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import DISCONNECTED, Tally
 from daemoneye.bus.broker.uploads import Uploads
@@ -47,6 +48,7 @@ from daemoneye.bus.frames import (
     NotAFrame,
     Notice,
     Payload,
+    Resumption,
     Value,
     arrival_stamp,
     client_value,
@@ -55,6 +57,7 @@ from daemoneye.bus.frames import (
     identity_stamp,
     read_outer,
 )
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.hierarchy import DENIED, dead_letter_topic, loss_topic, presence_topic
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
@@ -74,6 +77,7 @@ class Router:
         "_admission",
         "_announced",
         "_announcer",
+        "_away",
         "_deliveries",
         "_dispatch",
         "_heard",
@@ -109,6 +113,7 @@ class Router:
         """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
         self._dispatch = Dispatch(self.directory, self._deliveries)
         self._requests = Requests(self.directory, self._deliveries, self._dispatch)
+        self._away = Away(self.directory, self._deliveries)
         self.uploads = Uploads(self.directory, self._deliveries)
         """What comes ahead of publishes: the shell says what came, and ends what is overdue."""
         speaker = Identity(SUPERVISOR, AGENT, incarnation=epoch)
@@ -128,13 +133,39 @@ class Router:
         return self.directory.limits
 
     def open(
-        self, identity: Identity, declared: Declared, now_ns: int, carriage: Carriage = NO_CARRIAGE
+        self,
+        identity: Identity,
+        declared: Declared,
+        now_ns: int,
+        carriage: Carriage = NO_CARRIAGE,
+        number: int = 0,
     ) -> Session:
-        """A client has proved who it is, and takes large payloads so."""
-        return self.directory.enter(identity, declared, now_ns, carriage)
+        """A client has proved who it is, and takes large payloads so.
+
+        With a `number` that nobody can guess it may go on with its session over another connection.
+        """
+        return self.directory.enter(identity, declared, now_ns, carriage, number)
+
+    def find(self, wanted: Return, identity: Identity, declared: Declared) -> Session | None:
+        """The session that a client wants to go on with, if it may; it may have a connection."""
+        return self._away.find(wanted, identity, declared)
+
+    def go_on(self, session: Session, wanted: Return, carriage: Carriage) -> Resumption:
+        """A session that was parked has another connection.
+
+        Whether it is complete; NONE: it is over, and what was said of it made no sense.
+        """
+        self.unfinished.take(session)
+        return self._away.resume(session, wanted, carriage)
+
+    def park(self, session: Session) -> None:
+        """The connection is lost, and may come back; harmless when the session is over already."""
+        if session.standing is Standing.PRESENT:
+            self._away.park(session)
+        self.uploads.forget(session)
 
     def close(self, session: Session, cause: str = DISCONNECTED) -> None:
-        """The connection is gone; harmless when the session is over already."""
+        """The connection is gone for good; harmless when the session is over already."""
         self._deliveries.release(session, cause)
         self.uploads.forget(session)
         self._settle()
@@ -193,6 +224,7 @@ class Router:
         total.lost.update(work.lost)
         return Statistics(
             clients=len(self.directory),
+            away=len(self.directory.away),
             subscriptions=self.directory.subscriptions,
             published=published,
             delivered=total.delivered,
@@ -221,6 +253,7 @@ class Router:
     def keep_time(self, now_ns: int) -> None:
         """Do what is due; `now_ns` is Unix time in ns."""
         self.clock.reset()
+        self._away.keep_time()
         self._dispatch.keep_time()
         while self._dispatch.dead:
             dead = self._dispatch.dead.popleft()
@@ -237,10 +270,13 @@ class Router:
         publishing = last.session.publishing
         topic = last.will.topic
         try:
-            sequence = self._admission.route(last.session, topic).sequence + 1
+            route = self._admission.route(last.session, topic)
+            sequence = route.sequence + 1
             raw = encode_publish(last.heading, [last.will.payload], [now_ns], sequence)
             stamp = publishing.stamp + arrival_stamp(now_ns)
             self._admission.admit(last.session, read_outer(raw), raw, stamp)
+            # Who comes back numbers on from what it has said itself.
+            route.sequence = sequence - 1
         except BusError as error:
             self._deliveries.count_refusal(error)
             if isinstance(error, AccessDenied):

@@ -8,34 +8,37 @@ descriptor the kernel has: its receiver would take the next one's descriptor for
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from itertools import dropwhile
 from typing import NamedTuple
 
 from daemoneye.bus.broker.parcels import Holding, Parcel
 from daemoneye.bus.broker.runs import Run
 from daemoneye.bus.broker.streams import Stream
 from daemoneye.bus.broker.transfers import last_word
+from daemoneye.bus.broker.unreceived import (
+    Sent,
+    Telling,
+    Unreceived,
+    make_sent,
+    whole_messages,
+)
 
 
-class Sent(NamedTuple):
-    """One buffer that belongs to the connection."""
+class Recovered(NamedTuple):
+    """What has not come over a connection that was lost, in order."""
 
-    data: bytes
-    stream: Stream | None
-    """Whose it is; None: a frame of the broker's own."""
-    run: Run | None
-    """None: a chunk of its payload."""
-
-
-_sent: Callable[[tuple[bytes, Stream | None, Run | None]], Sent] = partial(tuple.__new__, Sent)
-"""A Sent of a tuple of its fields, at a third of the price of calling it."""
+    complete: bool
+    """Whether that is all that has not."""
+    begun: int
+    """How many messages of the first run have come."""
+    sent: list[tuple[Sent, bool]]
+    """Runs and marks, and whether each was written as a whole and counted as delivered."""
 
 
 class Sending:
     """What one client is being sent."""
 
-    __slots__ = ("begun", "bytes", "frames", "holding", "marked", "passing")
+    __slots__ = ("begun", "bytes", "frames", "holding", "marked", "passing", "unreceived")
 
     def __init__(self, holding: Holding) -> None:
         self.holding = holding
@@ -54,16 +57,18 @@ class Sending:
         """
         self.marked: Stream | None = None
         """The stream that was announced last on this connection."""
+        self.unreceived = Unreceived()
+        """What was written, on this connection or one before, and may not have come."""
 
     def append(self, data: bytes, stream: Stream | None, run: Run | None) -> None:
         """Write this behind all else."""
-        self.frames.append(_sent((data, stream, run)))
+        self.frames.append(make_sent((data, stream, run)))
         self.bytes += len(data)
 
     def announce(self, stream: Stream) -> None:
         """Say whose the next run is, and what was lost before it, if that is news."""
         if self.marked is not stream or stream.untold:
-            self.append(stream.mark(), None, None)
+            self.append(Telling.of(stream), None, None)
             self.marked = stream
 
     def forget(self, stream: Stream) -> None:
@@ -89,13 +94,22 @@ class Sending:
             self.passing = None
         self.bytes -= count
         left = self.begun + count
-        frames = self.frames
+        frames, unreceived = self.frames, self.unreceived
+        keep, messages = unreceived.entries.append, 0
         while frames and left >= (size := len(frames[0][0])):
-            _, stream, run = frames.popleft()
+            sent = frames.popleft()
+            data, stream, run = sent
             left -= size
-            if stream is not None and run is not None:
-                stream.delivered(run)
+            if run is not None:
+                keep(sent)
+                messages += run.messages if stream is None else stream.delivered(run)
+            elif type(data) is Telling:
+                keep(sent)
         self.begun = left
+        unreceived.written += messages
+        unreceived.bytes += count
+        if unreceived.bytes > unreceived.keeping.count_at_bytes:
+            unreceived.trim()
 
     def pass_nothing(self) -> tuple[Stream, Run]:
         """What was to be passed cannot be: take back its frame; whose it is."""
@@ -114,6 +128,9 @@ class Sending:
         for position, sent in enumerate(self.frames):
             if sent.stream is stream:
                 self.frames[position] = sent._replace(stream=heir)
+            elif isinstance(sent.data, Telling) and sent.data.stream is stream:
+                sent.data.stream = heir
+        self.unreceived.hand_over(stream, heir)
 
     def take_back(self, stream: Stream) -> list[Run]:
         """Take out what is of a stream and need not be finished; returns it, not counted yet."""
@@ -142,7 +159,55 @@ class Sending:
             if sent.stream is stream:
                 if sent.run is not None:
                     stream.delivered(sent.run)
-                self.frames[position] = Sent(sent.data, None, None)
+                # Its messages still come, and the client counts them.
+                self.frames[position] = sent._replace(stream=None)
+
+    # ---- connections end ------------------------------------------------------------------------
+
+    @property
+    def most_received(self) -> int:
+        """How many messages of the session the client can have received, at most."""
+        begun = 0
+        if self.begun and (first := self.frames[0]).run is not None:
+            begun = whole_messages(first.data, self.begun)
+        return self.unreceived.written + begun
+
+    def detach(self) -> None:
+        """The connection is gone, and the session waits for another.
+
+        What was to be written of the broker's own is dropped, and large payloads are lost.
+        """
+        self.passing = self.marked = None
+        frames, begun = list(self.frames), self.begun
+        self.frames.clear()
+        self.begun = self.bytes = 0
+        for position, sent in enumerate(frames):
+            _, stream, run = sent
+            if run is not None and run.parcel is not None:
+                if stream is not None:
+                    stream.abandon(run)
+            elif run is not None or isinstance(sent.data, Telling):
+                self.frames.append(sent)
+                if position == 0:
+                    self.begun = begun
+
+    def recover(self, received: int) -> Recovered:
+        """There is another connection, and the client has so many messages of the session."""
+        unreceived = self.unreceived
+        unreceived.trim()
+        complete = received >= unreceived.torn
+        unreceived.take_out(min(received, unreceived.written))
+        sent = [
+            *((each, True) for each in unreceived.entries),
+            *((each, False) for each in self.frames),
+        ]
+        begun = max(0, received - unreceived.forgotten)
+        if begun:  # who has a part of what follows a mark has heard the mark
+            sent = list(dropwhile(lambda each: each[0].run is None, sent))
+        self.frames.clear()
+        self.begun = 0
+        unreceived.restart(received)
+        return Recovered(complete, begun, sent)
 
     def close(self) -> None:
         """The connection is gone or has to go: all is lost, and not written, that is not begun."""

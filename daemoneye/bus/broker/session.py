@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import NamedTuple
 
 from daemoneye.bus.access import Declared, Identity
@@ -51,8 +52,17 @@ class Publishing:
         return route.refusals
 
 
+class Standing(Enum):
+    """Whether a session has a connection."""
+
+    PRESENT = auto()
+    AWAY = auto()
+    """It is lost, and another is waited for."""
+    OVER = auto()
+
+
 class Session:
-    """One connected client.
+    """One client, over one connection or several.
 
     The shell reads `identity`, writes what `take` gives and says so to `written`; everything else
     is between the session and the router.
@@ -62,9 +72,12 @@ class Session:
         "arrivals",
         "connected_at",
         "declared",
+        "dormant",
         "identity",
+        "number",
         "outbox",
         "publishing",
+        "standing",
         "subscriptions",
     )
 
@@ -79,6 +92,11 @@ class Session:
         """Unix time in ns."""
         self.subscriptions: dict[int, Subscription] = {}
         """By the client's number."""
+        self.dormant: set[int] = set()
+        """Those that are from an earlier connection and were not asked for on this one yet."""
+        self.number = 0
+        """What another connection names to go on with it; 0: none can."""
+        self.standing = Standing.PRESENT
         self.outbox = Outbox(backlog)
         self.publishing = Publishing(identity)
         self.arrivals: Arrivals[Passed] = Arrivals(backlog.parcels.limits.payload_bytes)

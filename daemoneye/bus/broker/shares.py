@@ -18,6 +18,9 @@ def offer_large(outbox: Outbox, stream: Stream, run: Run, limits: Limits) -> str
     holding, parcel = outbox.holding, run.parcel
     assert parcel is not None
     # A stream takes no run that is past its bounds alone: then nobody would let go of the parcel.
+    if outbox.is_away:
+        outbox.refuse(stream, run, DISCONNECTED)
+        return ""
     if parcel.size > holding.carriage.max_payload_bytes or len(run.data) > stream.max_bytes:
         outbox.refuse(stream, run, OVERSIZE)
         return ""

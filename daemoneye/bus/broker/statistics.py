@@ -66,6 +66,8 @@ class Statistics:
     """Waiting for a member to take them, now."""
     group_in_flight: int = 0
     """In the hands of members, now."""
+    away: int = 0
+    """Of the sessions, those without a connection that are waited for."""
     turned_away: Mapping[str, int] = field(default_factory=dict)
     """Connections that came to nothing, by reason."""
     cut_off: Mapping[str, int] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Statistics:
         """As `status` shows them: sums for all, and for each reason that there was."""
         return {
             "clients": self.clients,
+            "away": self.away,
             "subscriptions": self.subscriptions,
             "published_total": self.published,
             "delivered_total": self.delivered,
@@ -98,6 +101,7 @@ class Statistics:
         """As the bus is told them; `now` is Unix time."""
         return pb.BusStatistics(
             clients=self.clients,
+            away=self.away,
             subscriptions=self.subscriptions,
             published_total=self.published,
             delivered_total=self.delivered,

@@ -117,6 +117,10 @@ class Balance:
         self.granted_messages = max(self.granted_messages, credit.messages)
         self.granted_bytes = max(self.granted_bytes, credit.bytes)
 
+    def close(self) -> None:
+        """Nothing more may be sent until it is granted anew."""
+        self.granted_messages = self.granted_bytes = 0
+
     def charge(self, messages: int, size: int) -> None:
         """So much is on its way."""
         self.sent_messages += messages
@@ -356,10 +360,12 @@ class Stream:
             each.balance.charge(run.messages, size)
         return run
 
-    def delivered(self, run: Run) -> None:
-        """The kernel has all of it."""
+    def delivered(self, run: Run) -> int:
+        """The kernel has all of it; how many messages it has."""
         self._forget(run)
-        self.tally.delivered += run.messages
+        messages = run.messages
+        self.tally.delivered += messages
+        return messages
 
     def abandon(self, run: Run, reason: str = DISCONNECTED) -> None:
         """The connection broke while it was being written."""
@@ -372,6 +378,33 @@ class Stream:
         for each in self.subscriptions:
             each.balance.charge(-run.messages, -size)
         self.abandon(run, reason)
+
+    # ---- over another connection ----------------------------------------------------------------
+
+    def reclaim(self, run: Run) -> None:
+        """It was delivered and did not arrive: it counts as waiting again."""
+        self.tally.delivered -= run.messages
+        self._remember(run)
+
+    def shorten(self, run: Run, left: Run | None, received: int, denied: int) -> None:
+        """Of a run that counts as waiting only `left` still does, as `part_of` found."""
+        self._forget(run)
+        self.tally.delivered += received
+        if denied:
+            self.tally.lost[DENIED] += denied
+            self.untold[DENIED] += denied
+        if left is not None:
+            self._remember(left)
+
+    def retell(self, lost: Counter[str]) -> None:
+        """These losses were told, and that did not arrive."""
+        self.untold.update(lost)
+
+    def put_first(self, runs: Iterable[Run]) -> None:
+        """These wait before all else; they are older, and counted already."""
+        self.queue = type(self.queue)([*runs, *self.queue])
+
+    # ---- what it says of itself -----------------------------------------------------------------
 
     def mark(self) -> bytes:
         """The frame that stands before what follows of this stream; tells the losses, once."""
@@ -391,6 +424,12 @@ class Stream:
         if run is not None:
             self._forget(run)
             self._count_lost(run, OVERFLOW)
+
+    def _remember(self, run: Run) -> None:
+        size = len(run.data)
+        self.messages += run.messages
+        self.bytes += size
+        self.backlog.change(size + RUN_OVERHEAD_BYTES)
 
     def _forget(self, run: Run) -> None:
         size = len(run.data)

@@ -464,7 +464,9 @@ class AsyncBusClient(Ending):
 
 
 def _connection(destination: Destination, pass_memory: bool = True) -> AsyncConnection:
-    return AsyncConnection(lambda: introduce(destination, carriage=own_carriage(pass_memory)))
+    return AsyncConnection(
+        lambda wanted: introduce(destination, carriage=own_carriage(pass_memory), wanted=wanted)
+    )
 
 
 def _leave(client: AsyncBusClient, gone: Gone) -> None:

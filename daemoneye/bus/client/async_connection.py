@@ -46,6 +46,7 @@ from daemoneye.bus.frames import (
     Settling,
     Will,
 )
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
@@ -67,7 +68,7 @@ Reply = asyncio.Future[Answer | BusError]
 class AsyncConnection:
     """What a client and its subscriptions stand on."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Connected]]) -> None:
+    def __init__(self, dial: Callable[[Return], Awaitable[Connected]]) -> None:
         """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError."""
         self._dial = dial
         self._loop = home()
@@ -219,6 +220,8 @@ class AsyncConnection:
 
     def grant(self, credit: Credit | Release) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
+        if type(credit) is Credit:
+            credit = replace(credit, received=self.link.received)
         self.writer.tell(credit)
 
     async def settle(
@@ -344,12 +347,14 @@ class AsyncConnection:
         _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
 
     async def _establish(self) -> None:
-        connected = await self._dial()
+        connected = await self._dial(self.link.wanted())
         self._sock = connected.sock
         try:
             carriage, frame_limit = connected.carriage, connected.max_frame_bytes
             self._passes_descriptors = carriage.descriptors
-            wishes = self.link.connected(connected.epoch, frame_limit, LARGEST)
+            wishes = self.dialogue.connected(
+                connected.epoch, frame_limit, LARGEST, connected.resumed
+            )
             self.writer.attach(connected.sock, wishes, frame_limit, carriage, connected.epoch)
         except BaseException:  # whatever it is, the socket is ours to close
             self._drop_socket()

@@ -19,7 +19,7 @@ from daemoneye.bus.client.dialler import (
 from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.endpoint import DIAL_PAUSE, dial_nowait, not_taken_in
 from daemoneye.bus.frames import Carriage, Hello, Proof, Value
-from daemoneye.bus.handshake import NONCE_BYTES, Introduction
+from daemoneye.bus.handshake import NO_RETURN, NONCE_BYTES, Introduction, Return
 from daemoneye.bus.limits import Limits
 from daemoneye.framing import FrameCutter
 
@@ -28,10 +28,12 @@ async def introduce(
     destination: Destination,
     timeout: float = ATTEMPT_TIMEOUT,
     carriage: Carriage = NO_CARRIAGE,
+    wanted: Return = NO_RETURN,
 ) -> Connected:
     """Connect, and prove who we are, within `timeout` seconds.
 
-    `carriage` is what we can do with large payloads.  Raises as `dialler.introduce`.
+    `carriage` is what we can do with large payloads, `wanted` the session to go on with.
+    Raises as `dialler.introduce`.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
@@ -41,12 +43,12 @@ async def introduce(
             raise not_taken_in(path, timeout)
         await asyncio.sleep(DIAL_PAUSE)
     try:
-        introduction = Introduction(claim, os.urandom(NONCE_BYTES), carriage)
+        introduction = Introduction(claim, os.urandom(NONCE_BYTES), carriage, wanted)
         answer: Value = introduction.hello()
         while isinstance(answer, Hello | Proof):
             say(sock, answer)
             answer = introduction.receive(await _read(loop, sock, deadline))
-        return concluded(sock, path, claim, introduction.epoch, answer)
+        return concluded(sock, path, claim, introduction.epoch, answer, wanted)
     except BaseException:  # whatever it is, a cancellation too, the socket is ours to close
         sock.close()
         raise

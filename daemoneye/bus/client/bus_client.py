@@ -48,6 +48,7 @@ from daemoneye.bus.client.wishes import (
 )
 from daemoneye.bus.envelope import Carried, Correlation, Payload
 from daemoneye.bus.frames import Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow, Will
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.memory import own_carriage
 from daemoneye.bus.topics import Topic, check_topic
 from daemoneye.errors import BusClosed
@@ -435,9 +436,9 @@ def _connection(
     *,
     pass_memory: bool = True,
 ) -> Connection:
-    def dial() -> Connected:
+    def dial(wanted: Return) -> Connected:
         carriage = own_carriage(pass_memory)
-        return introduce(destination.path, destination.claim(), ATTEMPT_TIMEOUT, carriage)
+        return introduce(destination.path, destination.claim(), ATTEMPT_TIMEOUT, carriage, wanted)
 
     return Connection(dial, waiting)
 

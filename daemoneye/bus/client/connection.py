@@ -49,6 +49,7 @@ from daemoneye.bus.frames import (
     Subscribe,
     Will,
 )
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
@@ -63,7 +64,7 @@ class Connection:
 
     def __init__(
         self,
-        dial: Callable[[], Connected],
+        dial: Callable[[Return], Connected],
         waiting: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         """`dial` makes one attempt at a proven connection; it raises DaemoneyeError or OSError.
@@ -221,6 +222,8 @@ class Connection:
 
     def grant(self, credit: Credit | Release) -> None:
         """Tell the broker of it; without a connection the next one begins with the right credit."""
+        if type(credit) is Credit:
+            credit = replace(credit, received=self.link.received)
         self.writer.tell(credit)
 
     def settle(
@@ -312,13 +315,15 @@ class Connection:
         return sock
 
     def _establish(self) -> socket.socket:
-        connected = self._dial()
+        connected = self._dial(self.link.wanted())
         sock = connected.sock
         try:
             with self._wishing:
                 carriage, frame_limit = connected.carriage, connected.max_frame_bytes
                 self._passes_descriptors = carriage.descriptors
-                wishes = self.link.connected(connected.epoch, frame_limit, LARGEST)
+                wishes = self.dialogue.connected(
+                    connected.epoch, frame_limit, LARGEST, connected.resumed
+                )
                 self.writer.attach(sock, wishes, frame_limit, carriage, connected.epoch)
             self._vigil = BrokerVigil(
                 connected.heartbeat_interval, connected.missed_heartbeats, time.monotonic()

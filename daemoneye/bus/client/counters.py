@@ -39,7 +39,7 @@ class Counters:
 class Tally:
     """Messages written to a connection, and how many of them the broker said it has taken."""
 
-    __slots__ = ("confirmed", "published", "sent", "unconfirmed")
+    __slots__ = ("_base", "_open", "confirmed", "published", "sent", "unconfirmed")
 
     def __init__(self) -> None:
         self.published = 0
@@ -50,12 +50,30 @@ class Tally:
         """On this connection."""
         self.confirmed = 0
         """Of these."""
+        self._base = 0  # what the session had taken before this connection
+        self._open = 0  # what was written to the last one, as far as nobody knows what became of it
+
+    def confirm(self, messages: int) -> None:
+        """The broker says how many it has taken in this session, in all."""
+        self.confirmed = messages - self._base
 
     def close(self) -> None:
         """The connection is lost."""
+        self._base += self.confirmed
+        self._open += max(0, self.sent - self.confirmed)
         self.published += self.sent
         self.unconfirmed += max(0, self.sent - self.confirmed)
         self.sent = self.confirmed = 0
+
+    def begin(self) -> None:
+        """There is a new session: what was not confirmed in the last one stays so."""
+        self._base = self._open = 0
+
+    def resume(self, taken: int) -> None:
+        """The session goes on, and the broker has taken so many messages in it, in all."""
+        self.unconfirmed -= min(self._open, max(0, taken - self._base))
+        self.begin()
+        self._base = taken
 
 
 def counters(

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemoneye.bus.client.link import ANEW, Resumed
 from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import (
@@ -28,12 +29,14 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.handshake import (
     BAD_PROOF,
     BUSY,
+    NO_RETURN,
     NONCE_BYTES,
     UNKNOWN_IDENTITY,
     WRONG_PROCESS,
     WRONG_VERSION,
     Claim,
     Introduction,
+    Return,
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, Refused
@@ -73,14 +76,20 @@ class Connected:
     """After how many of those the connection is given up."""
     carriage: Carriage = NO_CARRIAGE
     """How large payloads travel on it."""
+    resumed: Resumed = ANEW
+    """The session on it."""
 
 
 def introduce(
-    path: Path, claim: Claim, timeout: float, carriage: Carriage = NO_CARRIAGE
+    path: Path,
+    claim: Claim,
+    timeout: float,
+    carriage: Carriage = NO_CARRIAGE,
+    wanted: Return = NO_RETURN,
 ) -> Connected:
     """Connect to the broker at `path` and prove to be `claim`, within `timeout` seconds.
 
-    `carriage` is what we can do with large payloads.
+    `carriage` is what we can do with large payloads, `wanted` the session to go on with.
 
     Raises Refused when the broker says no, other BusBroken when it is not there or does not answer,
     RemoteProtocolError when what answers is no broker of ours, ConfigError when the place belongs
@@ -89,19 +98,24 @@ def introduce(
     deadline = time.monotonic() + timeout
     sock = dial(path, timeout)
     try:
-        introduction = Introduction(claim, os.urandom(NONCE_BYTES), carriage)
+        introduction = Introduction(claim, os.urandom(NONCE_BYTES), carriage, wanted)
         answer: Value = introduction.hello()
         while isinstance(answer, Hello | Proof):
             say(sock, answer)
             answer = introduction.receive(_read(sock, deadline))
-        return concluded(sock, path, claim, introduction.epoch, answer)
+        return concluded(sock, path, claim, introduction.epoch, answer, wanted)
     except BaseException:  # whatever it is, the socket is ours to close
         sock.close()
         raise
 
 
 def concluded(
-    sock: socket.socket, path: Path, claim: Claim, epoch: int, answer: Value
+    sock: socket.socket,
+    path: Path,
+    claim: Claim,
+    epoch: int,
+    answer: Value,
+    wanted: Return = NO_RETURN,
 ) -> Connected:
     """What the last word of a handshake makes of it.  Raises Refused."""
     if isinstance(answer, Refusal):
@@ -120,6 +134,7 @@ def concluded(
         answer.heartbeat_interval,
         answer.missed_heartbeats,
         answer.carriage,
+        Resumed(answer.session, answer.resumption, answer.taken, wanted.subscriptions),
     )
 
 

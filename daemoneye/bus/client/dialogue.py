@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 from daemoneye.bus.client.answers import connection_lost, ending_of
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.interests import Interest, Options, Owner
-from daemoneye.bus.client.link import Link, Received
+from daemoneye.bus.client.link import Link, Received, Resumed
 from daemoneye.bus.client.notices import Notices, Remark
-from daemoneye.bus.frames import Answer, Subscribe, Value
+from daemoneye.bus.frames import Answer, Resumption, Subscribe, Unsubscribe, Value, Will
 from daemoneye.errors import BusBroken, BusError, DeadlineExceeded
 
 Waiter = TypeVar("Waiter")
@@ -22,6 +22,9 @@ Waiter = TypeVar("Waiter")
 
 CLOSE_TIMEOUT = 2.0
 """Seconds from the wish to end until everything has ended."""
+
+ORDINARY_ENDS = (OSError, EOFError, BusError)
+"""With these a connection ends between two reads; with others in the midst of handing one out."""
 
 WISH_STANDS = (BusBroken, DeadlineExceeded)
 """After these a subscription goes on: it is told again with the next connection."""
@@ -65,11 +68,21 @@ class Dialogue(Generic[Owner, Waiter]):
             self.pending[interest.number] = waiter
         return interests, [each.subscribe(each.number) for each in interests]
 
+    def connected(
+        self, epoch: int, max_frame_bytes: int, max_payload_bytes: int, resumed: Resumed
+    ) -> list[Subscribe | Unsubscribe | Will]:
+        """A new connection is proven; what to say first on it.  As `Link.connected`."""
+        if resumed.resumption is Resumption.NONE:
+            self._tally.begin()
+        else:
+            self._tally.resume(resumed.taken)
+        return self._link.connected(epoch, max_frame_bytes, max_payload_bytes, resumed)
+
     def consider(self, received: Received[Owner]) -> Outcome[Owner, Waiter]:
         """What to do about it; its deliveries are for the caller to hand out."""
         outcome: Outcome[Owner, Waiter] = Outcome(say=list(received.replies))
         if received.confirmed is not None:
-            self._tally.confirmed = received.confirmed
+            self._tally.confirm(received.confirmed)
         for answer in received.answers:
             waiter = self.pending.pop(answer.request, None)
             if waiter is not None:
@@ -86,6 +99,8 @@ class Dialogue(Generic[Owner, Waiter]):
         """The connection is gone, and with it every answer: whom to tell, and what."""
         self._link.lost()
         told = []
+        if not isinstance(cause, ORDINARY_ENDS):
+            self._link.lose_track()
         for request in list(self.pending):
             waiter = self.pending.pop(request, None)  # whoever gave up meanwhile has taken it out
             if waiter is not None:

@@ -4,9 +4,11 @@ Bytes that were read go in; deliveries for their owners, answers and notices com
 client wants of the broker (its subscriptions) is kept here and belongs to the client: after every
 reconnect it is said again.
 
-**Gaps.**  On one connection the broker itself says what a subscription missed.  What was lost with
-a connection it cannot say, but sequences can: they rise by one for each message of a publisher on
-a topic.  So after a reconnect the first delivery of each publisher and topic is compared, for each
+**Gaps.**  In one session the broker itself says what a subscription missed, also when the session
+goes on over another connection: then it sends again what did not come, and tells again the losses
+behind which no delivery came, which are forgotten here.  What was lost with a session, or was past
+what the broker keeps, it cannot say, but sequences can: they rise by one for each message of a
+publisher on a topic.  Then the first delivery of each publisher and topic is compared, for each
 owner by itself, with the last one before (`sequences`).  The reason is `disconnected` when it is
 the same life of the broker and `broker-restart` when it is another.  The first delivery of each
 subscription has that reason in any case, with a count of zero when sequences show nothing missing:
@@ -21,7 +23,7 @@ while it had no connection, is in its own counters and its log, and no subscribe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic
@@ -45,6 +47,7 @@ from daemoneye.bus.frames import (
     Pong,
     Release,
     Replay,
+    Resumption,
     StreamMark,
     Subscribe,
     Unsubscribe,
@@ -56,12 +59,33 @@ from daemoneye.bus.frames import (
     read_outer,
 )
 from daemoneye.bus.frames import Confirm as Confirmation
+from daemoneye.bus.handshake import NO_RETURN, Return
 from daemoneye.bus.limits import MAX_STAMP_BYTES
 from daemoneye.errors import RemoteProtocolError
 from daemoneye.framing import HEADER_BYTES, FrameCutter
 
+RESUMED_SUBSCRIPTIONS = 256
+"""With more than so many a session is not gone on with: their numbers have to fit into a proof."""
+
 READ_BYTES = 64 << 10
 """How much one read takes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The session that a new connection has."""
+
+    session: int = 0
+    """Its number, to go on with it; 0: nobody can."""
+    resumption: Resumption = Resumption.NONE
+    """Whether it is the one before."""
+    taken: int = 0
+    """How many messages of ours the broker took in it, in all."""
+    subscriptions: tuple[int, ...] = ()
+    """Those that were asked for with it."""
+
+
+ANEW = Resumed()
 
 
 @dataclass(slots=True, eq=False)
@@ -148,9 +172,13 @@ class Link(Generic[Owner]):
         "_reason",
         "_repeats",
         "_sequences",
+        "_told",
+        "_told_at",
         "connection",
         "epoch",
         "interests",
+        "received",
+        "session",
         "will",
     )
 
@@ -179,6 +207,13 @@ class Link(Generic[Owner]):
         self._again: set[int] = set()
         self._reason = ""
         self._repeats = False  # whether publishers may say again what they said before
+        self.session = 0
+        """What the next connection names to go on with the session; 0: a new one begins."""
+        self.received = 0
+        """How many messages came in this session."""
+        # What marks told since the last delivery, and where that was: the broker tells it again.
+        self._told: dict[Owner, Counter[str]] = {}
+        self._told_at = 0
 
     # ---- wishes ---------------------------------------------------------------------------------
 
@@ -217,14 +252,31 @@ class Link(Generic[Owner]):
 
     # ---- connections ----------------------------------------------------------------------------
 
+    def wanted(self) -> Return:
+        """What a new connection asks to go on with."""
+        numbers = tuple(self.interests)
+        if not self.session or len(numbers) > RESUMED_SUBSCRIPTIONS:
+            return NO_RETURN
+        return Return(self.session, self.received, numbers)
+
+    def lose_track(self) -> None:
+        """Something that came was not handed out: the session cannot go on where it was."""
+        self.session = 0
+
     def connected(
-        self, epoch: int, max_frame_bytes: int, max_payload_bytes: int = 0
-    ) -> list[Subscribe | Will]:
+        self,
+        epoch: int,
+        max_frame_bytes: int,
+        max_payload_bytes: int = 0,
+        resumed: Resumed = ANEW,
+    ) -> list[Subscribe | Unsubscribe | Will]:
         """A new connection is proven; what to say first on it.
 
-        `max_payload_bytes` is the largest payload that may come apart from its frame.
+        `max_payload_bytes` is the largest payload that may come apart from its frame; `resumed`
+        is the session on it.
         """
-        if self.epoch:
+        self._mark({}, NO_LOSS)
+        if self.epoch and resumed.resumption is not Resumption.COMPLETE:
             self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
             # What a member of a group missed, another got.
             self._again = {
@@ -232,14 +284,28 @@ class Link(Generic[Owner]):
             }
             self._sequences.reconnect()
             self._repeats = True
+        if resumed.resumption is Resumption.NONE:
+            self.received = 0
+        elif self._told_at == self.received:
+            self._unlearn()
+        self._told.clear()
+        self.session = resumed.session
         self.epoch = epoch
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
         self._holdings.connected(max_payload_bytes)
-        self._mark({}, NO_LOSS)
-        wishes: list[Subscribe | Will] = [
-            each.subscribe(each.number) for each in list(self.interests.values())
+        gone = [each for each in resumed.subscriptions if each not in self.interests]
+        wishes: list[Subscribe | Unsubscribe | Will] = [
+            *(Unsubscribe(each, self.number()) for each in gone),
+            *(each.subscribe(each.number) for each in list(self.interests.values())),
         ]
         return wishes if self.will is None else [*wishes, self.will]
+
+    def _unlearn(self) -> None:
+        """The broker tells again what no delivery has come behind."""
+        for owner, told in self._told.items():
+            owed = self._owed.pop(owner, Counter()) - told
+            if owed:
+                self._owed[owner] = owed
 
     def lost(self) -> None:
         """The connection is gone, and what was in our hands went to others."""
@@ -262,21 +328,27 @@ class Link(Generic[Owner]):
         Raises RemoteProtocolError or TooLarge: the connection cannot be understood any more.
         """
         received: Received[Owner] = Received([])
+        messages = 0
         try:
             for raw in self._cutter.feed(data):
                 frame = read_outer(raw)
                 if frame.kind == PUBLISH:
-                    self._deliver(frame, len(raw) + HEADER_BYTES, received)
+                    messages += self._deliver(frame, len(raw) + HEADER_BYTES, received)
                 else:
-                    self._take(control_value(frame), received)
+                    messages += frame.count
+                    self._take(control_value(frame), received, messages)
         except NotAFrame as error:
             raise RemoteProtocolError(f"the broker sent what is no frame: {error}") from error
+        self.received += messages  # not before: what cannot be understood takes all of it along
         return received
 
-    def _take(self, value: Value, received: Received[Owner]) -> None:
+    def _take(self, value: Value, received: Received[Owner], messages: int) -> None:
         match value:
             case StreamMark():
-                self._mark(self._by_owner(value.subscriptions), value.lost)
+                marked = self._by_owner(value.subscriptions)
+                if value.lost:
+                    self._note_told(marked, value.lost, messages)
+                self._mark(marked, value.lost)
             case Answer() if value.request in self.interests:
                 self.interests[value.request].acknowledge_timeout = value.acknowledge_timeout
                 # Subscribing is asked under the interest's own number, so this is its answer.
@@ -299,6 +371,14 @@ class Link(Generic[Owner]):
             case _:
                 pass  # a later broker may say more than we know
 
+    def _note_told(self, owners: Iterable[Owner], lost: Mapping[str, int], messages: int) -> None:
+        """A mark told this behind so many messages of the read."""
+        if self._told_at != self.received + messages:
+            self._told.clear()
+            self._told_at = self.received + messages
+        for owner in owners:
+            self._told.setdefault(owner, Counter()).update(lost)
+
     def _mark(
         self, marked: dict[Owner, tuple[Interest[Owner], ...]], lost: Mapping[str, int]
     ) -> None:
@@ -318,7 +398,8 @@ class Link(Generic[Owner]):
                 found[interest.owner] = (*found.get(interest.owner, ()), interest)
         return found
 
-    def _deliver(self, frame: OuterFrame, size: int, received: Received[Owner]) -> None:
+    def _deliver(self, frame: OuterFrame, size: int, received: Received[Owner]) -> int:
+        """Hand out a publish; how many messages it has."""
         marked, lost = self._marked
         held: Held | None = None
         events: list[Envelope] | BadBody
@@ -352,6 +433,7 @@ class Link(Generic[Owner]):
             received.deliveries.append((owner, Delivery(interests, told, messages, size, held)))
         if lost and events:
             self._marked = (self._marked[0], NO_LOSS)
+        return messages
 
     def _repeated(
         self,

@@ -348,14 +348,16 @@ class Unsubscribe(_message.Message):
     def __init__(self, subscription: _Optional[int] = ...) -> None: ...
 
 class Credit(_message.Message):
-    __slots__ = ("subscription", "messages", "bytes")
+    __slots__ = ("subscription", "messages", "bytes", "received")
     SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
     subscription: int
     messages: int
     bytes: int
-    def __init__(self, subscription: _Optional[int] = ..., messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+    received: int
+    def __init__(self, subscription: _Optional[int] = ..., messages: _Optional[int] = ..., bytes: _Optional[int] = ..., received: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ("parcel",)
@@ -466,7 +468,7 @@ class Query(_message.Message):
     def __init__(self, what: _Optional[_Union[Query.What, str]] = ..., who: _Optional[str] = ..., action: _Optional[str] = ..., topic: _Optional[str] = ...) -> None: ...
 
 class ClientRow(_message.Message):
-    __slots__ = ("identity", "role", "pid", "incarnation", "connected_at", "published", "delivered", "lost", "queued", "subscriptions")
+    __slots__ = ("identity", "role", "pid", "incarnation", "connected_at", "published", "delivered", "lost", "queued", "subscriptions", "away")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -477,6 +479,7 @@ class ClientRow(_message.Message):
     LOST_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    AWAY_FIELD_NUMBER: _ClassVar[int]
     identity: str
     role: str
     pid: int
@@ -487,7 +490,8 @@ class ClientRow(_message.Message):
     lost: int
     queued: int
     subscriptions: int
-    def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., connected_at: _Optional[int] = ..., published: _Optional[int] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ..., subscriptions: _Optional[int] = ...) -> None: ...
+    away: bool
+    def __init__(self, identity: _Optional[str] = ..., role: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., connected_at: _Optional[int] = ..., published: _Optional[int] = ..., delivered: _Optional[int] = ..., lost: _Optional[int] = ..., queued: _Optional[int] = ..., subscriptions: _Optional[int] = ..., away: bool = ...) -> None: ...
 
 class SubscriptionRow(_message.Message):
     __slots__ = ("identity", "subscription", "filter", "overflow", "delivered", "lost", "queued", "group", "in_flight")

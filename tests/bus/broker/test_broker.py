@@ -86,7 +86,10 @@ def test_a_session_cut_at_every_byte_leaves_the_broker_well(broker: Running) -> 
     for end in range(len(said)):
         with raw_session(broker) as sock:
             sock.send(said[:end])
-    wait_for(lambda: broker.broker.router.statistics().clients == 0, "all to be gone")
+    router = broker.broker.router
+    wait_for(lambda: len(router.directory) == len(router.directory.away), "all to be gone")
+    broker.obey(Ended("raw", 1, "test"))
+    wait_for(lambda: len(router.directory) == 0, "nobody to be waited for")
     assert_well(broker)
 
 

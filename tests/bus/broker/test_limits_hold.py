@@ -50,6 +50,7 @@ from tests.hostile.support import Caller
 from tests.support import document, scaled, wait_for
 
 HERE = "tests/bus/broker/test_limits_hold.py"
+AWAY = "tests/bus/broker/test_away.py"
 DOOR = "tests/bus/broker/test_door.py"
 PARCELS = "tests/bus/broker/test_parcels.py"
 DISPATCH = "tests/bus/broker/test_dispatch.py"
@@ -120,6 +121,9 @@ HELD = {
         "tests/bus/broker/test_broker.py",
         "test_statistics_are_told_again_and_again_while_somebody_listens",
     ),
+    "resume_timeout": (AWAY, "test_it_is_waited_for_so_long_and_no_longer"),
+    "resume_messages": (AWAY, "test_resume_messages_at_the_limit_and_one_past_it"),
+    "resume_bytes": (AWAY, "test_resume_bytes_at_the_limit_and_one_past_it"),
     "write_timeout": (HERE, "test_write_timeout_before_and_after"),
     "drain_timeout": (HERE, "test_drain_timeout_for_who_reads_and_who_does_not"),
 }

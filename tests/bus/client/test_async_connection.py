@@ -13,6 +13,7 @@ from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.wishes import batches
+from daemoneye.bus.handshake import Return
 from daemoneye.errors import (
     BusBroken,
     BusClosed,
@@ -32,7 +33,7 @@ class Peer:
         self.heartbeat_interval = heartbeat_interval
         self.ends: list[socket.socket] = []
 
-    async def dial(self) -> Connected:
+    async def dial(self, _: Return) -> Connected:
         ours, theirs = socket.socketpair()
         for each in (ours, theirs):
             each.setblocking(False)
@@ -44,7 +45,7 @@ class Peer:
             each.close()
 
 
-async def nobody() -> Connected:
+async def nobody(_: Return) -> Connected:
     raise BusBroken("nobody there")
 
 
@@ -52,9 +53,9 @@ async def nobody() -> Connected:
 async def test_it_tries_at_once_and_then_with_growing_pauses_until_it_is_closed() -> None:
     tries: list[float] = []
 
-    async def dial() -> Connected:
+    async def dial(_: Return) -> Connected:
         tries.append(home().time())
-        return await nobody()
+        return await nobody(_)
 
     began = home().time()
     connection = AsyncConnection(dial)
@@ -80,7 +81,7 @@ async def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
     ours.setblocking(False)
     theirs.close()
 
-    async def dial() -> Connected:
+    async def dial(_: Return) -> Connected:
         return Connected(ours, 1, "agent", 1 << 20)
 
     connection = AsyncConnection(dial)
@@ -96,7 +97,7 @@ async def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
 async def test_what_can_never_be_said_ends_the_client_instead_of_being_tried_for_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def dial() -> Connected:
+    async def dial(_: Return) -> Connected:
         raise LocalProtocolError("no words for it")
 
     connection = AsyncConnection(dial)
@@ -116,9 +117,9 @@ async def test_what_was_dropped_without_a_connection_is_logged_when_there_is_one
 ) -> None:
     peer, there = Peer(), asyncio.Event()
 
-    async def dial() -> Connected:
+    async def dial(_: Return) -> Connected:
         await there.wait()
-        return await peer.dial()
+        return await peer.dial(_)
 
     connection = AsyncConnection(dial)
     connection.connect_later()
@@ -215,10 +216,10 @@ async def test_a_subscription_that_is_cancelled_before_its_answer_is_not_kept() 
 async def test_closing_in_the_midst_of_dialling_ends_that() -> None:
     dialling = asyncio.Event()
 
-    async def dial() -> Connected:
+    async def dial(_: Return) -> Connected:
         dialling.set()
         await asyncio.sleep(60)
-        return await nobody()
+        return await nobody(_)
 
     connection = AsyncConnection(dial)
     connection.connect_later()

@@ -25,6 +25,7 @@ from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.frames import Correlation
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.orders import Admit, Credential, Ended, Rules
 from daemoneye.bus.topics import Topic
 from daemoneye.errors import (
@@ -618,7 +619,7 @@ def test_an_error_that_is_none_of_the_bus_ends_whoever_waits_and_is_seen(
     bus = process.client()
     events = bus.subscribe("events.#")
 
-    def dial() -> Connected:
+    def dial(_: Return) -> Connected:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(bus._connection, "_dial", dial)

@@ -15,6 +15,7 @@ from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import Ping, Value, encode
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.vigil import ASK_AGAIN_INTERVAL
 from daemoneye.errors import BusBroken, LocalProtocolError
 from daemoneye.framing import FrameCutter
@@ -24,7 +25,7 @@ from tests.support import scaled, wait_for
 def test_it_tries_at_once_and_then_with_growing_pauses_until_it_is_closed() -> None:
     tries: list[float] = []
 
-    def dial() -> Connected:
+    def dial(_: Return) -> Connected:
         tries.append(time.monotonic())
         raise BusBroken("nobody there")
 
@@ -40,7 +41,7 @@ def test_it_tries_at_once_and_then_with_growing_pauses_until_it_is_closed() -> N
 
 
 def test_an_attempt_at_once_says_what_is_wrong() -> None:
-    def dial() -> Connected:
+    def dial(_: Return) -> Connected:
         raise BusBroken("nobody there")
 
     with pytest.raises(BusBroken, match="nobody there"):
@@ -50,7 +51,7 @@ def test_an_attempt_at_once_says_what_is_wrong() -> None:
 def test_a_socket_that_dies_while_it_is_taken_over_is_closed() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
-    connection = Connection(lambda: Connected(ours, 1, "agent", 1 << 20))
+    connection = Connection(lambda _: Connected(ours, 1, "agent", 1 << 20))
     connection.writer.publish("events.demo.tick", b"waits", "", "")
     with pytest.raises(BusBroken):
         connection.start(now=True)
@@ -63,7 +64,7 @@ def test_a_wish_that_cannot_be_told_is_not_kept(monkeypatch: pytest.MonkeyPatch)
         assert len(ask()) == 2
         raise LocalProtocolError("no words for it")
 
-    connection = Connection(lambda: pytest.fail("never dialled"))
+    connection = Connection(lambda _: pytest.fail("never dialled"))
     monkeypatch.setattr(Writer, "send_all", refuse)
     with pytest.raises(LocalProtocolError):
         connection.subscribe(("events.a", "events.b"), Options(), None)
@@ -73,7 +74,7 @@ def test_a_wish_that_cannot_be_told_is_not_kept(monkeypatch: pytest.MonkeyPatch)
 def test_what_can_never_be_said_ends_the_client_instead_of_being_tried_for_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def dial() -> Connected:
+    def dial(_: Return) -> Connected:
         raise LocalProtocolError("no words for it")
 
     connection = Connection(dial)
@@ -91,7 +92,7 @@ def test_what_was_dropped_without_a_connection_is_logged_when_there_is_one(
     ours, theirs = socket.socketpair()
     asked, there = threading.Event(), threading.Event()
 
-    def dial() -> Connected:
+    def dial(_: Return) -> Connected:
         asked.set()
         assert there.wait(scaled(5))
         return Connected(ours, 1, "agent", 1 << 20)
@@ -111,7 +112,7 @@ def test_a_ping_due_while_others_write_is_said_a_moment_later() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        connection = Connection(lambda: Connected(ours, 1, "agent", 1 << 20, 5.0, 3))
+        connection = Connection(lambda _: Connected(ours, 1, "agent", 1 << 20, 5.0, 3))
         connection._establish()
         vigil = connection._vigil
         connection._tend(vigil.next_at)  # something was heard: the Welcome

@@ -112,7 +112,10 @@ def cut(broker: Running, bus: BusClient) -> None:
     directory = broker.broker.router.directory
     wait_for(
         lambda: any(
-            each is not session and each.subscriptions for each in directory.named("reader")
+            each.subscriptions
+            and not each.dormant
+            and broker.broker._clients.of(each) not in (None, client)
+            for each in directory.named("reader")
         ),
         "the subscription to be back",
     )
