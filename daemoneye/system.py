@@ -185,9 +185,7 @@ def is_peer_alive(sock: socket.socket) -> bool | None:
                 return False
             raise
         try:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            return not poll.poll(0)
+            return not _is_readable(pidfd)
         finally:
             os.close(pidfd)
     return None
@@ -266,6 +264,31 @@ def pidfd_open(pid: int) -> int | None:
         except OSError:
             return None  # an old kernel, or a sandbox that forbids the call
     return None
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process of this number has ended, also when nobody has asked for its status yet.
+
+    False as well when the platform cannot tell, and when there is a new one of the number.
+    """
+    try:
+        pidfd = pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    if pidfd is None:
+        return False
+    try:
+        return _is_readable(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _is_readable(pidfd: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import cast
 
+import psutil
 import pytest
 
 from daemoneye import system
-from tests.support import document, scaled, table_in, tells_of_peers, without
+from tests.support import document, scaled, table_in, tells_of_peers, wait_for, without
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -258,6 +259,21 @@ def test_pidfd_becomes_readable_when_the_process_ends() -> None:
             system.pidfd_open(child.pid)
     finally:
         os.close(fd)
+
+
+@pytest.mark.skipif(not system.FEATURES.pidfd, reason="no process descriptors here")
+def test_a_process_has_ended_before_and_after_its_status_is_asked_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert not system.has_ended(child.pid)
+        child.kill()
+        wait_for(lambda: system.has_ended(child.pid), "its end to be known")
+        assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    assert system.has_ended(child.pid)
+
+
+def test_where_nobody_can_tell_no_process_has_ended() -> None:
+    with without("pidfd"):
+        assert not system.has_ended(2**22 + 1)
 
 
 def test_without_process_descriptors_there_is_none() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -27,6 +29,7 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.orders import Rules
 from daemoneye.errors import AccessDenied, BusClosed
 from daemoneye.framing import FrameCutter, pack
+from daemoneye.system import FEATURES
 from tests.bus.brokers import broker_in_thread, broker_process, raw_session
 from tests.support import scaled, wait_for
 
@@ -270,3 +273,29 @@ def test_b16_a_thousand_rounds_of_everything_at_once_end(tidy: Path) -> None:
     with pytest.raises(BusClosed) as caught:
         bus.publish(TICK, b"after close")
     assert caught.value.hint
+
+
+# ---- connections that are lost ------------------------------------------------------------------
+
+LISTENER = """
+import sys
+from daemoneye import BusClient
+
+with BusClient.connect(run_dir=sys.argv[1]) as bus, bus.subscribe("events.demo.tick"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not FEATURES.pidfd, reason="nobody tells here that a process has ended")
+def test_a_session_whose_process_has_ended_is_not_waited_for(tidy: Path) -> None:
+    with broker_process(tidy, heartbeat_interval=0.05) as process, process.client() as bus:
+        command = [sys.executable, "-W", "error", "-c", LISTENER, str(process.run_dir.path)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe) as listener:
+            assert listener.stdout is not None
+            assert listener.stdout.readline() == b"ready\n"
+            assert bus.publish_confirmed(TICK, b"x").subscribers == 1
+            listener.kill()
+            wait_for(lambda: len(bus.clients()) == 1, "its session to be over")
+            assert bus.publish_confirmed(TICK, b"x").subscribers == 0

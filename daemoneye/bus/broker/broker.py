@@ -43,7 +43,7 @@ from daemoneye.bus.memory import Stored
 from daemoneye.bus.orders import Admit, Credential, Ended, Order, Rules, Say
 from daemoneye.bus.vigil import Vigil, Watched
 from daemoneye.errors import BusError, ConfigError, RemoteProtocolError, TooLarge
-from daemoneye.system import receive_with_descriptors
+from daemoneye.system import has_ended, receive_with_descriptors
 from daemoneye.waiting import READABLE, WRITABLE, Poller
 
 log = logging.getLogger("daemoneye.broker")
@@ -372,6 +372,9 @@ class Broker:
         silence = self._vigil.look(watched, now)
         for session in silence.asked:
             self.router.tell(session, Ping())
+        for session in list(self.router.directory.away):
+            if has_ended(session.identity.pid):
+                self.router.close(session)  # nobody else can go on with it
         for session in silence.lost:
             limits = self.router.limits
             seconds = limits.missed_heartbeats * limits.heartbeat_interval
