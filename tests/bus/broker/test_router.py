@@ -518,7 +518,7 @@ class Counting(RuleBasedStateMachine):
             outbox = session.outbox
             queued = sum(stream.bytes for stream in outbox.streams.values())
             runs = sum(len(stream.queue) for stream in outbox.streams.values())
-            runs += sum(sent.run is not None for sent in outbox.sending.frames)
+            runs += sum(None not in (sent.run, sent.stream) for sent in outbox.sending.frames)
             overhead = runs * RUN_OVERHEAD_BYTES
             assert outbox.backlog.bytes == queued + overhead + outbox.urgent_bytes
 
