@@ -18,7 +18,6 @@ from daemoneye.bus.broker.retained import Kept, value_of
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.statistics import DENIED
-from daemoneye.bus.broker.streams import fullness
 from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
 from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, Notice, OuterFrame
@@ -110,7 +109,7 @@ class Admission:
         takers = self._dispatch.takers(groups, frame) if groups or pledge is not None else ()
         opened = self._dispatch.opened(frame, raw, stamp, name) if takers else None
         if frame.request:
-            _check_room(recipients, frame.count, len(raw) + len(stamp))
+            self._check_room(recipients, frame.count, len(raw) + len(stamp))
             if opened is not None:
                 self._dispatch.check_room(takers, opened)
         if is_large:
@@ -167,16 +166,18 @@ class Admission:
                 session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
             )
 
+    def _check_room(self, recipients: Recipients, messages: int, size: int) -> None:
+        """Refuse a confirmed publish as a whole that somebody would lose who may lose nothing.
 
-def _check_room(recipients: Recipients, messages: int, size: int) -> None:
-    """Refuse a confirmed publish as a whole that somebody would lose who may lose nothing.
-
-    Whose connection is lost holds up nobody: it may never come back, and is told what it lost when
-    it does.  Raises BackPressure, which says who and where.
-    """
-    for session, stream in recipients:
-        if session.standing is Standing.PRESENT and stream.would_lose(messages, size):
-            raise BackPressure(
-                f"{session.identity.name} has no room: {fullness(stream)}",
-                hint="nothing was sent to anybody: try again when it has read some",
-            )
+        Whose connection is lost holds up nobody: it may never come back, and is told what it lost
+        when it does.  Raises BackPressure, which says who and where.
+        """
+        limits = self._directory.limits
+        for session, stream in recipients:
+            if session.standing is not Standing.PRESENT:
+                continue
+            if lack := session.outbox.lacks_room(stream, messages, size, limits):
+                raise BackPressure(
+                    f"{session.identity.name} has no room: {lack}",
+                    hint="nothing was sent to anybody: try again when it has read some",
+                )

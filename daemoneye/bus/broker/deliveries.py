@@ -216,22 +216,24 @@ class Deliveries:
     def _shed(self) -> None:
         """All clients together have too much waiting: the greediest pays, then the next.
 
+        What waits in `block` streams is dropped only when there is nothing else.
         What is being written and the broker's own frames cannot be dropped; when there is too much
         of those alone, the greediest has to go.
         """
         staying = [session for session in self._directory if session not in self._failing]
         waiting = sum(session.outbox.backlog.bytes for session in staying)
         excess = waiting - self._directory.limits.outbound_bytes
-        droppable = list(staying)
-        while excess > 0 and droppable:
-            greediest = max(droppable, key=_waiting_bytes)
-            droppable.remove(greediest)
-            before = _waiting_bytes(greediest)
-            cause = greediest.outbox.shed(min(excess, before))
-            self.dirty.add(greediest)
-            if cause:
-                self._give_up(greediest, staying, cause)
-            excess -= before if cause else before - _waiting_bytes(greediest)
+        for of_block in (False, True):
+            droppable = list(staying)
+            while excess > 0 and droppable:
+                greediest = max(droppable, key=_waiting_bytes)
+                droppable.remove(greediest)
+                before = _waiting_bytes(greediest)
+                cause = greediest.outbox.shed_to(max(0, before - excess), of_block=of_block)
+                self.dirty.add(greediest)
+                if cause:
+                    self._give_up(greediest, staying, cause)
+                excess -= before if cause else before - _waiting_bytes(greediest)
         while excess > 0 and staying:
             greediest = max(staying, key=_waiting_bytes)
             excess -= _waiting_bytes(greediest)

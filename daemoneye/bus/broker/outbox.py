@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from daemoneye.bus.broker.lanes import Lanes
-from daemoneye.bus.broker.runs import Run
+from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES, Run
 from daemoneye.bus.broker.sending import Sending
 from daemoneye.bus.broker.streams import (
     DENIED,
@@ -34,6 +34,7 @@ from daemoneye.bus.broker.streams import (
     StreamKey,
     Subscription,
     Tally,
+    fullness,
 )
 from daemoneye.bus.broker.transfers import Transfer, Transfers, last_word
 from daemoneye.bus.kinds import Overflow
@@ -117,20 +118,53 @@ class Outbox:
         stream.refuse(run, reason)
         self._lanes.add(stream)
 
+    def lacks_room(self, stream: Stream, messages: int, size: int, limits: Limits) -> str:
+        """Why so much more would make a stream lose what may not be lost, or "".
+
+        It is a `block` stream where something waits, and there is no room in it, among all that
+        waits for this client, or for all of them.
+        """
+        if stream.would_lose(messages, size):
+            return fullness(stream)
+        if stream.policy is Overflow.BLOCK and stream.queue:
+            cost, whole = size + RUN_OVERHEAD_BYTES, self.backlog.whole
+            if self.backlog.bytes + cost > limits.client_bytes:
+                return f"{self.backlog.bytes} bytes wait for it"
+            if whole is not None and whole.bytes + cost > limits.outbound_bytes:
+                return f"{whole.bytes} bytes wait for all clients"
+        return ""
+
     def shed(self, excess: int) -> str:
-        """Make room for `excess` bytes at the cost of the greediest streams, events first."""
-        self._lanes.credited()
+        """Make room for `excess` bytes at the cost of the greediest streams, events first.
+
+        Of `block` streams only when all others are empty: what was confirmed may not be lost.
+        """
         goal = self.backlog.bytes - excess
+        return self.shed_to(goal, of_block=False) or self.shed_to(goal, of_block=True)
+
+    def shed_to(self, goal: int, *, of_block: bool) -> str:
+        """Have no more than `goal` bytes waiting, at the cost of `block` streams or of all others.
+
+        Why the client has to go instead, or "".
+        """
+        self._lanes.credited()
         for lane in reversed(self._lanes.ready):
             while self.backlog.bytes > goal:
-                waiting = [stream for stream in lane if stream.queue]
+                waiting = [
+                    stream
+                    for stream in lane
+                    if stream.queue and (stream.policy is Overflow.BLOCK) is of_block
+                ]
                 if not waiting:
                     break
                 greediest = max(waiting, key=lambda stream: stream.cost)
                 if greediest.policy is Overflow.DISCONNECT:
                     return f"{self.backlog.bytes} bytes wait for this client"
                 while self.backlog.bytes > goal and greediest.queue:
-                    greediest.lose_oldest(OVERFLOW)
+                    if of_block:
+                        greediest.lose_newest(OVERFLOW)  # what nobody was promised came last
+                    else:
+                        greediest.lose_oldest(OVERFLOW)
         return ""
 
     def credited(self) -> None:

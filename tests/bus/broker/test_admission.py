@@ -84,3 +84,51 @@ def test_a_target_that_has_room_is_served_though_others_have_none() -> None:
     source.publish(TICK, b"3", request=9, target="other")
     assert refused(source).subscribers == 1
     assert other.events() == [b"3"]
+
+
+def test_what_a_block_subscription_accepted_is_not_lost_for_want_of_room_for_its_client() -> None:
+    bus = Bus(client_bytes=20_000)
+    careful, source = bus.client("careful"), bus.procmond()
+    careful.subscribe("events.#", overflow=Overflow.BLOCK, max_messages=1 << 16, credit_messages=1)
+    accepted, answer = -1, Answer(9)
+    while not answer.error:
+        accepted += 1
+        source.publish(TICK, bytes(100), request=9)
+        answer = refused(source)
+    assert answer.error == "BackPressure"
+    assert "bytes wait for it" in answer.detail
+    tally = careful.session.outbox.tally()
+    assert (tally.lost, tally.offered, tally.queued) == ({}, accepted, accepted)
+
+
+def test_what_a_block_subscription_accepted_is_not_lost_for_want_of_room_for_all() -> None:
+    bus = Bus(outbound_bytes=20_000)
+    careful, other, source = bus.client("careful"), bus.client("other"), bus.procmond()
+    careful.subscribe("events.#", overflow=Overflow.BLOCK, max_messages=1 << 16, credit_messages=1)
+    source.publish(TICK, bytes(100), request=9)
+    for _ in range(4):
+        source.publish(TICK, bytes(1000), request=9)
+        assert not refused(source).error
+    other.subscribe("control.health.#", credit_messages=1, overflow=Overflow.DROP_OLDEST)
+    for _ in range(40):
+        source.publish("control.health.status.procmond", bytes(1000))
+    source.publish(TICK, bytes(20_000), request=9)
+    assert "bytes wait for all clients" in refused(source).detail
+    assert not careful.session.outbox.tally().lost
+    assert other.session.outbox.tally().lost["overflow"]
+
+
+def test_what_came_unconfirmed_goes_before_what_a_block_subscription_accepted() -> None:
+    bus = Bus(client_bytes=20_000)
+    careful, source = bus.client("careful"), bus.procmond()
+    careful.subscribe("events.#", overflow=Overflow.BLOCK, max_messages=1 << 16, credit_messages=1)
+    for number in range(5):
+        source.publish(TICK, b"%d" % number, request=9)
+        assert not refused(source).error
+    for _ in range(30):
+        source.publish(TICK, bytes(1000))
+    tally = careful.session.outbox.tally()
+    assert tally.lost["overflow"]
+    assert tally.offered == 35 == tally.lost.total() + tally.queued + tally.delivered
+    careful.say(Credit(1, 99, 1 << 20))
+    assert careful.events()[:5] == [b"0", b"1", b"2", b"3", b"4"]
