@@ -216,7 +216,7 @@ def _topic_columns(rows: Sequence[dict[str, object]], screen: Screen) -> list[Co
             "topic": row["topic"],
             "publishers": row["publishers"],
             "subscribers": row["subscribers"],
-            "retained": "yes" if row["retained"] else "",
+            "retained": row["retained"],
             "payload": str(row["message"] or "").removeprefix(f"{PACKAGE}."),
         }
         for row in rows
@@ -243,7 +243,7 @@ def _retained(options: Namespace) -> int:
             "received_at": _moment(row.received_at),
             "expires_at": _moment(row.expires_at) if row.expires_at else None,
         }
-        for row in rows
+        for row in sorted(rows, key=lambda row: row.topic)
     ]
     return _print_rows(options, "retained", _RETAINED_COLUMNS, documents)
 
@@ -323,12 +323,18 @@ def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[
     return [
         Column(
             name.upper().replace("_", " "),
-            ["" if row[name] is None else harmless(row[name]) for row in rows],
-            right=all(isinstance(row[name], int) for row in rows),
+            [_cell(row[name]) for row in rows],
+            right=all(type(row[name]) is int for row in rows),
             keep=len(names) - position,
         )
         for position, name in enumerate(names)
     ]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return "" if value is None else harmless(value)
 
 
 def _acl(options: Namespace) -> int:

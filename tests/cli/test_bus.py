@@ -323,6 +323,7 @@ def test_a_value_is_kept_listed_and_cleared(instance: Instance) -> None:
 
 def test_the_status_is_there_for_who_comes_later(instance: Instance) -> None:
     topics = [row["topic"] for row in instance.document("bus", "retained", "control.#")["retained"]]
+    assert topics == sorted(topics)
     assert "control.health.status" in topics
     assert "control.health.status.procmond" in topics
 
