@@ -221,6 +221,7 @@ class Router:
             total.add(session.outbox.tally())
             published += session.publishing.messages
         groups, work = self.directory.groups, self.directory.groups.work()
+        queued = total.queued  # what groups have lost was offered to no stream
         total.lost.update(work.lost)
         return Statistics(
             clients=len(self.directory),
@@ -230,7 +231,7 @@ class Router:
             delivered=total.delivered,
             lost=dict(total.lost),
             refused=dict(self._deliveries.refusals),
-            queued=total.queued,
+            queued=queued,
             queued_bytes=self.directory.backlog.bytes,
             large_bytes=self.parcels.bytes,
             large_descriptors=self.parcels.descriptors,

@@ -49,7 +49,11 @@ def law(bus: Bus) -> Statistics:
             work.handled + work.lost.total() + group.waiting + group.in_flight
         ), group
         assert group.bytes >= 0
-    return bus.router.statistics()
+    found = bus.router.statistics()
+    streams = [s for each in bus.router.directory for s in each.outbox.streams.values()]
+    assert found.queued == sum(stream.messages for stream in streams)
+    assert found.message(0.0).lost_total == sum(found.lost.values())  # it can be told
+    return found
 
 
 def payloads(given: list[Given]) -> list[bytes]:
