@@ -95,12 +95,13 @@ class Selection:
         """How many it has in all."""
         return len(self.id) + len(self.stage) + sum(len(a) + len(b) for a, b in self.tags)
 
-    def matches(self, id: str, root: str, stage: str, tags: Mapping[str, str]) -> bool:
+    def matches(self, id: str, root: str, stage: str, tags: frozenset[tuple[str, str]]) -> bool:
         """Whether it wants a message whose correlation says this."""
         return (
             (not self.id or self.id in (id, root))
             and (not self.stage or self.stage == stage)
-            and all(key in tags and tags[key] == value for key, value in self.tags)
+            and len(self.tags) <= len(tags)
+            and tags.issuperset(self.tags)
         )
 
 

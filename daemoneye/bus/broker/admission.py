@@ -25,11 +25,21 @@ from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
 from daemoneye.errors import AccessDenied, BackPressure, BusError, TooLarge
 from daemoneye.framing import pack_length
 
+LOOKED_AT_FOR_ONE = 16
+"""So many subscriptions that are asked what they want cost as much as one frame."""
+
 
 class Admission:
     """Lets publishes in, or says why not."""
 
-    __slots__ = ("_deliveries", "_directory", "_dispatch", "_handed_up", "_uploads")
+    __slots__ = (
+        "_deliveries",
+        "_directory",
+        "_dispatch",
+        "_handed_up",
+        "_uploads",
+        "extra_work",
+    )
 
     def __init__(
         self,
@@ -44,9 +54,12 @@ class Admission:
         self._dispatch = dispatch
         self._uploads = uploads
         self._handed_up = handed_up
+        self.extra_work = 0
+        """What the last publish cost beyond its frame, as the agenda counts."""
 
     def publish(self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes) -> None:
         """The slow path: everything is looked at, and a receipt is given if one is wanted."""
+        self.extra_work = 0
         is_large = frame.large_bytes or frame.descriptors
         parcel = self._uploads.claim(session, frame) if is_large else None
         possible = 0 < frame.count * MIN_MESSAGE_BYTES <= len(raw)
@@ -92,7 +105,8 @@ class Admission:
         is_large = frame.large_bytes or frame.descriptors
         recipients: Recipients = route.recipients
         if route.selective:
-            recipients = self._directory.selected(route, frame)
+            recipients, looked_at = self._directory.selected(route, frame)
+            self.extra_work += looked_at // LOOKED_AT_FOR_ONE
         if frame.target:
             if topic in WISH_TOPICS and not self._directory.named(frame.target):
                 if is_large:

@@ -365,15 +365,18 @@ class Directory:
             self.access.may_receive(each.identity, each.declared, topic).allowed for each in heard
         )
 
-    def selected(self, route: Route, frame: OuterFrame) -> Recipients:
-        """Who gets this publish: whom its route leads to, and who wants what it belongs to."""
+    def selected(self, route: Route, frame: OuterFrame) -> tuple[Recipients, int]:
+        """Who gets this publish: whom its route leads to, and who wants what it belongs to.
+
+        And how many had to be asked for that.
+        """
         chosen = wanting(route.selective, frame)
-        if not chosen:
-            return route.recipients
+        if not chosen.pairs:
+            return route.recipients, chosen.looked_at
         by_session = {session: list(stream.subscriptions) for session, stream in route.recipients}
-        for session, subscription in chosen:
+        for session, subscription in chosen.pairs:
             by_session.setdefault(session, []).append(subscription)
-        return self._streams(frame.topic, by_session)
+        return self._streams(frame.topic, by_session), chosen.looked_at
 
     def _recipients(self, topic: str, matching: Pairs) -> Recipients:
         by_session: dict[Session, list[Subscription]] = {}

@@ -15,7 +15,7 @@ from daemoneye.bus.broker.streams import (
     default_overflow,
     lane_of,
 )
-from daemoneye.bus.frames import Replay
+from daemoneye.bus.frames import Correlation, Replay, Selection
 
 
 def replay(
@@ -38,8 +38,7 @@ def replay(
         topic = value.topic
         if value.target not in ("", identity.name):
             continue
-        said = value.correlation
-        if not wish.selection.matches(said.id, said.root, said.stage, dict(said.tags)):
+        if wish.selection and not _is_selected(wish.selection, value.correlation):
             continue
         if not directory.access.may_receive(identity, session.declared, topic).allowed:
             continue
@@ -47,3 +46,7 @@ def replay(
         origin = (value.publisher, topic)
         deliveries.replay((session, stream), value.data, origin, value.expires_at)
     return len(values)
+
+
+def _is_selected(selection: Selection, said: Correlation) -> bool:
+    return selection.matches(said.id, said.root, said.stage, frozenset(said.tags))

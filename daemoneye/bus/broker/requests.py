@@ -96,6 +96,7 @@ class Requests:
             self._dispatch.credited(session)
 
     def _settle(self, session: Session, said: Settle) -> None:
+        self.extra_work = len(said.deliveries)
         self._dispatch.settle(session, said)
 
     def _release(self, session: Session, release: Release) -> None:

@@ -361,6 +361,7 @@ class Router:
                 joining.flush()
                 if value is None:
                     self._admission.publish(session, frame, raw, stamp)
+                    left -= self._admission.extra_work
                 elif type(value) is Chunk:
                     self.uploads.take(session, value)
                 else:

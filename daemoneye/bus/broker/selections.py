@@ -6,6 +6,8 @@ cost a publish no more than one of them.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from daemoneye.bus.broker.routes import Pairs, Selective
 from daemoneye.bus.frames import SELECTION_CHARACTERS, OuterFrame, Subscribe
 from daemoneye.errors import LocalProtocolError
@@ -36,13 +38,19 @@ def selective(found: Pairs) -> Selective:
     return chosen
 
 
-def wanting(among: Selective, frame: OuterFrame) -> Pairs:
+class Chosen(NamedTuple):
+    """Who wants a message."""
+
+    pairs: Pairs
+    """Those who do."""
+    looked_at: int
+    """How many had to be asked."""
+
+
+def wanting(among: Selective, frame: OuterFrame) -> Chosen:
     """Those who want this message."""
     said = frame.correlation
-    id, root, stage, tags = said.id, said.root, said.stage, said.tags
-    return [
-        pair
-        for wanted in {"", id, root}
-        for pair in among.get(wanted, ())
-        if pair[1].wish.selection.matches(id, root, stage, tags)
-    ]
+    id, root, stage, tags = said.id, said.root, said.stage, frozenset(said.tags.items())
+    asked = [pair for wanted in {"", id, root} for pair in among.get(wanted, ())]
+    pairs = [each for each in asked if each[1].wish.selection.matches(id, root, stage, tags)]
+    return Chosen(pairs, len(asked))

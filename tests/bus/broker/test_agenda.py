@@ -11,6 +11,8 @@ from daemoneye.bus.frames import (
     Ping,
     Pong,
     Query,
+    Settle,
+    Settling,
     Subscribe,
     Unsubscribe,
     Value,
@@ -46,6 +48,16 @@ def test_the_subscriptions_of_one_read_hold_before_the_next_client_has_its_turn(
     publisher.publish("events.n256", b"x")
     assert not bus.router.unfinished
     assert reader.events() == [b"x"]
+
+
+def test_a_word_about_many_deliveries_costs_as_much_as_many_words() -> None:
+    bus = Bus()
+    client = bus.client("a")
+    said = Settle(Settling.ACK, tuple(range(1, WORK_IN_A_TURN)))
+    one_turn(client, said, said)
+    assert len(bus.router.unfinished[client.session]) == 1
+    assert next_turn(bus) == ["a"]
+    assert not bus.router.unfinished
 
 
 @pytest.mark.parametrize(("frames", "left"), [(WORK_IN_A_TURN, []), (WORK_IN_A_TURN + 1, ["a"])])

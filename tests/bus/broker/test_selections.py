@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.admission import LOOKED_AT_FOR_ONE
+from daemoneye.bus.broker.agenda import WORK_IN_A_TURN
 from daemoneye.bus.broker.outbox import MAX_STREAMS
 from daemoneye.bus.frames import (
     SELECTION_CHARACTERS,
@@ -16,7 +18,7 @@ from daemoneye.bus.frames import (
     StreamMark,
     Subscribe,
 )
-from tests.bus.support import Bus, Client
+from tests.bus.support import NOW, Bus, Client
 
 LIFECYCLE = "events.process.lifecycle"
 CASE = Correlation("case-7", stage="checked", tags=(("host", "a"),))
@@ -30,6 +32,23 @@ def heard(client: Client) -> list[object]:
         for each in told
         if isinstance(each, (StreamMark, Envelope))
     ]
+
+
+def test_who_has_many_asked_waits_for_the_next_turn() -> None:
+    bus = Bus()
+    source = bus.client("source")
+    for number in range(4):
+        listener = bus.client(f"listener{number}")
+        for wish in range(1, 257):
+            listener.say(Subscribe(wish, "events.demo.#", selection=Selection(tags=(("a", "b"),))))
+    other = Correlation(tags=(("a", "c"),))
+    frames = [source.frame("events.demo.tick", b"x", correlation=other) for _ in range(20)]
+    bus.router.next_turn()
+    bus.router.receive(source.session, frames, NOW)
+    asked = 4 * 256 // LOOKED_AT_FOR_ONE
+    assert len(bus.router.unfinished[source.session]) == 20 - -(-WORK_IN_A_TURN // (asked + 1))
+    source.say()
+    assert source.session.publishing.messages == 20
 
 
 # ---- the rule -----------------------------------------------------------------------------------
@@ -52,8 +71,8 @@ def model(wanted: Selection, said: Correlation) -> bool:
 def test_a_selection_matches_what_has_all_that_it_names(
     wanted: Selection, said: Correlation
 ) -> None:
-    given_tags = dict(said.tags)
-    assert wanted.matches(said.id, said.root, said.stage, given_tags) == model(wanted, said)
+    tags = frozenset(said.tags)
+    assert wanted.matches(said.id, said.root, said.stage, tags) == model(wanted, said)
 
 
 @given(
