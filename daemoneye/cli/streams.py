@@ -58,9 +58,17 @@ def print_events(
                 json.dumps(document_of(event)) if options.json else event_line(event, screen)
             )
             if isinstance(event, Job):
-                event.ack(timeout=_ACKNOWLEDGED)
+                _acknowledge(event)
             printed += 1
     return Exit.OK
+
+
+def _acknowledge(job: Job) -> None:
+    """It is printed; whoever reads that slowly is told what became of it meanwhile, and goes on."""
+    try:
+        job.ack(timeout=_ACKNOWLEDGED)
+    except LocalProtocolError as error:
+        Screen.err().say(harmless(f"printed, but not acknowledged, so it goes to others: {error}"))
 
 
 def _subscribed(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -351,6 +353,31 @@ def test_two_shells_in_a_group_share_and_acknowledge(instance: Instance) -> None
     events = [json.loads(line) for each in told for line in each.splitlines()]
     assert sorted(each["payload"] for each in events) == ["0", "1", "2", "3"]
     assert [len(each.splitlines()) for each in told] == [2, 2]
+
+
+def test_a_shell_that_is_too_late_to_acknowledge_says_so_and_goes_on(short_dir: Path) -> None:
+    configuration = short_dir / "daemoneye.toml"
+    configuration.write_text('[bus]\nacknowledge_timeout = "500ms"\n')
+    topic = "control.demo.shared"
+    asked = ["bus", "sub", topic, "--group", "shells", "--count", "2", "--json"]
+    with running(short_dir, ["--config", str(configuration)]) as instance:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            [*DAEMONEYE, *asked],
+            env=environment(short_dir),
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+        ) as shell:
+            wait_for(lambda: in_group(instance) == 1, "it to join")
+            shell.send_signal(signal.SIGSTOP)
+            assert instance.command("bus", "pub", topic, "x").returncode == 0
+            time.sleep(scaled(0.7))
+            shell.send_signal(signal.SIGCONT)
+            said, remarks = shell.communicate(timeout=scaled(20))
+    assert shell.returncode == 0
+    assert [json.loads(line)["payload"] for line in said.splitlines()] == ["x", "x"]
+    assert remarks.startswith("printed, but not acknowledged, so it goes to others: ")
 
 
 def in_group(instance: Instance) -> int:

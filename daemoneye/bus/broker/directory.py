@@ -355,15 +355,20 @@ class Directory:
         """Who wants what is said there and may have it, whoever says it.  Raises InvalidTopic."""
         return self._recipients(topic, self._tree.match(check_topic(topic)))
 
-    def hearing(self, topic: str) -> int:
-        """How many sessions hear what is said there, some of it at least, or share the work."""
+    def hearing(self, topic: str) -> tuple[int, int]:
+        """How many sessions hear what is said there, some of it at least, or share the work.
+
+        And how many subscriptions had to be looked at for that.
+        """
         levels = check_topic(topic)
-        heard = {session: None for session, _ in self._tree.match(levels)}
+        found = [session for session, _ in self._tree.match(levels)]
         for group in self.groups.match(levels):
-            heard.update((member.session, None) for member in group.members.values())
-        return sum(
+            found += [member.session for member in group.members.values()]
+        heard = dict.fromkeys(found)
+        allowed = sum(
             self.access.may_receive(each.identity, each.declared, topic).allowed for each in heard
         )
+        return allowed, len(found)
 
     def selected(self, route: Route, frame: OuterFrame) -> tuple[Recipients, int]:
         """Who gets this publish: whom its route leads to, and who wants what it belongs to.

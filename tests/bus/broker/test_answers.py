@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.broker import answers
 from daemoneye.bus.broker.answers import ROW_BYTES, refusal
 from daemoneye.bus.frames import (
     Answer,
@@ -165,6 +166,21 @@ def test_topics_that_cannot_be_read_cost_a_bounded_look_too() -> None:
     assert answer.detail == "only the first 8 topics were looked at: name a narrower filter"
     assert used(ask(watching, "topics", topic="events.#")) == {"events.a": (1, 0)}
     assert ask(agent, "topics").detail == "only the first 2 are listed"
+
+
+def test_topics_that_very_many_hear_are_listed_as_far_as_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bus = Bus()
+    operator = bus.client("operator")
+    for number in range(1, 11):
+        operator.subscribe("events.#", number)
+    for name in "abcd":
+        operator.publish(f"events.{name}", b"x")
+    monkeypatch.setattr(answers, "_MATCHES", 21)
+    answer = ask(operator, "topics")
+    assert [row.topic for row in answer.topics] == ["events.a", "events.b", "events.c"]
+    assert answer.detail == "only the first 3 topics were looked at: name a narrower filter"
 
 
 def test_an_access_question_is_answered_with_the_rule() -> None:
