@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from textwrap import wrap
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.envelope import Correlation
@@ -19,7 +20,7 @@ from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import payload_from
-from daemoneye.cli.screen import Column, Screen, cut, fitting, left_out, table
+from daemoneye.cli.screen import Column, Screen, cut, left_out, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
 from daemoneye.errors import BusError, LocalProtocolError, TooLarge, UnknownChild
@@ -179,8 +180,7 @@ def _topics(options: Namespace) -> int:
     screen = Screen.out()
     if options.json:
         return _print_rows(options, "topics", (), rows)
-    for line in table(_topic_columns(rows, screen), screen.width):
-        screen.say(line)
+    say_table(_topic_columns(rows, screen), screen, Screen.err())
     return Exit.OK
 
 
@@ -222,7 +222,7 @@ def _topic_columns(rows: Sequence[dict[str, object]], screen: Screen) -> list[Co
         for row in rows
     ]
     names = ("topic", "publishers", "subscribers", "payload", "retained")
-    columns = fitting(columns_of(names, shown), screen.width)
+    columns = columns_of(names, shown)
     left = screen.width - sum(each.width + 2 for each in columns)
     if left >= _LEAST_MEANING:
         meanings = [cut(str(row["meaning"] or ""), left) for row in rows]
@@ -315,7 +315,8 @@ def say_table(columns: Sequence[Column], screen: Screen, beside: Screen) -> None
     for line in table(columns, screen.width):
         screen.say(line)
     if screen.terminal and (remark := left_out(columns, screen.width)):
-        beside.say(remark)
+        for line in wrap(remark, beside.width):
+            beside.say(line)
 
 
 def columns_of(names: Sequence[str], rows: Sequence[dict[str, object]]) -> list[Column]:

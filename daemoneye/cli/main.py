@@ -194,6 +194,8 @@ def _explain(error: BaseException, *, debug: bool) -> int:
     message = str(error.args[0]) if isinstance(error, DaemoneyeError) and error.args else ""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         hint = "make room there, or name another place with --run-dir"
+        if not error.filename:
+            hint = "make room where this is written to"
     _complain(message or _words_of(error), problems=problems, hint=hint)
     return exit_of(error)
 

@@ -184,6 +184,13 @@ def test_a_person_is_told_what_a_table_has_no_room_for(
     assert err.getvalue() == remark
 
 
+def test_what_a_narrow_screen_is_told_fits_it() -> None:
+    err = io.StringIO()
+    columns = columns_of(["identity", "lost"], [{"identity": "procmond", "lost": 0}])
+    say_table(columns, Screen(io.StringIO(), 10, False, True), Screen(err, 30, False, True))
+    assert err.getvalue() == "daemoneye: no room for LOST; a\nwider screen or --json shows\nall\n"
+
+
 # ---- as a named client --------------------------------------------------------------------------
 
 NAMED = """\

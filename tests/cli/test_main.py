@@ -14,6 +14,7 @@ import pytest
 from daemoneye.cli import bus, version
 from daemoneye.cli.main import COMMANDS, main
 from daemoneye.errors import ConfigError, NotRunning
+from tests.support import scaled
 
 HEAVY = ("asyncio", "google.protobuf", "importlib.metadata", "multiprocessing", "psutil")
 
@@ -113,6 +114,20 @@ def test_a_full_disk_is_told_with_what_can_be_done(
     assert main(["version"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("daemoneye: /x: No space left on device\n  → make room there")
+
+
+def test_no_space_for_what_is_printed_is_no_matter_of_the_run_directory() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "daemoneye", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=scaled(20),
+        )
+    assert done.returncode == 1
+    assert done.stderr.endswith("No space left on device\n  → make room where this is written to\n")
 
 
 def test_an_interruption_is_quiet(
