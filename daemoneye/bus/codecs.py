@@ -299,7 +299,7 @@ def _reply_frame(value: Reply) -> pb.Frame:
     who = value.publisher
     return pb.Frame(
         kind=pb.KIND_REPLY,
-        topic=value.topic,
+        count=1,
         request=value.request,
         delivery=value.delivery,
         content_type=value.content_type,
@@ -320,7 +320,6 @@ def _reply(frame: pb.Frame) -> Reply:
         payload=body.payload,
         time=body.time,
         rejected=body.rejected,
-        topic=frame.topic,
         publisher=Publisher(
             frame.publisher, frame.publisher_role, frame.publisher_pid, frame.publisher_incarnation
         ),
@@ -481,10 +480,12 @@ SAID_BY_CLIENTS = frozenset(
         Settle,
         Clear,
         Will,
+        Cancel,
+        Reply,
         Query,
         Goodbye,
         Ping,
         Pong,
     )
 )
-"""What a proven client says besides publishes."""
+"""What a proven client says besides publishes and calls."""

@@ -70,9 +70,11 @@ from daemoneye.bus.publishes import (
     Guarantee,
     Heading,
     arrival_stamp,
+    call_stamp,
     chunk_head,
     correlation_of,
     delivery_stamp,
+    encode_call,
     encode_large,
     encode_publish,
     envelopes,
@@ -138,6 +140,7 @@ __all__ = [
     "Welcome",
     "Will",
     "arrival_stamp",
+    "call_stamp",
     "chunk_head",
     "client_value",
     "control_value",
@@ -145,6 +148,7 @@ __all__ = [
     "decode",
     "delivery_stamp",
     "encode",
+    "encode_call",
     "encode_large",
     "encode_payload",
     "encode_publish",
@@ -163,6 +167,9 @@ PROTOCOL_VERSION = 1
 
 PUBLISH: int = pb.KIND_PUBLISH
 """The kind the router looks for first."""
+
+CALL: int = pb.KIND_CALL
+"""A publish for one who serves its topic, whose reply somebody waits for."""
 
 OuterFrame: TypeAlias = pb.Frame
 """A frame whose body has not been looked at: what the broker decides by."""

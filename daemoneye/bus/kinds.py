@@ -516,8 +516,6 @@ class Reply:
     """Unix time in ns at the responder."""
     rejected: str = ""
     """Why there is no payload; empty: there is."""
-    topic: str = ""
-    """To the caller: what was called."""
     publisher: Publisher = NOBODY
     """To the caller: who answered, proven."""
 

@@ -73,6 +73,8 @@ class Limits:
     """How much of such payloads may be in flight in all, until every receiver is done with them."""
     large_descriptors: int = 64
     """How many descriptors those may have; 0: they go in chunks only."""
+    calls: int = 256
+    """How many calls of one client may wait for a reply."""
     routes: int = 1024
     """For how many topics a publisher's route is kept; past it the older half is forgotten."""
     retained_topics: int = 1024
@@ -86,7 +88,7 @@ class Limits:
     deliveries: int = 5
     """How often a message of a group is tried before it becomes a dead letter."""
     in_flight: int = 64
-    """How many messages of a group one member may have in hand."""
+    """How many messages one member of a group, or calls whoever serves, may have in hand."""
     groups: int = 256
     """How many groups there may be."""
     group_messages: int = 1024

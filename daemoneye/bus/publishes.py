@@ -166,6 +166,17 @@ def encode_large(heading: Heading, size: int, time: int, sequence: int, request:
     return heading.prefix + rest.SerializeToString()
 
 
+def encode_call(heading: Heading, payload: bytes, time: int, request: int) -> bytes:
+    """A call, whose heading is that of a publish: of two kinds in a frame the last one counts."""
+    rest = pb.Frame(
+        kind=pb.KIND_CALL,
+        count=1,
+        body=pb.Batch(payload=[payload], time=[time]).SerializeToString(),
+        request=request,
+    )
+    return heading.prefix + rest.SerializeToString()
+
+
 def parcel_stamp(parcel: int, descriptors: int) -> bytes:
     """How a large payload went ahead of its publish: under which number, in how many descriptors.
 
@@ -391,6 +402,12 @@ def arrival_stamp(now_ns: int) -> bytes:
 def received_at_of(stamp: bytes) -> int:
     """When a frame that ends with this stamp reached the broker, in unix time in ns."""
     return int(_fixed64_at(stamp, len(stamp) - 8)[0])
+
+
+def call_stamp(delivery: int) -> bytes:
+    """What makes a call the publish that its responder gets, to reply to under this number."""
+    said = _number_field(1, pb.KIND_PUBLISH) + delivery_stamp(delivery, 1)
+    return said + _number_field(28, 0)
 
 
 _ARRIVAL_TAG = pb.Stamp(received_at=1).SerializeToString()[:-8]

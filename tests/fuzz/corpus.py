@@ -5,6 +5,7 @@ from __future__ import annotations
 from daemoneye.bus.access import AccessRule, Declared
 from daemoneye.bus.frames import (
     Answer,
+    Cancel,
     Challenge,
     Chunk,
     Clear,
@@ -20,9 +21,11 @@ from daemoneye.bus.frames import (
     Ping,
     Pong,
     Proof,
+    Publisher,
     Query,
     Refusal,
     Release,
+    Reply,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -31,7 +34,9 @@ from daemoneye.bus.frames import (
     Welcome,
     Will,
     arrival_stamp,
+    call_stamp,
     encode,
+    encode_call,
     encode_large,
     encode_publish,
     identity_stamp,
@@ -70,6 +75,10 @@ SAID_BY_CLIENTS: tuple[Value, ...] = (
     Release((1, 2)),
     Clear(TICK, 11),
     Will(TICK, b"gone", retain=True, request=12),
+    Subscribe(5, "control.demo.echo", serve=True, request=14),
+    Reply(1, content_type="t", payload=b"x", time=1),
+    Reply(2, rejected="no"),
+    Cancel(15),
     Goodbye(),
 )
 
@@ -87,6 +96,10 @@ SAID_BY_BROKERS: tuple[Value, ...] = (
     Notice("denied", TICK, "no", "deny"),
     Notice("unsubscribed", TICK, "gone", "deny", 1),
     Notice("going-down"),
+    Notice("cancelled", TICK, "no", delivery=1),
+    Notice("late-reply", delivery=2),
+    Reply(request=1, content_type="t", payload=b"x", time=1, publisher=Publisher("a", "b", 1, 2)),
+    Reply(request=2, rejected="no"),
     Confirm(1024),
     Ping(4),
     Pong(5),
@@ -115,7 +128,13 @@ PUBLISHES: tuple[bytes, ...] = (
 
 _STAMP = identity_stamp("procmond", "collector", 4242, 3) + arrival_stamp(1)
 
-FROM_CLIENTS: tuple[bytes, ...] = (*map(encode, SAID_BY_CLIENTS), *PUBLISHES)
+CALLS: tuple[bytes, ...] = (
+    encode_call(Heading(TICK, expires_at=1 << 62), b"x", 1, 15),
+    encode_call(Heading("control.demo.echo", content_type="t"), b"x", 1, 16),
+    encode_call(_EVERY_OPTION, b"", 1, 17),
+)
+
+FROM_CLIENTS: tuple[bytes, ...] = (*map(encode, SAID_BY_CLIENTS), *PUBLISHES, *CALLS)
 LARGE: tuple[bytes, ...] = (
     encode_large(Heading(TICK), 600, 1, 30) + parcel_stamp(1, 0),
     encode_large(Heading(TICK), 600, 1, 31) + parcel_stamp(7, 1),
@@ -125,6 +144,7 @@ LARGE: tuple[bytes, ...] = (
 FROM_BROKERS: tuple[bytes, ...] = (
     *map(encode, SAID_BY_BROKERS),
     *(raw + _STAMP for raw in (*PUBLISHES, *LARGE)),
+    *(raw + _STAMP + call_stamp(9) for raw in CALLS),
 )
 FRAMES: tuple[bytes, ...] = (*map(encode, HANDSHAKE), *FROM_CLIENTS, *FROM_BROKERS)
 

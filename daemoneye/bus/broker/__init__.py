@@ -32,6 +32,8 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     groups         all of them: who joins and leaves, and what becomes of their jobs
     dispatch       what groups are given: taken in, handed out, settled
     dead_letters   a job that nobody handled, in words of the bus
+    calls          handed to one who serves, replied to once
+    servers        who serves which topic, and the calls in their hands
     wishes         for collectors that are not connected, on their way to the supervisor
     child_wish     such a wish in words of the lifeline
     retained       the last value of a topic, kept for who subscribes later

@@ -16,6 +16,7 @@ from daemoneye.bus.access import Declared, Identity
 from daemoneye.bus.broker.deliveries import Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.resumption import detach, recover
+from daemoneye.bus.broker.servers import ReplyStream
 from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.streams import DISCONNECTED
 from daemoneye.bus.frames import Carriage, Resumption
@@ -38,7 +39,7 @@ class Away:
         if not session.number or not (session.subscriptions or session.publishing.messages):
             self._deliveries.release(session, DISCONNECTED)
             return
-        self._leave_groups(session)
+        self._leave_work(session)
         detach(session.outbox)
         session.standing = Standing.AWAY
         directory.presence.left(session, DISCONNECTED)
@@ -92,9 +93,14 @@ class Away:
         for session in away[: max(0, len(away) - most)]:
             self._deliveries.release(session, DISCONNECTED)
 
-    def _leave_groups(self, session: Session) -> None:
-        """What others can do meanwhile does not wait: it is no member of a group any more."""
+    def _leave_work(self, session: Session) -> None:
+        """What others can do meanwhile does not wait: it has no part in groups, and serves nothing.
+
+        Its own calls it has given up.
+        """
         self._directory.groups.leave(session)
+        self._directory.servers.hang_up(session)
+        session.outbox.discard(ReplyStream.KEY)
         for number, subscription in list(session.subscriptions.items()):
             if subscription.wish.group or subscription.wish.serve:
                 self._directory.unsubscribe(session, number)

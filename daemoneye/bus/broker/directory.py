@@ -18,6 +18,7 @@ from daemoneye.bus.broker.reports import Reports
 from daemoneye.bus.broker.retained import Retained
 from daemoneye.bus.broker.routes import Pairs, Recipients, Route
 from daemoneye.bus.broker.selections import check_selection, selective, wanting
+from daemoneye.bus.broker.servers import Servers, check_serving
 from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.streams import (
     Backlog,
@@ -65,6 +66,7 @@ class Directory:
         "presence",
         "reports",
         "retained",
+        "servers",
         "wills",
     )
 
@@ -78,6 +80,8 @@ class Directory:
         """By which the broker's own deadlines are measured."""
         self.groups = Groups(self.backlog.parcels)
         """Subscriptions that share their messages with others."""
+        self.servers = Servers()
+        """Subscriptions that are for calls."""
         self.expected: Mapping[str, tuple[Identity, Declared]] = {}
         """The named clients of the plan, connected or not, with what they declare."""
         self.generation = 0
@@ -151,8 +155,9 @@ class Directory:
         What it had in hand of groups goes to their other members.
         """
         self.groups.leave(session)
+        self.servers.leave(session)
         for subscription in session.subscriptions.values():
-            if not subscription.wish.group:
+            if not (subscription.wish.group or subscription.wish.serve):
                 self._tree.remove(subscription.filter, (session, subscription))
         if session.subscriptions:
             self.change()
@@ -172,7 +177,7 @@ class Directory:
     @property
     def subscriptions(self) -> int:
         """How many there are in all."""
-        return len(self._tree) + self.groups.members
+        return len(self._tree) + self.groups.members + len(self.servers)
 
     def subscribe(self, session: Session, wish: Subscribe) -> Subscription:
         """Begin a subscription.
@@ -193,6 +198,8 @@ class Directory:
         session.subscriptions[wish.subscription] = subscription
         if wish.group:
             self.groups.join(session, subscription)
+        elif wish.serve:
+            self.servers.join(session, subscription)
         else:
             self._tree.add(topic_filter, (session, subscription))
         self.change()
@@ -234,6 +241,9 @@ class Directory:
         session.dormant.discard(subscription.number)
         if subscription.wish.group:
             self.groups.part(session, subscription)
+        elif subscription.wish.serve:
+            why = "it may no longer read that" if denied else "it has stopped serving"
+            self.servers.part(subscription, why)
         else:
             self._tree.remove(subscription.filter, (session, subscription))
         session.outbox.release(subscription, denied=denied)
@@ -244,11 +254,10 @@ class Directory:
             raise LocalProtocolError("a subscription needs a number above zero")
         if wish.subscription in session.subscriptions:
             raise LocalProtocolError(f"there is a subscription {wish.subscription} already")
+        check_serving(wish)
         check_selection(wish)
         if wish.group:
             self.groups.check(wish)
-        if wish.serve:
-            raise LocalProtocolError("calls are not offered by this broker", hint="use a group")
         if len(session.subscriptions) >= self.limits.subscriptions:
             raise BusError(
                 f"{session.identity.name} has {self.limits.subscriptions} subscriptions already",
@@ -272,6 +281,7 @@ class Directory:
             max_bytes=min(max(asked, 2 * limits.turn_bytes), limits.client_bytes),
             credit_messages=wish.credit_messages or limits.subscription_messages,
             credit_bytes=wish.credit_bytes or limits.subscription_bytes,
+            overflow=Overflow.DROP_NEWEST if wish.serve else wish.overflow,
         )
 
     def is_wanted(self, topics: TopicFilter) -> bool:

@@ -351,6 +351,13 @@ class Outbox:
                     self._deny(stream)
                 self._drop(stream)
 
+    def discard(self, key: StreamKey) -> None:
+        """What waits in this stream, if there is one, is for nobody any more."""
+        stream = self.streams.pop(key, None)
+        if stream is not None:
+            self.sending.forget(stream)
+            self._drop(stream)
+
     def purge(self, subscription: Subscription) -> None:
         """Drop what waits for it: its rights became fewer after that was queued."""
         self.credited()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from daemoneye.bus.broker.answers import answer, refusal
+from daemoneye.bus.broker.calls import Calls
 from daemoneye.bus.broker.deliveries import GOODBYE, REFUSED, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
@@ -15,6 +16,7 @@ from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.statistics import DENIED
 from daemoneye.bus.frames import (
     Answer,
+    Cancel,
     Clear,
     Credit,
     Goodbye,
@@ -23,6 +25,7 @@ from daemoneye.bus.frames import (
     Pong,
     Query,
     Release,
+    Reply,
     Settle,
     Subscribe,
     Unsubscribe,
@@ -35,12 +38,15 @@ from daemoneye.errors import AccessDenied, BusError
 
 
 class Requests:
-    """Subscribing, credit, questions, signs of life, goodbye."""
+    """Subscribing, credit, replies, questions, signs of life, goodbye."""
 
-    __slots__ = ("_deliveries", "_directory", "_dispatch", "_now_ns", "extra_work")
+    __slots__ = ("_calls", "_deliveries", "_directory", "_dispatch", "_now_ns", "extra_work")
 
-    def __init__(self, directory: Directory, deliveries: Deliveries, dispatch: Dispatch) -> None:
+    def __init__(
+        self, directory: Directory, deliveries: Deliveries, dispatch: Dispatch, calls: Calls
+    ) -> None:
         self._directory = directory
+        self._calls = calls
         self._deliveries = deliveries
         self._dispatch = dispatch
         self._now_ns = 0
@@ -149,6 +155,12 @@ class Requests:
             self._directory.retained.forget(clear.topic)
             self._deliveries.tell(session, Answer(clear.request))
 
+    def _reply(self, session: Session, reply: Reply) -> None:
+        self._calls.reply(session, reply)
+
+    def _cancel(self, session: Session, cancel: Cancel) -> None:
+        self._calls.cancel(session, cancel)
+
     def _query(self, session: Session, query: Query) -> None:
         self._directory.retained.forget_expired(self._now_ns)
         try:
@@ -183,6 +195,8 @@ _OBEYED: dict[type[Value], Callable[[Requests, Session, Any], None]] = {
     Credit: Requests._credit,
     Settle: Requests._settle,
     Release: Requests._release,
+    Reply: Requests._reply,
+    Cancel: Requests._cancel,
     Query: Requests._query,
     Clear: Requests._clear,
     Will: Requests._will,

@@ -21,6 +21,7 @@ from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.broker.admission import Admission
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
 from daemoneye.bus.broker.away import Away
+from daemoneye.bus.broker.calls import Calls
 from daemoneye.bus.broker.dead_letters import dead_letter
 from daemoneye.bus.broker.deliveries import (
     CONFIRM_EVERY,
@@ -40,6 +41,7 @@ from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wills import Last
 from daemoneye.bus.broker.wishes import HandedUp
 from daemoneye.bus.frames import (
+    CALL,
     MIN_MESSAGE_BYTES,
     PUBLISH,
     Carriage,
@@ -66,6 +68,9 @@ from daemoneye.framing import pack_length
 
 NO_CARRIAGE = Carriage()
 
+_WITH_A_BATCH = (PUBLISH, CALL)
+"""Kinds of frame whose body the broker does not look into."""
+
 SUPERVISOR = "supervisor"
 BROKER = "broker"
 
@@ -78,6 +83,7 @@ class Router:
         "_announced",
         "_announcer",
         "_away",
+        "_calls",
         "_deliveries",
         "_dispatch",
         "_heard",
@@ -112,7 +118,8 @@ class Router:
         self.parcels = self.directory.backlog.parcels
         """Large payloads: the shell reads what is `unread`, and closes what is `released`."""
         self._dispatch = Dispatch(self.directory, self._deliveries)
-        self._requests = Requests(self.directory, self._deliveries, self._dispatch)
+        self._calls = Calls(self.directory, self._deliveries)
+        self._requests = Requests(self.directory, self._deliveries, self._dispatch, self._calls)
         self._away = Away(self.directory, self._deliveries)
         self.uploads = Uploads(self.directory, self._deliveries)
         """What comes ahead of publishes: the shell says what came, and ends what is overdue."""
@@ -163,6 +170,7 @@ class Router:
         if session.standing is Standing.PRESENT:
             self._away.park(session)
         self.uploads.forget(session)
+        self._settle()
 
     def close(self, session: Session, cause: str = DISCONNECTED) -> None:
         """The connection is gone for good; harmless when the session is over already."""
@@ -240,13 +248,17 @@ class Router:
             handled=work.handled,
             group_waiting=sum(each.waiting for each in groups),
             group_in_flight=len(groups.in_flight),
+            calls=self._calls.taken,
+            replies=self._calls.replies,
+            failed=dict(self._calls.failed),
         )
 
     def _settle(self) -> None:
-        """Cut off who has to go, and give others what they had in hand."""
+        """Cut off who has to go; others get, or are told, what they had in hand."""
         self._deliveries.settle()
-        while self.directory.groups.due:
+        while self.directory.groups.due or self.directory.servers.happened:
             self._dispatch.run()
+            self._calls.run()
             self._deliveries.settle()
 
     # ---- time ---------------------------------------------------------------------------------
@@ -264,6 +276,7 @@ class Router:
         for last in self.directory.wills.due():
             self._send_will(last, now_ns)
         self._tell_news(now_ns)
+        self._calls.keep_time()
         self._settle()
 
     def _send_will(self, last: Last, now_ns: int) -> None:
@@ -353,20 +366,20 @@ class Router:
                         publishing.messages += count
                         add(route, raw, count, topic)
                         continue
-                value = None if frame.kind == PUBLISH else client_value(frame)
+                value = None if frame.kind in _WITH_A_BATCH else client_value(frame)
                 left = self.unfinished.spend(left, session, value)
                 if left < 0:
                     self.unfinished.keep(session, [raw, *following])
                     break
                 joining.flush()
-                if value is None:
+                if frame.kind == CALL:
+                    self._calls.call(session, frame, raw, stamp, now_ns)
+                    left -= self._calls.extra_work
+                elif value is None:
                     self._admission.publish(session, frame, raw, stamp)
                     left -= self._admission.extra_work
-                elif type(value) is Chunk:
-                    self.uploads.take(session, value)
                 else:
-                    self._requests.obey(session, value, now_ns)
-                    left -= self._requests.extra_work
+                    left -= self._obey(session, value, now_ns)
                 if self._deliveries.is_condemned(session):
                     break
         except NotAFrame as error:
@@ -376,8 +389,16 @@ class Router:
             if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
                 self._deliveries.confirm(session)
             self._deliveries.settle()
-            if directory.groups.due:
+            if directory.groups.due or directory.servers.happened:
                 self._settle()
+
+    def _obey(self, session: Session, value: Value, now_ns: int) -> int:
+        """Do what a client says; how much more work that was than usual."""
+        if type(value) is Chunk:
+            self.uploads.take(session, value)
+            return 0
+        self._requests.obey(session, value, now_ns)
+        return self._requests.extra_work
 
     def say(
         self,

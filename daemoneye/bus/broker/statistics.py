@@ -12,6 +12,7 @@ from daemoneye.errors import (
     BusError,
     InvalidTopic,
     LocalProtocolError,
+    NoResponder,
     TooLarge,
 )
 
@@ -23,6 +24,7 @@ _REASONS: dict[type[BusError], str] = {
     InvalidTopic: "invalid-topic",
     TooLarge: "oversize",
     BackPressure: "back-pressure",
+    NoResponder: "no-responder",
     LocalProtocolError: "senseless",
 }
 
@@ -68,6 +70,12 @@ class Statistics:
     """In the hands of members, now."""
     away: int = 0
     """Of the sessions, those without a connection that are waited for."""
+    calls: int = 0
+    """Handed to somebody who serves their topic."""
+    replies: int = 0
+    """Passed on to callers, rejections included."""
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Calls that ended without a reply, by reason."""
     turned_away: Mapping[str, int] = field(default_factory=dict)
     """Connections that came to nothing, by reason."""
     cut_off: Mapping[str, int] = field(default_factory=dict)
@@ -90,9 +98,12 @@ class Statistics:
             "handled_total": self.handled,
             "group_waiting": self.group_waiting,
             "group_in_flight": self.group_in_flight,
+            "calls_total": self.calls,
+            "replies_total": self.replies,
             "denied_total": self.refused.get(DENIED, 0),
             **dict(_by_reason("lost", self.lost)),
             **dict(_by_reason("refused", self.refused)),
+            **dict(_by_reason("failed_calls", self.failed)),
             **dict(_by_reason("turned_away", self.turned_away)),
             **dict(_by_reason("cut_off", self.cut_off)),
         }
@@ -120,6 +131,9 @@ class Statistics:
             refused=self.refused,
             turned_away=self.turned_away,
             cut_off=self.cut_off,
+            calls_total=self.calls,
+            replies_total=self.replies,
+            failed_calls=self.failed,
             observed_at=now,
         )
 

@@ -18,14 +18,18 @@ from daemoneye.bus.frames import (
     Credit,
     Envelope,
     Goodbye,
+    Heading,
     Notice,
     Overflow,
     Query,
+    Reply,
     Resumption,
     StreamMark,
     Subscribe,
     Will,
     decode,
+    encode_call,
+    parse,
     read_outer,
 )
 from daemoneye.bus.handshake import Return
@@ -655,3 +659,73 @@ def test_what_is_retained_is_not_said_again_to_who_goes_on() -> None:
     assert traveller.come_back() is Resumption.COMPLETE
     traveller.hear_all()
     assert payloads(traveller) == [b"kept"]
+
+
+# ---- calls --------------------------------------------------------------------------------------
+
+ECHO = "control.demo.echo"
+
+
+def ask(caller: Client, request: int) -> None:
+    raw = encode_call(Heading(ECHO), b"?", NOW, request)
+    caller.router.receive(caller.session, [raw], NOW)
+
+
+def asked(server: Client) -> list[int]:
+    """The slots of the calls that have come."""
+    data = b"".join(server.session.take(1 << 16, NOW))
+    server.session.written(len(data))
+    return [frame.delivery for frame in map(parse, server.cutter.feed(data)) if frame.delivery]
+
+
+@pytest.mark.parametrize("reply", ["waits", "was written", "has come"])
+def test_a_lost_connection_ends_its_calls_and_the_session_goes_on(reply: str) -> None:
+    station = Station()
+    server, source = station.client("server"), station.client("source")
+    server.subscribe(ECHO, serve=True)
+    caller = station.traveller()
+    caller.listen("events.#")
+    caller.hear_all()
+    ask(caller, 11)
+    ask(caller, 12)
+    first, second = asked(server)
+    source.publish("events.demo.a", b"1")
+    server.say(Reply(first, payload=b"in time"))
+    if reply != "waits":
+        caller.hear(lost=0 if reply == "has come" else 1 << 16)
+    caller.lose()
+    assert [(each.code, each.delivery) for each in server.notices()] == [("cancelled", second)]
+    server.say(Reply(second, payload=b"late"))
+    assert [each.code for each in server.notices()] == ["late-reply"]
+    assert station.router.statistics().failed == {"caller-gone": 1}
+    source.publish("events.demo.a", b"2")
+    assert caller.come_back() is Resumption.COMPLETE
+    caller.hear_all()
+    assert (payloads(caller), caller.told) == ([b"1", b"2"], Counter())
+    holds_the_law(caller)
+    ask(caller, 13)
+    server.say(Reply(asked(server)[0], payload=b"again"))
+    caller.hear_all()
+    assert station.router.statistics().replies == 2
+
+
+def test_a_lost_connection_ends_what_it_served_at_once() -> None:
+    station = Station()
+    caller, server = station.client("caller"), station.traveller("server")
+    server.listen(ECHO, serve=True)
+    server.listen("events.#", 2)
+    server.hear_all()
+    ask(caller, 1)
+    server.hear_all()
+    server.lose()
+    (answer,) = (each for each in caller.read() if isinstance(each, Answer))
+    assert (answer.request, answer.error) == (1, "NoResponder")
+    assert "its connection is gone" in answer.detail
+    ask(caller, 2)
+    (answer,) = (each for each in caller.read() if isinstance(each, Answer))
+    assert answer.error == "NoResponder"
+    assert server.come_back() is Resumption.COMPLETE
+    server.hear_all()
+    ask(caller, 3)
+    server.say(Reply(asked(server)[0], payload=b"here"))
+    assert [each.payload for each in caller.read() if isinstance(each, Reply)] == [b"here"]

@@ -12,7 +12,7 @@ from daemoneye.bus.broker.runs import Run
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Subscribe
 from daemoneye.bus.limits import Limits
-from daemoneye.errors import InvalidTopic, LocalProtocolError
+from daemoneye.errors import InvalidTopic
 
 NOW = 1
 
@@ -161,10 +161,9 @@ def test_who_does_not_empty_its_streams_is_overgrown_and_gets_no_more_of_them() 
     assert not there.overgrown
 
 
-def test_what_is_for_calls_hears_no_publishes_but_is_refused() -> None:
+def test_what_is_for_calls_hears_no_publishes() -> None:
     there = directory()
     session = enter(there, "a")
-    with pytest.raises(LocalProtocolError, match="calls are not offered"):
-        there.subscribe(session, Subscribe(1, "control.demo.echo", serve=True))
-    assert not session.subscriptions
-    assert there.subscriptions == 0
+    there.subscribe(session, Subscribe(1, "control.demo.echo", serve=True))
+    assert there.subscriptions == 1
+    assert not route_of(there, session, "control.demo.echo").recipients

@@ -52,6 +52,7 @@ from tests.support import document, scaled, wait_for
 HERE = "tests/bus/broker/test_limits_hold.py"
 AWAY = "tests/bus/broker/test_away.py"
 DOOR = "tests/bus/broker/test_door.py"
+CALLS = "tests/bus/broker/test_calls.py"
 PARCELS = "tests/bus/broker/test_parcels.py"
 DISPATCH = "tests/bus/broker/test_dispatch.py"
 RETAINED = "tests/bus/broker/test_retained.py"
@@ -81,6 +82,7 @@ HELD = {
     "large_from_bytes": (HERE, "test_large_from_bytes_one_before_and_at_it"),
     "large_bytes": (PARCELS, "test_there_is_room_up_to_the_limits_and_none_past_them"),
     "large_descriptors": (PARCELS, "test_there_is_room_up_to_the_limits_and_none_past_them"),
+    "calls": (CALLS, "test_calls_full_and_one_more"),
     "routes": (
         "tests/bus/broker/test_router.py",
         "test_publishing_on_very_many_topics_does_not_grow_the_table_of_routes",

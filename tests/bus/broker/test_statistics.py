@@ -16,6 +16,7 @@ from daemoneye.errors import (
     BusError,
     InvalidTopic,
     LocalProtocolError,
+    NoResponder,
     TooLarge,
 )
 from tests.bus.support import Bus
@@ -39,6 +40,9 @@ SEEN = Statistics(
     handled=31,
     group_waiting=32,
     group_in_flight=33,
+    calls=20,
+    replies=17,
+    failed={"expired": 2, "no-responder": 1},
     turned_away={"bad-proof": 6},
     cut_off={"heartbeat": 1},
 )
@@ -51,6 +55,8 @@ def test_counters_have_a_sum_and_each_reason() -> None:
     assert (counters["refused_total"], counters["refused_invalid_topic_total"]) == (5, 1)
     assert counters["denied_total"] == counters["refused_denied_total"] == 4
     assert (counters["turned_away_total"], counters["turned_away_bad_proof_total"]) == (6, 6)
+    assert (counters["calls_total"], counters["replies_total"]) == (20, 17)
+    assert (counters["failed_calls_total"], counters["failed_calls_expired_total"]) == (3, 2)
     assert (counters["cut_off_total"], counters["cut_off_heartbeat_total"]) == (1, 1)
 
 
@@ -58,6 +64,8 @@ def test_the_message_says_the_same() -> None:
     message = SEEN.message(now=99.5)
     assert dict(message.lost) == SEEN.lost
     assert dict(message.refused) == SEEN.refused
+    assert (message.calls_total, message.replies_total) == (20, 17)
+    assert dict(message.failed_calls) == SEEN.failed
     assert dict(message.turned_away) == SEEN.turned_away
     assert dict(message.cut_off) == SEEN.cut_off
     assert (message.lost_total, message.denied_total, message.postponed_total) == (3, 4, 5)
@@ -75,6 +83,7 @@ def test_the_message_says_the_same() -> None:
         (TooLarge("x"), "oversize"),
         (BackPressure("x"), "back-pressure"),
         (LocalProtocolError("x"), "senseless"),
+        (NoResponder("x"), "no-responder"),
         (BusError("x"), "refused"),
     ],
 )
