@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from daemoneye.bus.client.async_bus_client import AsyncBusClient
     from daemoneye.bus.client.bus_client import BusClient
     from daemoneye.bus.client.jobs import AsyncJob, Job
+    from daemoneye.bus.client.requests import AsyncRequest, Request
     from daemoneye.bus.envelope import Correlation, Envelope
     from daemoneye.bus.topics import Topic, TopicFilter
     from daemoneye.collectors.collector import Collector, Event, collector, every, on
@@ -82,6 +83,7 @@ __all__ = [
     "AlreadyRunning",
     "AsyncBusClient",
     "AsyncJob",
+    "AsyncRequest",
     "BackPressure",
     "BusBroken",
     "BusClient",
@@ -109,6 +111,7 @@ __all__ = [
     "Refused",
     "Rejected",
     "RemoteProtocolError",
+    "Request",
     "RestartPolicy",
     "RestartType",
     "Strategy",
@@ -131,6 +134,7 @@ _COLLECTOR = "daemoneye.collectors.collector"
 _HOMES = {
     "AsyncBusClient": "daemoneye.bus.client.async_bus_client",
     "AsyncJob": "daemoneye.bus.client.jobs",
+    "AsyncRequest": "daemoneye.bus.client.requests",
     "BusClient": "daemoneye.bus.client.bus_client",
     "ChildSpec": _SPEC,
     "Collector": _COLLECTOR,
@@ -139,6 +143,7 @@ _HOMES = {
     "Event": _COLLECTOR,
     "Job": "daemoneye.bus.client.jobs",
     "Plan": _SPEC,
+    "Request": "daemoneye.bus.client.requests",
     "RestartPolicy": _SPEC,
     "RestartType": _SPEC,
     "Strategy": _SPEC,

@@ -18,6 +18,7 @@ ERRORS = {
 NAMES = ERRORS | {
     "AsyncBusClient",
     "AsyncJob",
+    "AsyncRequest",
     "BusClient",
     "ChildSpec",
     "Collector",
@@ -26,6 +27,7 @@ NAMES = ERRORS | {
     "Event",
     "Job",
     "Plan",
+    "Request",
     "RestartPolicy",
     "RestartType",
     "Strategy",

@@ -8,6 +8,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     dialogue       who waits for which answer, and what the broker said unasked
     answers        what an answer means to whoever asked, and what none means
     notices        what was told unasked: counted, and logged once for each topic
+    calling        calls: what is asked of a client, and the slots in which it replies
     wishes         what a caller asks for, checked
     work           what a member of a group has in hand, and when it may say what became of it
     jobs           events of a group, as a member settles them
@@ -24,11 +25,13 @@ Shells (!): they touch the world and decide nothing.
     destination    where to connect, and as whom
     gone           what stands where a connection was, after closing and after a fork
     parting        what a client that nobody closed still writes
+    requests       calls that came to us, and how threads and tasks reply to them
     dialler        from an address and a key to a connection both sides believe in
 
 Shells for threads:
 
     bus_client     BusClient, for programs with threads
+    service        what serves a topic, as its user iterates over the calls
     subscriber     a subscription as its user iterates over it
     connection     one client's connection, over any number of sockets
     reader         whoever waits reads, for all who wait
@@ -41,6 +44,7 @@ Shells for the tasks of an event loop, over the same rules:
 
     async_bus_client  AsyncBusClient, for programs with an event loop
     async_subscriber  a subscription as tasks iterate over it
+    async_service     what serves a topic, as tasks iterate over the calls
     async_connection  one client's connection, over any number of sockets
     async_writer      one way out for all tasks
     async_outlet      what the kernel has not taken yet, and who waits for that

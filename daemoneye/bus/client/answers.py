@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from daemoneye.bus.client.interests import Interest, Owner
-from daemoneye.bus.frames import Answer, Notice
+from daemoneye.bus.frames import Answer, Notice, Reply
 from daemoneye.errors import (
     AccessDenied,
     BackPressure,
@@ -17,8 +18,12 @@ from daemoneye.errors import (
     LocalProtocolError,
     NoResponder,
     Rejected,
+    RemoteProtocolError,
     TooLarge,
 )
+
+Response: TypeAlias = Answer | Reply
+"""What a request comes back with: a word of the broker, or of whoever was called."""
 
 REQUEST_TIMEOUT = 5.0
 """How long an answer about the bus itself may take, in seconds."""
@@ -92,8 +97,10 @@ def receipt_of(answer: Answer, *, until_handled: bool = False) -> Receipt:
     return Receipt(Status.ACCEPTED if taken else Status.NO_SUBSCRIBERS, taken)
 
 
-def checked(answer: Answer) -> Answer:
+def checked(answer: Response) -> Answer:
     """This answer.  Raises the error that it asks for."""
+    if isinstance(answer, Reply):
+        raise RemoteProtocolError(f"the request {answer.request} was no call, and got a reply")
     if answer.error:
         raise error_of(answer)
     return answer

@@ -18,6 +18,7 @@ broker answered, which gives up a client that has been silent for 15 s.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any, Unpack, cast, overload
@@ -31,7 +32,9 @@ from daemoneye.bus.client.answers import (
 )
 from daemoneye.bus.client.async_connection import AsyncConnection
 from daemoneye.bus.client.async_dialler import introduce
+from daemoneye.bus.client.async_service import AsyncService
 from daemoneye.bus.client.async_subscriber import AsyncJobs, AsyncSubscription
+from daemoneye.bus.client.calling import call_heading
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.gone import Gone, closed, remember
@@ -47,10 +50,11 @@ from daemoneye.bus.client.wishes import (
     in_bytes,
     options_of,
     selection_of,
+    serving_of,
     topic_of,
     will_of,
 )
-from daemoneye.bus.envelope import Carried, Correlation, Payload
+from daemoneye.bus.envelope import Carried, Correlation, Envelope, Payload
 from daemoneye.bus.frames import (
     Answer,
     Clear,
@@ -278,6 +282,33 @@ class AsyncBusClient(Ending):
             )
         return receipt_of(answer, until_handled=bool(until))
 
+    async def call(
+        self,
+        topic: str | Topic[Any],
+        payload: Any = b"",
+        *,
+        timeout: float = 2.0,
+        correlation: Correlation | None = None,
+    ) -> Envelope:
+        """Ask whoever serves a topic, and wait for the reply: an event, with `.payload`, `.json()`,
+        `.unpack()`, and in `.publisher` who replied, proven to the broker.
+
+        Payload and reply have to fit into a frame.  Whoever serves is told the deadline, and that
+        nobody waits any more when we give up.
+
+        Raises NoResponder at once when nobody serves the topic, or when whoever had the call in
+        hand is gone; Rejected with their words when they say no; DeadlineExceeded after `timeout`
+        seconds; AccessDenied without the right to publish there; BackPressure when all who serve
+        it have enough in hand; TooLarge, InvalidTopic, LocalProtocolError; and BusBroken when there
+        is no connection or it was lost before the reply.
+        """
+        text, data, content_type = in_bytes(topic, payload)
+        check_topic(text)
+        connection = self._connection
+        connection.here()
+        heading = call_heading(text, content_type, correlation, timeout, time.time_ns())
+        return await connection.call(heading, data, timeout)
+
     async def flush(self) -> None:
         """Write what was published up to now, and wait until the kernel has it."""
         connection = self._connection
@@ -394,6 +425,28 @@ class AsyncBusClient(Ending):
             return await connection.subscribe(tuple(map(str, filters)), options, timeout)
 
         return Opening(subscribed)
+
+    def serve(
+        self, topic: str | Topic[Any], *, timeout: float | None = None
+    ) -> Opening[AsyncService]:
+        """Answer calls of this topic; use it with `async with`, and iterate over the calls.
+
+        Each is an event with `reply(payload)` and `reject(why)`, one of which is done once, and
+        with `cancelled` and `deadline`.  Several processes may serve a topic: a call goes to the
+        one with the fewest in hand.  `timeout` ends an iteration that has waited so many seconds
+        for the next call.  Leaving the block ends the service: who still waits for a reply is told.
+
+        Raises InvalidTopic for what is no topic, a filter for example, AccessDenied, and what
+        `subscribe` does.
+        """
+
+        async def serving() -> AsyncService:
+            connection = self._connection
+            connection.here()
+            text = topic_of(topic)
+            return AsyncService(await connection.subscribe((text,), serving_of(text), timeout))
+
+        return Opening(serving)
 
     # ---- looking around -------------------------------------------------------------------------
 

@@ -20,11 +20,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, ended_by, no_answer
+from daemoneye.bus.client.answers import (
+    REQUEST_TIMEOUT,
+    Response,
+    checked,
+    ended_by,
+    no_answer,
+)
 from daemoneye.bus.client.async_subscriber import AsyncJobs, AsyncSource, AsyncSubscription
 from daemoneye.bus.client.async_waiting import check_home, deadline_of, give, home, until
 from daemoneye.bus.client.async_writer import AsyncWriter
 from daemoneye.bus.client.backoff import Backoff
+from daemoneye.bus.client.calling import Slot, Standing, no_reply, reply_in
 from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
@@ -37,12 +44,15 @@ from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.work import Hold, asking
 from daemoneye.bus.frames import (
     Answer,
+    Cancel,
     Credit,
     Envelope,
     Goodbye,
+    Heading,
     Ping,
     Query,
     Release,
+    Reply,
     Settling,
     Will,
 )
@@ -61,7 +71,7 @@ from daemoneye.system import receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
 
-Reply = asyncio.Future[Answer | BusError]
+Awaited = asyncio.Future[Response | BusError]
 """What somebody waits for: an answer, or why there will be none."""
 
 
@@ -74,7 +84,7 @@ class AsyncConnection:
         self._loop = home()
         self.link: Link[AsyncSubscription] = Link(_job)
         self.writer = AsyncWriter(self._loop, Limits())
-        self.dialogue: Dialogue[AsyncSubscription, Reply] = Dialogue(self.link, self.writer.tally)
+        self.dialogue: Dialogue[AsyncSubscription, Awaited] = Dialogue(self.link, self.writer.tally)
         self._sock: socket.socket | None = None
         self._passes_descriptors = False  # on this connection, either way
         self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
@@ -101,6 +111,7 @@ class AsyncConnection:
         error = BusClosed("this client was closed")
         self._ended = error
         self._stay()
+        self.link.slots.lose(Standing.CLOSED)
         try:
             if self._keeper is not None:
                 self._keeper.cancel()
@@ -141,7 +152,7 @@ class AsyncConnection:
         if self.writer.outlet.crowded:
             await self.writer.outlet.room(deadline)
         request = self.link.number()
-        reply: Reply = self._loop.create_future()
+        reply: Awaited = self._loop.create_future()
         self.dialogue.pending[request] = reply
         try:
             say(request)
@@ -160,6 +171,34 @@ class AsyncConnection:
                 if pause is None:
                     raise
             await asyncio.sleep(pause)
+
+    async def call(self, heading: Heading, payload: bytes, timeout: float) -> Envelope:
+        """Call whoever serves a topic, and wait for the reply; whoever waits no more says so.
+
+        Raises as `AsyncBusClient.call`.
+        """
+        deadline = deadline_of(self._loop, timeout)
+        if self.writer.outlet.crowded:
+            await self.writer.outlet.room(deadline)
+        request = self.link.number()
+        awaited: Awaited = self._loop.create_future()
+        self.dialogue.pending[request] = awaited
+        try:
+            self.writer.call(heading, payload, request)
+            response = await until(awaited, deadline, no_reply(heading.topic, timeout))
+        finally:
+            if self.dialogue.pending.pop(request, None) is not None:
+                self.writer.tell(Cancel(request))
+        if isinstance(response, BusError):
+            raise response
+        return reply_in(response, heading.topic)
+
+    async def reply(self, slot: Slot, said: Reply) -> None:
+        """Say it to whoever called.  Raises LocalProtocolError and TooLarge."""
+        self.here()
+        if slot.standing is Standing.OPEN and self.writer.outlet.crowded:
+            await self.writer.outlet.room()
+        self.writer.tell(self.link.slots.reply(slot, said, self.writer.frame_limit))
 
     async def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
         """Ask the broker what it knows.  Raises as `ask`."""
@@ -197,7 +236,7 @@ class AsyncConnection:
         if self._ended is not None:
             raise self._ended
         subscription = (AsyncJobs if options.group else AsyncSubscription)(self, timeout)
-        replies: list[Reply] = [self._loop.create_future() for _ in filters]
+        replies: list[Awaited] = [self._loop.create_future() for _ in filters]
         deadline = deadline_of(self._loop, REQUEST_TIMEOUT)
         if self.writer.outlet.crowded:
             await self.writer.outlet.room(deadline)
@@ -383,7 +422,7 @@ class AsyncConnection:
             give(reply, error)
 
 
-async def _answer(reply: Reply, timeout: float, deadline: float) -> Answer:
+async def _answer(reply: Awaited, timeout: float, deadline: float) -> Answer:
     answer = await until(reply, deadline, no_answer(timeout))
     if isinstance(answer, BusError):
         raise answer

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from daemoneye.bus.client.answers import no_connection
 from daemoneye.bus.client.async_outlet import TURN_NS, Outlet
+from daemoneye.bus.client.calling import sealed_call
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.freight import Freight
 from daemoneye.bus.client.loading import Loading
@@ -117,6 +118,17 @@ class AsyncWriter:
         if now - self.outlet.turn_at > TURN_NS:
             self.outlet.make_way()
 
+    def call(self, heading: Heading, payload: bytes, request: int) -> None:
+        """Write a call behind what was published before.
+
+        Raises InvalidTopic, TooLarge, and BusBroken when there is no connection.
+        """
+        sealed = sealed_call(heading, payload, _now_ns(), request, self._draft.frame_limit)
+        self.write_draft()
+        if not self.connected:
+            raise no_connection()
+        self._write(sealed)
+
     async def publish_many(self, topic: str, batches: Sequence[Batch], target: str) -> None:
         """Publish these in order, waiting for room before each frame.
 
@@ -169,6 +181,11 @@ class AsyncWriter:
     def tell(self, value: Value) -> None:
         """Write one that nobody waits for; without a connection there is nobody to tell."""
         self._write(Sealed(pack(encode(value)), 0))
+
+    @property
+    def frame_limit(self) -> int:
+        """How many bytes a frame may have."""
+        return self._draft.frame_limit
 
     @property
     def connected(self) -> bool:

@@ -14,6 +14,7 @@ how publishes become frames, in `writer`.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -26,11 +27,13 @@ from daemoneye.bus.client.answers import (
     explanation_of,
     receipt_of,
 )
+from daemoneye.bus.client.calling import call_heading
 from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
 from daemoneye.bus.client.gone import Gone, closed, remember
+from daemoneye.bus.client.service import Service
 from daemoneye.bus.client.subscriber import Jobs, Subscription
 from daemoneye.bus.client.wishes import (
     Asked,
@@ -40,13 +43,15 @@ from daemoneye.bus.client.wishes import (
     Sharing,
     batches,
     heading_of,
+    in_bytes,
     options_of,
     selection_of,
+    serving_of,
     topic_of,
     will_of,
     written,
 )
-from daemoneye.bus.envelope import Carried, Correlation, Payload
+from daemoneye.bus.envelope import Carried, Correlation, Envelope, Payload
 from daemoneye.bus.frames import Clear, ClientRow, RetainedRow, SubscriptionRow, TopicRow, Will
 from daemoneye.bus.handshake import Return
 from daemoneye.bus.memory import own_carriage
@@ -254,6 +259,32 @@ class BusClient:
             )
         return receipt_of(answer, until_handled=bool(until))
 
+    def call(
+        self,
+        topic: str | Topic[Any],
+        payload: Any = b"",
+        *,
+        timeout: float = 2.0,
+        correlation: Correlation | None = None,
+    ) -> Envelope:
+        """Ask whoever serves a topic, and wait for the reply: an event, with `.payload`, `.json()`,
+        `.unpack()`, and in `.publisher` who replied, proven to the broker.
+
+        Payload and reply have to fit into a frame.  Whoever serves is told the deadline, and that
+        nobody waits any more when we give up.  It may be made while serving, by the
+        same thread too, but not in a signal handler that fell into a publish.
+
+        Raises NoResponder at once when nobody serves the topic, or when whoever had the call in
+        hand is gone; Rejected with their words when they say no; DeadlineExceeded after `timeout`
+        seconds; AccessDenied without the right to publish there; BackPressure when all who serve
+        it have enough in hand; TooLarge, InvalidTopic, LocalProtocolError; and BusBroken when there
+        is no connection or it was lost before the reply.
+        """
+        text, data, content_type = in_bytes(topic, payload)
+        check_topic(text)
+        heading = call_heading(text, content_type, correlation, timeout, time.time_ns())
+        return self._connection.call(heading, data, timeout)
+
     def flush(self) -> None:
         """Write what was published up to now, instead of leaving it to the next moment."""
         self._connection.writer.flush()
@@ -356,6 +387,20 @@ class BusClient:
             choice=choice,
         )
         return self._connection.subscribe(tuple(map(str, filters)), options, timeout)
+
+    def serve(self, topic: str | Topic[Any], *, timeout: float | None = None) -> Service:
+        """Answer calls of this topic; use it as a context manager, and iterate over the calls.
+
+        Each is an event with `reply(payload)` and `reject(why)`, one of which is done once, and
+        with `cancelled` and `deadline`.  Several processes may serve a topic: a call goes to the
+        one with the fewest in hand.  `timeout` ends an iteration that has waited so many seconds
+        for the next call.  Leaving the block ends the service: who still waits for a reply is told.
+
+        Raises InvalidTopic for what is no topic, a filter for example, AccessDenied, and what
+        `subscribe` does.
+        """
+        text = topic_of(topic)
+        return Service(self._connection.subscribe((text,), serving_of(text), timeout))
 
     # ---- looking around -------------------------------------------------------------------------
 

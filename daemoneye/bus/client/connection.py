@@ -12,6 +12,7 @@ rules beside it: `link` for events, `dialogue` for all else.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import socket
 import threading
@@ -22,8 +23,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from daemoneye.bus.client.answers import REQUEST_TIMEOUT, checked, no_answer, no_room
+from daemoneye.bus.client.answers import REQUEST_TIMEOUT, Response, checked, no_answer, no_room
 from daemoneye.bus.client.backoff import Backoff
+from daemoneye.bus.client.calling import Slot, Standing, no_reply, reply_in
 from daemoneye.bus.client.counters import Counters, counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
@@ -39,12 +41,15 @@ from daemoneye.bus.client.work import Hold, asking
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import (
     Answer,
+    Cancel,
     Credit,
     Envelope,
     Goodbye,
+    Heading,
     Ping,
     Query,
     Release,
+    Reply,
     Settling,
     Subscribe,
     Will,
@@ -53,7 +58,13 @@ from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.memory import LARGEST, contents_of
 from daemoneye.bus.vigil import BrokerVigil
-from daemoneye.errors import BackPressure, BusClosed, DaemoneyeError, LocalProtocolError
+from daemoneye.errors import (
+    BackPressure,
+    BusClosed,
+    DaemoneyeError,
+    DeadlineExceeded,
+    LocalProtocolError,
+)
 from daemoneye.system import receive_with_descriptors
 
 log = logging.getLogger("daemoneye.bus")
@@ -77,7 +88,7 @@ class Connection:
         self.writer = Writer(Limits())
         self.reader = Reader(self._read, self._recover, self._tend)
         self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
-        self.dialogue: Dialogue[Subscription, Inbox[Answer]] = Dialogue(
+        self.dialogue: Dialogue[Subscription, Inbox[Response]] = Dialogue(
             self.link, self.writer.tally
         )
         self._passes_descriptors = False  # on this connection, either way
@@ -97,6 +108,7 @@ class Connection:
         """Write what waits, say goodbye, and end every wait with BusClosed; within 2 s."""
         self._closing.set()
         self._stay()
+        self.link.slots.lose(Standing.CLOSED)
         self.writer.end(Goodbye(), CLOSE_TIMEOUT / 2)
         self.reader.close(BusClosed("this client was closed"))
         self.reader.join(CLOSE_TIMEOUT / 2)
@@ -126,7 +138,7 @@ class Connection:
         lost.
         """
         request = self.link.number()
-        inbox: Inbox[Answer] = Inbox()
+        inbox: Inbox[Response] = Inbox()
         self.dialogue.pending[request] = inbox
         deadline = time.monotonic() + timeout
         try:
@@ -147,6 +159,32 @@ class Connection:
                     raise
             if self._closing.wait(pause):
                 raise BusClosed("this client was closed")
+
+    def call(self, heading: Heading, payload: bytes, timeout: float) -> Envelope:
+        """Call whoever serves a topic, and wait for the reply; whoever waits no more says so.
+
+        Raises as `BusClient.call`.
+        """
+        request = self.link.number()
+        inbox: Inbox[Response] = Inbox()
+        self.dialogue.pending[request] = inbox
+        deadline = time.monotonic() + timeout
+        try:
+            self.writer.call(heading, payload, request, deadline)
+            left = max(0.0, deadline - time.monotonic())
+            response = self.reader.get(inbox, left if left < math.inf else None)
+        except DeadlineExceeded:
+            raise
+        except TimeoutError:
+            raise no_reply(heading.topic, timeout) from None
+        finally:
+            if self.dialogue.pending.pop(request, None) is not None:
+                self.writer.tell(Cancel(request))
+        return reply_in(response, heading.topic)
+
+    def reply(self, slot: Slot, said: Reply) -> None:
+        """Say it to whoever called.  Raises LocalProtocolError and TooLarge."""
+        self.writer.tell(self.link.slots.reply(slot, said, self.writer.frame_limit))
 
     def query(self, what: str, who: str = "", action: str = "", topic: str = "") -> Answer:
         """Ask the broker what it knows.  Raises as `ask`."""
@@ -174,7 +212,7 @@ class Connection:
             self.link.will = before
             raise
 
-    def _answer(self, inbox: Inbox[Answer], timeout: float, deadline: float) -> Answer:
+    def _answer(self, inbox: Inbox[Response], timeout: float, deadline: float) -> Answer:
         try:
             answer = self.reader.get(inbox, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
@@ -192,7 +230,7 @@ class Connection:
         broker says, and DeadlineExceeded when the broker reads nothing, so that it cannot be asked.
         """
         subscription = (Jobs if options.group else Subscription)(self, timeout)
-        asked: list[Inbox[Answer]] = [Inbox() for _ in filters]
+        asked: list[Inbox[Response]] = [Inbox() for _ in filters]
         until = time.monotonic() + REQUEST_TIMEOUT
 
         def want() -> Sequence[Subscribe]:

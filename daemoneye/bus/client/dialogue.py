@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from daemoneye.bus.client.answers import connection_lost, ending_of
+from daemoneye.bus.client.answers import Response, connection_lost, ending_of
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.interests import Interest, Options, Owner
 from daemoneye.bus.client.link import Link, Received, Resumed
 from daemoneye.bus.client.notices import Notices, Remark
-from daemoneye.bus.frames import Answer, Resumption, Subscribe, Unsubscribe, Value, Will
+from daemoneye.bus.frames import Resumption, Subscribe, Unsubscribe, Value, Will
 from daemoneye.errors import BusBroken, BusError, DeadlineExceeded
 
 Waiter = TypeVar("Waiter")
@@ -34,7 +34,7 @@ WISH_STANDS = (BusBroken, DeadlineExceeded)
 class Outcome(Generic[Owner, Waiter]):
     """What to do about what was received, besides handing out events."""
 
-    answers: list[tuple[Waiter, Answer]] = field(default_factory=list)
+    answers: list[tuple[Waiter, Response]] = field(default_factory=list)
     """For whom, and what."""
     ended: list[tuple[Owner, BusError]] = field(default_factory=list)
     """Whose subscription is over, after what it has, and why."""

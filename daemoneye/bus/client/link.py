@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic
 
+from daemoneye.bus.client.answers import Response
+from daemoneye.bus.client.calling import Slots, Standing, served
 from daemoneye.bus.client.holdings import Held, Holdings
 from daemoneye.bus.client.interests import Interest, Options, Owner
 from daemoneye.bus.client.sequences import Sequences
@@ -47,6 +49,7 @@ from daemoneye.bus.frames import (
     Pong,
     Release,
     Replay,
+    Reply,
     Resumption,
     StreamMark,
     Subscribe,
@@ -127,8 +130,8 @@ class Received(Generic[Owner]):
 
     deliveries: list[tuple[Owner, Delivery[Owner]]]
     """For whom, and what."""
-    answers: tuple[Answer, ...] = ()
-    """To requests of the client."""
+    answers: tuple[Response, ...] = ()
+    """To requests of the client, replies to its calls among them."""
     notices: tuple[Notice, ...] = ()
     """What the broker tells unasked."""
     ended: tuple[tuple[Interest[Owner], Answer | Notice], ...] = ()
@@ -172,6 +175,7 @@ class Link(Generic[Owner]):
         "_reason",
         "_repeats",
         "_sequences",
+        "_serving",
         "_told",
         "_told_at",
         "connection",
@@ -179,6 +183,7 @@ class Link(Generic[Owner]):
         "interests",
         "received",
         "session",
+        "slots",
         "will",
     )
 
@@ -193,6 +198,9 @@ class Link(Generic[Owner]):
         self.interests: dict[int, Interest[Owner]] = {}
         self.will: Will | None = None
         """What the broker is to say when we end without a goodbye."""
+        self.slots = Slots()
+        """Where we have to reply."""
+        self._serving = False  # whether what follows is for one who serves
         self._numbers = count(1)
         self._cutter = FrameCutter(0)
         self._holdings = Holdings()
@@ -232,6 +240,7 @@ class Link(Generic[Owner]):
         """It is not wanted any more; what to say."""
         self.interests.pop(interest.number, None)
         self._again.discard(interest.number)
+        self.slots.leave(interest.number)
         if not any(each.owner == interest.owner for each in list(self.interests.values())):
             self._owed.pop(interest.owner, None)
             self._sequences.forget(interest.owner)
@@ -278,9 +287,11 @@ class Link(Generic[Owner]):
         self._mark({}, NO_LOSS)
         if self.epoch and resumed.resumption is not Resumption.COMPLETE:
             self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
-            # What a member of a group missed, another got.
+            # What a member of a group missed, another got; calls are nothing that is missed.
             self._again = {
-                number for number, each in self.interests.items() if not each.options.group
+                number
+                for number, each in self.interests.items()
+                if not (each.options.group or each.options.serve)
             }
             self._sequences.reconnect()
             self._repeats = True
@@ -310,6 +321,7 @@ class Link(Generic[Owner]):
     def lost(self) -> None:
         """The connection is gone, and what was in our hands went to others."""
         self.connection += 1
+        self.slots.lose(Standing.LOST)
 
     def wants(self, subscription: int) -> bool:
         """Whether a subscription goes on."""
@@ -355,8 +367,10 @@ class Link(Generic[Owner]):
                 if value.error:
                     received.ended += ((self.interests[value.request], value),)
                 received.answers += (value,)
-            case Answer():
+            case Answer() | Reply():
                 received.answers += (value,)
+            case Notice(code="cancelled") if value.delivery:
+                self.slots.cancel(value.delivery)
             case Notice():
                 interest = self.interests.get(value.subscription)
                 if interest is not None and value.code == "unsubscribed":
@@ -384,11 +398,12 @@ class Link(Generic[Owner]):
     ) -> None:
         """What follows is for these; what the last mark told and nothing followed is still owed."""
         owners, untold = self._marked
-        if untold:
+        if untold and not self._serving:
             for owner in owners:
                 self._owed.setdefault(owner, Counter()).update(untold)
         self._marked = (marked, lost)
         self._for_group = any(each[0].options.group for each in marked.values())
+        self._serving = any(each[0].options.serve for each in marked.values())
 
     def _by_owner(self, numbers: tuple[int, ...]) -> dict[Owner, tuple[Interest[Owner], ...]]:
         found: dict[Owner, tuple[Interest[Owner], ...]] = {}
@@ -400,6 +415,8 @@ class Link(Generic[Owner]):
 
     def _deliver(self, frame: OuterFrame, size: int, received: Received[Owner]) -> int:
         """Hand out a publish; how many messages it has."""
+        if self._serving:
+            return self._serve(frame, size, received)
         marked, lost = self._marked
         held: Held | None = None
         events: list[Envelope] | BadBody
@@ -473,6 +490,25 @@ class Link(Generic[Owner]):
             )
             made += [self._job(each, hold, owner) for each in events]
         return made
+
+    def _serve(self, frame: OuterFrame, size: int, received: Received[Owner]) -> int:
+        """A call has come; its numbers say nothing of what was published, so there are no gaps."""
+        events = envelopes(frame)
+        if isinstance(events, BadBody):
+            received.unreadable += (events,)
+            received.replies += (Reply(frame.delivery, rejected=f"unreadable: {events.reason}"),)
+            events = []
+        for owner, interests in self._marked[0].items():
+            number = interests[0].number
+            for interest in interests:
+                interest.arrived(frame.count, size)
+            if number in self.interests:  # else its block was left
+                calls: list[Envelope] = [
+                    served(each, self.slots.begin(frame.delivery, frame.topic, number))
+                    for each in events
+                ]
+                received.deliveries.append((owner, Delivery(interests, calls, frame.count, size)))
+        return frame.count
 
     def _still_wanting(
         self, marked: dict[Owner, tuple[Interest[Owner], ...]]

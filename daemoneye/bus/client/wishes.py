@@ -214,6 +214,17 @@ def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
     return found or [Batch("", [])]
 
 
+def serving_of(topic: str) -> Options:
+    """How one who serves this topic wants to have its calls.  Raises InvalidTopic."""
+    try:
+        check_topic(topic)
+    except InvalidTopic as error:
+        raise InvalidTopic(
+            str(error.args[0]), hint="serve a topic, without wildcards, and each by itself"
+        ) from None
+    return Options(serve=True)
+
+
 def selection_of(correlation_id: str, stage: str, tags: Mapping[str, str] | None) -> Selection:
     """Which correlations a subscription wants.  Raises LocalProtocolError."""
     words = (correlation_id, stage, *(tags or {}), *(tags or {}).values())

@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from daemoneye.bus.client.answers import no_connection, no_room
+from daemoneye.bus.client.calling import sealed_call
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.flusher import Flusher
 from daemoneye.bus.client.freight import Freight
@@ -139,16 +140,18 @@ class Writer:
         with self._turn.alone(deadline):
             course = self._courses.make(heading)
             in_frame = self._draft.takes(course, len(payload))
-            self._await_room(deadline)
-            if len(self._draft):
-                self._write_draft(deadline)
-                self._await_room(deadline)
-            if self._sock is None:
-                raise no_connection()
+            self._clear_way(deadline)
             if in_frame:
                 self._write(seal(course, [bytes(payload)], [_now_ns()], number), deadline)
             else:
                 self._write(set_apart(course, payload, _now_ns(), number), deadline)
+
+    def call(self, heading: Heading, payload: bytes, number: int, deadline: float) -> None:
+        """Write a call behind what was published before.  Raises as `request`."""
+        with self._turn.alone(deadline):
+            sealed = sealed_call(heading, payload, _now_ns(), number, self._draft.frame_limit)
+            self._clear_way(deadline)
+            self._write(sealed, deadline)
 
     def publish_many(
         self, topic: str, payloads: Sequence[bytes], content_type: str, target: str
@@ -217,6 +220,11 @@ class Writer:
             if ours and self._sock is not None and Watch(self._sock.fileno(), WRITABLE).wait(0.0):
                 return self._write_bytes(pack(encode(value)))
         return False
+
+    @property
+    def frame_limit(self) -> int:
+        """How many bytes a frame may have."""
+        return self._draft.frame_limit
 
     @property
     def connected(self) -> bool:
@@ -333,6 +341,15 @@ class Writer:
         """Write one behind what was published before, its payload ahead of it."""
         self._write_draft()
         self._write(set_apart(course, payload, _now_ns()))
+
+    def _clear_way(self, deadline: float) -> None:
+        """Write what comes first.  Raises DeadlineExceeded, and BusBroken without a connection."""
+        self._await_room(deadline)
+        if len(self._draft):
+            self._write_draft(deadline)
+            self._await_room(deadline)
+        if self._sock is None:
+            raise no_connection()
 
     def _await_room(self, deadline: float) -> None:
         """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""

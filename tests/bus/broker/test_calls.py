@@ -121,7 +121,7 @@ def test_the_one_with_the_fewest_in_hand_gets_it_and_equals_take_turns() -> None
 # ---- what cannot be -----------------------------------------------------------------------------
 
 
-def test_nobody_serves_is_an_answer_at_once() -> None:
+def test_b20_nobody_serves_is_an_answer_at_once() -> None:
     bus = Bus()
     caller = bus.client("caller")
     call(caller, 3)
@@ -213,7 +213,7 @@ def test_calls_full_and_one_more() -> None:
 # ---- replies that come to nothing ---------------------------------------------------------------
 
 
-def test_a_second_reply_is_refused_and_counted() -> None:
+def test_b20_a_second_reply_is_refused_and_counted() -> None:
     bus, caller, server = pair()
     call(caller, 1)
     (slot,) = given(server)
@@ -224,7 +224,7 @@ def test_a_second_reply_is_refused_and_counted() -> None:
     assert bus.router.statistics().refused == {"late-reply": 1}
 
 
-def test_a_reply_to_a_slot_that_is_not_yours_changes_nothing() -> None:
+def test_b20_a_reply_to_a_slot_that_is_not_yours_changes_nothing() -> None:
     bus, caller, server = pair()
     mallory = bus.client("mallory")
     call(caller, 1)
@@ -289,7 +289,7 @@ def test_a_reply_that_has_to_make_room_is_answered() -> None:
 # ---- ends ---------------------------------------------------------------------------------------
 
 
-def test_the_end_of_who_serves_is_told_at_once_with_its_cause() -> None:
+def test_b20_the_end_of_who_serves_is_told_at_once_with_its_cause() -> None:
     bus, caller, server = pair()
     call(caller, 1)
     given(server)
@@ -384,7 +384,7 @@ def test_at_the_deadline_both_are_told() -> None:
     assert told(caller) == [(2, "")]
 
 
-def test_a_reply_behind_the_deadline_is_late_although_nobody_has_looked() -> None:
+def test_b20_a_reply_behind_the_deadline_is_late_although_nobody_has_looked() -> None:
     bus, caller, server = pair()
     call(caller, 1, seconds=1.0)
     (slot,) = given(server)
@@ -392,6 +392,7 @@ def test_a_reply_behind_the_deadline_is_late_although_nobody_has_looked() -> Non
     server.say(Reply(slot))
     assert told(caller) == [(1, "DeadlineExceeded")]
     assert [each.code for each in server.notices()] == ["cancelled", "late-reply"]
+    assert bus.router.statistics().refused == {"late-reply": 1}
 
 
 def test_a_call_that_expires_before_it_is_written_is_answered() -> None:

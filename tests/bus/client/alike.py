@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from daemoneye.bus.client.async_bus_client import AsyncBusClient
+from daemoneye.bus.client.async_service import AsyncService
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.jobs import AsyncJob
+from daemoneye.bus.client.requests import AsyncRequest
+from daemoneye.bus.client.service import Service
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.lifeline import Passport
@@ -102,6 +105,10 @@ class _Client:
         opening = self._client.subscribe(*filters, **more)
         return cast("Subscription", _Events(self._tasks, self._tasks.run(_waited(opening))))
 
+    def serve(self, topic: str, **more: object) -> Service:
+        opening = self._client.serve(topic, **more)  # type: ignore[arg-type]  # as they come
+        return cast("Service", _Calls(self._tasks, self._tasks.run(_waited(opening))))
+
     def __getattr__(self, name: str) -> Any:
         act = getattr(self._client, name)
         return lambda *given, **more: self._tasks.run(act(*given, **more))
@@ -167,13 +174,56 @@ class _Events:
         self.close()
 
 
+class _Calls:
+    def __init__(self, tasks: Tasks, service: AsyncService) -> None:
+        self._tasks = tasks
+        self._service = service
+
+    @property
+    def topic(self) -> str:
+        return self._service.topic
+
+    def get(self, timeout: float | None = None) -> _Request | None:
+        request = self._tasks.run(self._service.get(timeout))
+        return request and _Request(self._tasks, request)
+
+    def close(self) -> None:
+        self._tasks.run(self._service.close())
+
+    def __iter__(self) -> Iterator[_Request]:
+        requests = aiter(self._service)
+        while (request := self._tasks.run(_next(requests))) is not None:
+            yield _Request(self._tasks, request)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class _Request:
+    def __init__(self, tasks: Tasks, request: AsyncRequest) -> None:
+        self._tasks = tasks
+        self._request = request
+
+    def reply(self, *given: Any) -> None:
+        self._tasks.run(self._request.reply(*given))
+
+    def reject(self, why: str) -> None:
+        self._tasks.run(self._request.reject(why))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request, name)
+
+
 async def _waited(opening: Any) -> Any:
     return await opening
 
 
-async def _next(events: Any) -> Envelope | None:
+async def _next(events: AsyncIterator[Result]) -> Result | None:
     """The next; None at the end, because a StopAsyncIteration does not get out of a task."""
-    return cast("Envelope | None", await anext(events, None))
+    return await anext(events, None)
 
 
 def _by_hand(work: Coroutine[Any, Any, Result]) -> Result:
