@@ -1,4 +1,4 @@
-"""`bus …`: subscribe, publish, and look at who is there and who may what."""
+"""`bus …`: subscribe, publish, call, and look at who is there and who may what."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from daemoneye.bus.roles import ROLES
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
-from daemoneye.cli.payloads import payload_from
+from daemoneye.cli.payloads import UNDECLARED, essence_of, payload_from, reply_document, said_in
 from daemoneye.cli.screen import Column, Screen, cut, left_out, table
 from daemoneye.cli.streams import connected, print_events
 from daemoneye.config.problems import nearest
@@ -55,14 +55,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     shared.add_correlation(sub)
     shared.add_limits_of_a_stream(sub)
     pub = command_parser("pub", "publish one message and say how many got it")
-    pub.add_argument("topic", metavar="TOPIC")
-    pub.add_argument(
-        "payload",
-        metavar="PAYLOAD",
-        nargs="?",
-        help="text, a JSON object, or - to read it; without any, what is piped in",
-    )
-    pub.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
+    _add_message(pub)
     pub.add_argument("--retain", action="store_true", help="keep it for whoever subscribes later")
     pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
     shared.add_correlation(pub)
@@ -76,6 +69,15 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     )
     clear = command_parser("clear", "have the last value of a topic forgotten")
     clear.add_argument("topic", metavar="TOPIC")
+    call = command_parser("call", "ask whoever serves a topic and print the reply")
+    _add_message(call)
+    call.add_argument(
+        "--timeout",
+        metavar="2s",
+        type=shared.duration,
+        default=2.0,
+        help="how long to wait for the reply",
+    )
     command_parser("clients", "who is connected")
     command_parser("subs", "who is subscribed to what")
     topics = command_parser("topics", "which topics there are, and which are in use")
@@ -87,6 +89,17 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
         "action", metavar="ACTION", choices=("publish", "subscribe"), help="publish or subscribe"
     )
     acl.add_argument("topic", metavar="TOPIC", help="a topic, or with subscribe a filter")
+
+
+def _add_message(parser: ArgumentParser) -> None:
+    parser.add_argument("topic", metavar="TOPIC")
+    parser.add_argument(
+        "payload",
+        metavar="PAYLOAD",
+        nargs="?",
+        help="text, a JSON object, or - to read it; without any, what is piped in",
+    )
+    parser.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
 
 
 def run(options: Namespace) -> int:
@@ -130,6 +143,19 @@ def _pub(options: Namespace) -> int:
     return Exit.OK
 
 
+def _call(options: Namespace) -> int:
+    data = _given(options.payload, "call")
+    payload = payload_from(options.topic, data, raw=options.raw)
+    with connected(options) as bus:
+        reply = bus.call(options.topic, payload, timeout=options.timeout)
+    if options.json:
+        document = {"schema_version": SCHEMA_VERSION, **reply_document(reply)}
+        Screen.out().say(json.dumps(document))
+    else:
+        Screen.out().say(harmless(essence_of(UNDECLARED, said_in(reply))))
+    return Exit.OK
+
+
 def _is_away(options: Namespace, bus: BusClient) -> bool:
     """Whether the target is not there; a named client may see itself only, and cannot tell."""
     if not options.target or options.as_ is not None:
@@ -137,13 +163,13 @@ def _is_away(options: Namespace, bus: BusClient) -> bool:
     return all(row.identity != options.target for row in bus.clients())
 
 
-def _given(payload: str | None) -> bytes:
+def _given(payload: str | None, command: str = "pub") -> bytes:
     """What is to be sent.  Raises LocalProtocolError where a terminal would have to be read."""
     if payload is None and sys.stdin.isatty():
         raise LocalProtocolError(
             "the payload is missing",
             hint="give text or a JSON object, - to type it, or '' for none: "
-            "daemoneye bus pub --help",
+            f"daemoneye bus {command} --help",
         )
     return _input() if payload in (None, "-") else os.fsencode(payload or "")
 
@@ -386,6 +412,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "pub": _pub,
     "retained": _retained,
     "clear": _clear,
+    "call": _call,
     "clients": _clients,
     "subs": _subscriptions,
     "topics": _topics,

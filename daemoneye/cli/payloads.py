@@ -48,6 +48,23 @@ def document_of(envelope: Envelope) -> Document:
     return document
 
 
+UNDECLARED = "reply"
+"""A topic that carries whatever it likes."""
+
+
+def reply_document(reply: Envelope) -> Document:
+    """What `bus call --json` prints."""
+    document = document_of(reply)
+    del document["sequence"]  # a reply has none
+    return {**document, "content_type": reply.content_type, "payload": said_in(reply)}
+
+
+def said_in(reply: Envelope) -> Any:
+    """The payload of a reply as JSON, by its content type: a topic declares only what is asked."""
+    header = reply.header._replace(topic=UNDECLARED)
+    return payload_of(Envelope((*reply[:3], header, reply.lost)))
+
+
 def payload_of(envelope: Envelope) -> Any:
     """The payload as JSON: protobuf of ours and JSON opened, text as text, the rest in base64."""
     payload = bytes(envelope.payload)

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.service import Service
 from tests.support import scaled, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +69,28 @@ class Instance:
         """Ask it to end, as Ctrl-C does, and wait; the result is its exit code."""
         self.process.send_signal(number)
         return self.process.wait(scaled(15))
+
+
+@contextmanager
+def serving(instance: Instance, topic: str) -> Iterator[None]:
+    """Somebody who replies to every call of a topic with what it was asked, or rejects nothing."""
+
+    def echo(requests: Service) -> None:
+        for request in requests:
+            if request.payload:
+                request.reply({"you said": bytes(request.payload).decode()})
+            else:
+                request.reject("there is nothing in it")
+
+    run_dir = instance.directory / "run"
+    with BusClient.connect(run_dir=run_dir) as bus, bus.serve(topic) as requests:
+        thread = threading.Thread(target=echo, args=(requests,))
+        thread.start()
+        try:
+            yield
+        finally:
+            requests.close()
+            thread.join(scaled(5))
 
 
 def command(directory: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

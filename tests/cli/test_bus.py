@@ -20,7 +20,7 @@ from daemoneye.bus.kinds import TopicRow
 from daemoneye.cli.bus import _given, columns_of, say_table, topic_documents
 from daemoneye.cli.screen import Screen, table
 from daemoneye.errors import LocalProtocolError
-from tests.cli.instance import DAEMONEYE, Instance, environment, running
+from tests.cli.instance import DAEMONEYE, Instance, environment, running, serving
 from tests.support import scaled, wait_for
 
 
@@ -397,3 +397,25 @@ def test_a_group_selects_nothing(instance: Instance) -> None:
     done = instance.command("bus", "sub", "events.#", "--group", "g", "--stage", "s")
     assert done.returncode != 0
     assert "a group shares all that its filter matches" in done.stderr
+
+
+def test_a_call_prints_the_reply(instance: Instance) -> None:
+    with serving(instance, "control.demo.echo"):
+        done = instance.command("bus", "call", "control.demo.echo", "hello")
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"you said": "hello"})
+        document = instance.document("bus", "call", "control.demo.echo", "hello")
+        assert document["payload"] == {"you said": "hello"}
+        assert (document["publisher"]["name"], document["publisher"]["pid"]) == (
+            "operator",
+            os.getpid(),
+        )
+        done = instance.command("bus", "call", "control.demo.echo", "")
+        assert done.returncode == 1
+        assert "there is nothing in it" in done.stderr
+
+
+def test_a_call_that_nobody_serves_says_so(instance: Instance) -> None:
+    done = instance.command("bus", "call", "control.demo.nobody", "hello", "--timeout", "9s")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "nobody serves control.demo.nobody" in done.stderr
+    assert instance.command("bus", "call", "control.#", "x").returncode == 2

@@ -18,6 +18,8 @@ from daemoneye.cli.exits import exit_of
         (errors.LocalProtocolError(), 2),
         (errors.NotRunning(), 3),
         (errors.UnknownChild(), 5),
+        (errors.NoResponder(), 5),
+        (errors.Rejected(), 1),
         (errors.BusBroken(), 69),
         (errors.Refused("", reason="key"), 69),
         (errors.Refused("", reason=BAD_PROOF), 77),

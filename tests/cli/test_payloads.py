@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from google.protobuf.message import Message
 
-from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Payload, Publisher, encode_payload
+from daemoneye.bus.envelope import (
+    JSON,
+    NO_LOSS,
+    NOBODY,
+    Envelope,
+    Header,
+    Payload,
+    Publisher,
+    encode_payload,
+)
 from daemoneye.bus.hierarchy import TOPICS
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.cli.payloads import (
@@ -15,6 +24,8 @@ from daemoneye.cli.payloads import (
     message_type,
     payload_from,
     payload_of,
+    reply_document,
+    said_in,
 )
 from daemoneye.errors import LocalProtocolError
 
@@ -130,3 +141,17 @@ def test_what_is_not_the_declared_message_is_refused_in_one_line(data: bytes) ->
 )
 def test_input_on_another_topic_is_sent_as_it_is_read(data: bytes, payload: object) -> None:
     assert payload_from("events.demo.tick", data) == payload
+
+
+def test_a_reply_is_shown_by_its_content_type_alone() -> None:
+    """A declared topic says what is asked there, and nothing of what is replied."""
+
+    def reply(payload: bytes, content_type: str) -> Envelope:
+        header = Header("events.process.lifecycle", NOBODY, content_type, "", None, 0, 0)
+        return Envelope((payload, 0, 0, header, NO_LOSS))
+
+    assert said_in(reply(b"\x08\x01", "")) == "\x08\x01"
+    assert said_in(reply(b'{"n":1}', JSON)) == {"n": 1}
+    document = reply_document(reply(b"text", ""))
+    assert (document["payload"], document["content_type"]) == ("text", "")
+    assert "sequence" not in document

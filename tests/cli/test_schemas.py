@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]  # it brings no types
 import pytest
 
-from tests.cli.instance import ROOT, Instance
+from tests.cli.instance import ROOT, Instance, serving
 from tests.support import scaled
 
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -22,6 +22,7 @@ COMMANDS = {
     "version": ["version"],
     "event": ["events", "--count", "1", "--for", f"{scaled(20)}s"],
     "bus-pub": ["bus", "pub", "events.demo.x"],
+    "bus-call": ["bus", "call", "control.demo.echo", "hello"],
     "bus-retained": ["bus", "retained"],
     "bus-clear": ["bus", "clear", "events.demo.x"],
     "bus-clients": ["bus", "clients"],
@@ -44,11 +45,17 @@ def test_a_schema_is_one(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema(name))
 
 
+def document_of(instance: Instance, name: str) -> Any:
+    """What the command prints, somebody being there who serves."""
+    with serving(instance, "control.demo.echo"):
+        return instance.document(*COMMANDS[name])
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_command_prints_fits_its_schema(instance: Instance, name: str) -> None:
-    jsonschema.validate(instance.document(*COMMANDS[name]), schema(name))
+    jsonschema.validate(document_of(instance, name), schema(name))
 
 
 @pytest.mark.parametrize("name", set(COMMANDS) - {"event"})
 def test_every_document_says_its_version(instance: Instance, name: str) -> None:
-    assert instance.document(*COMMANDS[name])["schema_version"] == 1
+    assert document_of(instance, name)["schema_version"] == 1
