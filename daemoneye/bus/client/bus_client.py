@@ -234,10 +234,11 @@ class BusClient:
         With `until="handled"` that is when every group that took it has acknowledged it: it raises
         Rejected when one did not, and NoResponder when there is none.
 
-        Raises as `publish`, LocalProtocolError in a signal handler that fell into a publish,
-        AccessDenied, BackPressure when somebody who may lose nothing had no room for a second (or
-        for `timeout`) and so nobody was sent it, DeadlineExceeded after `timeout` seconds, and
-        BusBroken when there is no connection or it was lost before the answer.
+        Raises as `publish`, LocalProtocolError in a signal handler that fell into this client while
+        it writes or reads, AccessDenied, BackPressure when somebody who may lose nothing had no
+        room for a second (or for `timeout`) and so nobody was sent it, DeadlineExceeded after
+        `timeout` seconds, and BusBroken when there is no connection or it was lost before the
+        answer.
         """
         text, data, content_type = written(topic, payload)
         heading = heading_of(
@@ -272,13 +273,14 @@ class BusClient:
 
         Payload and reply have to fit into a frame.  Whoever serves is told the deadline, and that
         nobody waits any more when we give up.  It may be made while serving, by the
-        same thread too, but not in a signal handler that fell into a publish.
+        same thread too.
 
         Raises NoResponder at once when nobody serves the topic, or when whoever had the call in
         hand is gone; Rejected with their words when they say no; DeadlineExceeded after `timeout`
         seconds; AccessDenied without the right to publish there; BackPressure when all who serve
-        it have enough in hand; TooLarge, InvalidTopic, LocalProtocolError; and BusBroken when there
-        is no connection or it was lost before the reply.
+        it have enough in hand; TooLarge, InvalidTopic, LocalProtocolError, so in a signal handler
+        that fell into this client while it writes or reads; and BusBroken when there is no
+        connection or it was lost before the reply.
         """
         text, data, content_type = in_bytes(topic, payload)
         check_topic(text)
@@ -374,7 +376,7 @@ class BusClient:
 
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in a signal
-        handler that fell into a publish.
+        handler that fell into this client while it writes or reads.
         """
         options = options_of(
             filters,

@@ -135,8 +135,9 @@ class Connection:
 
         `say` has to be done at its second argument, a time on the monotonic clock.  Raises what
         the answer says, DeadlineExceeded without one, BusBroken when the connection is or gets
-        lost.
+        lost; LocalProtocolError in a signal handler that fell into this connection.
         """
+        self.reader.check_outside()
         request = self.link.number()
         inbox: Inbox[Response] = Inbox()
         self.dialogue.pending[request] = inbox
@@ -165,6 +166,7 @@ class Connection:
 
         Raises as `BusClient.call`.
         """
+        self.reader.check_outside()
         request = self.link.number()
         inbox: Inbox[Response] = Inbox()
         self.dialogue.pending[request] = inbox
@@ -179,7 +181,9 @@ class Connection:
             raise no_reply(heading.topic, timeout) from None
         finally:
             if self.dialogue.pending.pop(request, None) is not None:
-                self.writer.tell(Cancel(request))
+                # When time is up the broker knows by itself: that is worth no wait.
+                in_time = time.monotonic() < deadline
+                (self.writer.tell if in_time else self.writer.tell_nowait)(Cancel(request))
         return reply_in(response, heading.topic)
 
     def reply(self, slot: Slot, said: Reply) -> None:
@@ -229,6 +233,7 @@ class Connection:
         Without a connection it begins when there is one.  Raises AccessDenied and what else the
         broker says, and DeadlineExceeded when the broker reads nothing, so that it cannot be asked.
         """
+        self.reader.check_outside()
         subscription = (Jobs if options.group else Subscription)(self, timeout)
         asked: list[Inbox[Response]] = [Inbox() for _ in filters]
         until = time.monotonic() + REQUEST_TIMEOUT

@@ -16,7 +16,9 @@ for nothing on every message.  So while traffic flows the keeper looks every mil
 for a leader (`_vouched`); meanwhile nobody passes the lead on, and a leader that read only what was
 another's stands back and lets that one lead.  On the first quiet look the old rule is back.
 
-`_mutex` guards all of it.  It is never held over I/O, a wait, or anybody else's code.
+`_mutex` guards all of it.  It is never held over I/O, a wait, or anybody else's code.  A signal
+handler may run in between all the same, on top of its own thread: it can wait for nothing that this
+thread has to do, so it is refused (`check_outside`).
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ import math
 import socket
 import threading
 import time
-from _thread import LockType, allocate_lock
+from _thread import LockType, allocate_lock, get_ident
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from daemoneye.bus.client.answers import ended_by
-from daemoneye.errors import BusError
+from daemoneye.errors import BusError, LocalProtocolError
 from daemoneye.waiting import Watch
 
 Item = TypeVar("Item")
@@ -81,7 +83,7 @@ class Reader:
         self._read = read
         self._recover = recover
         self._tend = tend
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()  # because it knows whose it is
         self._asleep: dict[LockType, Inbox[Any]] = {}
         self._sock: socket.socket | None = None
         self._state = _State()
@@ -111,7 +113,7 @@ class Reader:
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     raise TimeoutError
-                if state.leading or self._sock is None or stand_back:
+                if state.leader or self._sock is None or stand_back:
                     stand_back = False
                     self._sleep(inbox, left)
                 else:
@@ -122,6 +124,18 @@ class Reader:
             if self._asleep and not state.vouched:
                 self._pass_on()
             self._mutex.release()
+
+    def check_outside(self) -> None:
+        """Raises LocalProtocolError in a signal handler that fell into this very thread's reading.
+
+        It would wait for itself.  A finaliser that the garbage collector runs there is the same.
+        """
+        mutex: Any = self._mutex
+        if mutex._is_owned() or self._state.leader == get_ident():
+            raise LocalProtocolError(
+                "the broker cannot be asked while the same thread reads what it says",
+                hint="in a signal handler publish(), or set a flag and ask outside of it",
+            )
 
     def end_inbox(self, inbox: Inbox[Any], error: BaseException) -> None:
         """Nothing more will come to it: after what is in it, `error` is raised."""
@@ -157,7 +171,7 @@ class Reader:
     # ---- inside; all of these have the mutex ----------------------------------------------------
 
     def _pass_on(self) -> None:
-        if not self._state.leading and self._sock is not None and self._asleep:
+        if not self._state.leader and self._sock is not None and self._asleep:
             self._wake(next(iter(self._asleep)))
 
     def _wake(self, lock: LockType) -> None:
@@ -182,7 +196,7 @@ class Reader:
     def _lead(self, sock: socket.socket, left: float | None) -> None:
         """Read once, waiting at most `left` seconds for something to read, and sort it."""
         state = self._state
-        state.leading = True
+        state.leader = get_ident()
         state.woken = 0
         found: Sorted = ()
         broken: BaseException | None = None
@@ -202,7 +216,7 @@ class Reader:
                     raise
         finally:
             self._mutex.acquire()
-            state.leading = False
+            state.leader = 0
             state.turns += 1
             for inbox, item in found:
                 inbox.items.append(item)
@@ -255,7 +269,7 @@ class Reader:
         with self._mutex:
             state.vouched = False
             sock, self._sock = self._sock, None
-        while state.leading:
+        while state.leader:
             time.sleep(TICK)
         if sock is not None:
             sock.close()
@@ -279,7 +293,7 @@ class Reader:
     def _close_lost(self) -> BaseException | None:
         """Close what was lost, when no leader is inside it; returns why the last one was."""
         state = self._state
-        while state.leading:
+        while state.leader:
             time.sleep(TICK)
         cause: BaseException | None = None
         while state.lost:
@@ -301,7 +315,7 @@ class Reader:
             if not found:
                 continue
             with self._mutex:
-                alone = not state.leading and state.turns == seen
+                alone = not state.leader and state.turns == seen
                 if alone and self._sock is sock:
                     self._lead(sock, 0)
                     self._pass_on()
@@ -339,10 +353,10 @@ class Reader:
 class _State:
     """What the monitor knows besides who sleeps."""
 
-    __slots__ = ("ended", "leading", "lost", "turns", "vouched", "woken")
+    __slots__ = ("ended", "leader", "lost", "turns", "vouched", "woken")
 
     def __init__(self) -> None:
-        self.leading = False  # somebody is reading
+        self.leader = 0  # the thread that is reading; 0: none is
         self.vouched = False  # the keeper sees to it that somebody leads again within a TICK
         self.turns = 0  # reads so far
         self.woken = 0  # sleepers woken since the last turn began

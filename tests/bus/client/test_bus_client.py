@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from daemoneye.bus.client.reader import Sorted
-from tests.bus.brokers import TICK, Running, broker_in_thread
+from daemoneye.bus.client.service import Service
+from daemoneye.errors import DeadlineExceeded, LocalProtocolError
+from tests.bus.brokers import TICK, BrokerProcess, Running, broker_in_thread, broker_process
 from tests.bus.client.test_clients_alike import all_refused
 from tests.support import scaled, wait_for
 
@@ -21,6 +25,12 @@ from tests.support import scaled, wait_for
 @pytest.fixture
 def broker(tidy: Path) -> Iterator[Running]:
     with broker_in_thread(tidy) as running:
+        yield running
+
+
+@pytest.fixture
+def process(tidy: Path) -> Iterator[BrokerProcess]:
+    with broker_process(tidy) as running:
         yield running
 
 
@@ -108,6 +118,111 @@ def test_a_ctrl_c_that_costs_the_connection_says_so(
         while (event := events.get(scaled(5))) is not None and event.payload != b"2":
             pass
         assert event is not None
+
+
+INTERRUPTED = """
+import random, signal, sys, time
+from collections import Counter
+from daemoneye import BusClient, LocalProtocolError
+
+found, slowest = Counter(), 0.0
+
+def interrupt(*_):
+    global slowest
+    began = time.monotonic()
+    try:
+        found[bytes(bus.call("control.demo.echo", b"?", timeout=LIMIT).payload).decode()] += 1
+    except LocalProtocolError as error:
+        found["refused" if error.hint else "no hint"] += 1
+    slowest = max(slowest, time.monotonic() - began)
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.003))
+
+LIMIT, until = float(sys.argv[2]), time.monotonic() + float(sys.argv[3])
+with BusClient.connect(run_dir=sys.argv[1]) as bus, bus.subscribe("events.#") as events:
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    while time.monotonic() < until:
+        bus.publish_many("events.demo.tick", [b"x" * 100] * 50)
+        for _ in range(50):
+            assert events.get(LIMIT) is not None
+        assert bus.publish_confirmed("events.demo.tick", b"y", timeout=LIMIT).subscribers == 1
+        assert events.get(LIMIT) is not None
+        assert bus.call("control.demo.echo", b"!", timeout=LIMIT).payload == b"!"
+        time.sleep(0.002)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    assert bus.call("control.demo.echo", b"!", timeout=LIMIT).payload == b"!"
+assert set(found) == {"?", "refused"}, found
+assert slowest < LIMIT, slowest
+"""
+
+
+def test_b20_a_call_in_a_signal_handler_has_a_reply_or_is_refused_and_never_hangs(
+    process: BrokerProcess,
+) -> None:
+    def echo(requests: Service) -> None:
+        for request in requests:
+            request.reply(request.payload)
+
+    with process.client() as serving, serving.serve("control.demo.echo") as requests:
+        thread = threading.Thread(target=echo, args=(requests,))
+        thread.start()
+        arguments = [str(process.run_dir.path), str(scaled(5)), "2"]
+        done = subprocess.run(  # a process of its own, so that a wait for ever ends
+            [sys.executable, "-c", INTERRUPTED, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=scaled(20),
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        requests.close()
+        thread.join(scaled(5))
+
+
+def test_a_signal_handler_that_falls_into_a_wait_is_refused_at_once(broker: Running) -> None:
+    with broker.client() as bus, bus.subscribe("events.#") as events:
+        refused: list[LocalProtocolError] = []
+
+        def ask(*_: object) -> None:
+            for act in (
+                lambda: bus.call("control.demo.echo", timeout=60),
+                lambda: bus.publish_confirmed(TICK, b"", timeout=60),
+                lambda: bus.subscribe(TICK),
+            ):
+                try:
+                    act()
+                except LocalProtocolError as error:
+                    refused.append(error)
+            bus.publish(TICK, b"from the handler")
+
+        before = signal.signal(signal.SIGALRM, ask)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            event = events.get(scaled(10))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert event is not None
+        assert event.payload == b"from the handler"
+        assert [error.hint for error in refused] == [refused[0].hint] * 3
+        assert len(bus.subscriptions()) == 1
+
+
+def test_a_call_whose_time_is_up_waits_for_no_other_thread(process: BrokerProcess) -> None:
+    with process.client() as bus:
+        process.signal(signal.SIGSTOP)
+        stuck = threading.Thread(target=bus.publish_many, args=(TICK, [bytes(100_000)] * 100))
+        try:
+            stuck.start()
+            wait_for(lambda: bus._connection.writer._turn.busy, "the publish")
+            time.sleep(0.1)  # until the socket is full
+            began = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                bus.call("control.demo.echo", timeout=0.2)
+            assert time.monotonic() - began < scaled(1)
+        finally:
+            process.signal(signal.SIGCONT)
+        stuck.join(scaled(10))
 
 
 def test_b16_ten_threads_publish_at_once(broker: Running) -> None:

@@ -22,7 +22,7 @@ from itertools import pairwise
 import pytest
 
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
-from daemoneye.errors import BusBroken, BusClosed
+from daemoneye.errors import BusBroken, BusClosed, LocalProtocolError
 from tests.support import scaled, wait_for
 
 ROUNDS = int(os.environ.get("DAEMONEYE_STRESS_ROUNDS", "40"))
@@ -150,9 +150,37 @@ def test_an_ended_inbox_gives_what_it_has_and_then_why(letters: Letters) -> None
         letters.reader.get(letters.boxes[0])
 
 
+def test_who_would_wait_for_itself_is_refused_and_others_are_not(letters: Letters) -> None:
+    reader, refused = letters.reader, list[object]()
+
+    def check() -> None:
+        try:
+            reader.check_outside()
+        except LocalProtocolError as error:
+            refused.append(error.hint)
+
+    reader.check_outside()
+    with reader._mutex:  # as a signal handler finds it
+        check()
+        thread, _ = in_thread(reader.check_outside)
+        thread.join(scaled(5))
+    assert len(refused) == 1
+    read = reader._read
+
+    def reading(sock: socket.socket) -> Sorted:
+        check()
+        return read(sock)
+
+    reader._read = reading  # as a signal handler within a read
+    letters.send(0)
+    assert reader.get(letters.boxes[0], scaled(5)) == b"\0"
+    assert len(refused) == 2
+    reader.check_outside()
+
+
 def test_ending_an_inbox_frees_who_sleeps_on_it(letters: Letters) -> None:
     leader, _ = in_thread(lambda: letters.reader.get(letters.boxes[1]))
-    wait_for(lambda: letters.reader._state.leading, "a leader")
+    wait_for(lambda: letters.reader._state.leader, "a leader")
     follower, found = in_thread(lambda: letters.reader.get(letters.boxes[0]))
     wait_for(lambda: letters.boxes[0].waiting, "the follower to sleep")
     letters.reader.end_inbox(letters.boxes[0], BusBroken("over"))
@@ -293,7 +321,7 @@ def test_no_wake_up_is_lost(seed: int) -> None:
     stress.run(ROUNDS, keeper=seed % 2 == 1)
     reader = stress.letters.reader
     assert not reader._asleep
-    assert not reader._state.leading
+    assert not reader._state.leader
     assert not any(box.waiting for box in stress.letters.boxes)
 
 
@@ -326,7 +354,7 @@ def test_a_connection_without_a_vigil_is_looked_at_once(letters: Letters) -> Non
 
 def test_giving_a_connection_up_frees_whoever_reads_it(tended: Letters) -> None:
     thread, found = in_thread(lambda: tended.reader.get(tended.boxes[2], scaled(10)))
-    wait_for(lambda: tended.reader._state.leading, "somebody to read")
+    wait_for(lambda: tended.reader._state.leader, "somebody to read")
     tended.silence = BusBroken("nothing came")
     wait_for(lambda: tended.causes, "another connection to be asked for")
     assert [str(each) for each in tended.causes] == ["nothing came"]
