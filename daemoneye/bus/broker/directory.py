@@ -307,6 +307,8 @@ class Directory:
         for group in self.groups:
             group.readers.clear()
             self.groups.due[group] = None
+            for member in group.members.values():
+                member.relieve()
         ended: list[tuple[Session, Subscription, Decision]] = []
         for session in self:
             for subscription in list(session.subscriptions.values()):

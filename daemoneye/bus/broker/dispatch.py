@@ -203,18 +203,18 @@ class Dispatch:
 
     def credited(self, session: Session) -> None:
         """A client has room where it had none."""
-        for group, _ in self._groups.memberships(session):
-            if group.waiting:
-                self._groups.due[group] = None
+        self._groups.relieve(session)
 
     # ---- handing out ----------------------------------------------------------------------------
 
     def run(self) -> None:
         """Hand out what can be, and tell publishers what became of theirs.
 
-        What an outbox gives back meanwhile is looked at in the next turn, so that this ends.
+        What outboxes tell meanwhile is looked at in the next turn, so that this ends.
         """
         groups = self._groups
+        for member in groups.feedback.take_relieved():
+            groups.relieve(member.session, member.subscription.number)
         self._take_returned()
         while groups.due:
             group = next(iter(groups.due))
@@ -265,11 +265,14 @@ class Dispatch:
     def _take_returned(self) -> None:
         """What an outbox did not deliver: for another, unless nobody wants it any more."""
         groups = self._groups
-        for delivery, reason in groups.returned.take_all():
+        for delivery, reason in groups.feedback.take_returned():
             if (found := groups.in_flight.get(delivery)) is None:
                 continue  # its member has left, and all that it had was taken away
             group, job = found
+            place = job.place
             groups.take_away(group, job)
+            if place is not None and reason == OVERFLOW:
+                place.crowd_out()  # it would be given it again at once, and for nothing
             group.untry(job)
             if reason in (EXPIRED, OVERSIZE):
                 groups.finish(group, job, reason, f"it was {reason} when it should have gone out")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from daemoneye.bus.broker.choices import CHOICES
 from daemoneye.bus.broker.jobs import Job
-from daemoneye.bus.broker.members import Member
+from daemoneye.bus.broker.members import Member, Readiness
 from daemoneye.bus.broker.queues import ByKey, InOrder
 from daemoneye.bus.frames import Choice
 from daemoneye.bus.limits import Limits
@@ -108,14 +108,15 @@ class Group:
         `readers` says who may read it.
         """
 
-        def has_room(member: Member) -> bool:
-            return member.has_room(limits)
-
         def pick(job: Job) -> Member | None:
+            def has_room(member: Member) -> bool:
+                return member.has_room(job, limits)
+
             able = _untried(job, readers(job))
             return CHOICES[self.choice](able, job.letter.key, has_room) if able else None
 
-        if not len(self.queue) or not any(map(has_room, self.members.values())):
+        members = self.members.values()
+        if not len(self.queue) or all(each.readiness is Readiness.FULL for each in members):
             return None
         return self.queue.take(pick)
 
@@ -131,6 +132,7 @@ class Group:
         """It is in nobody's hands any more."""
         if job.place is not None:
             del job.place.in_flight[job.delivery]
+            job.place.relieve()
             job.place = None
 
     def untry(self, job: Job) -> None:

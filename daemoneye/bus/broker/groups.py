@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from daemoneye.bus.broker.group import Group, Work
 from daemoneye.bus.broker.jobs import ABANDONED, EXHAUSTED, REJECTED, Job, Letter, Pledge
-from daemoneye.bus.broker.members import Member, Returned
+from daemoneye.bus.broker.members import Feedback, Member
 from daemoneye.bus.broker.parcels import Parcels
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.streams import DENIED, DISCONNECTED, OVERSIZE, Subscription
@@ -49,10 +49,10 @@ class Groups:
         "bytes",
         "due",
         "ended",
+        "feedback",
         "in_flight",
         "past",
         "pledges",
-        "returned",
     )
 
     def __init__(self, parcels: Parcels) -> None:
@@ -66,8 +66,8 @@ class Groups:
         """Of all jobs."""
         self.in_flight: dict[int, tuple[Group, Job]] = {}
         """By delivery."""
-        self.returned = Returned(parcels.clock)
-        """Deliveries that a member's outbox gave back, and why."""
+        self.feedback = Feedback(parcels.clock)
+        """What outboxes tell of members."""
         self.due: dict[Group, None] = {}
         """Where somebody may take something now."""
         self.ended: list[Ended] = []
@@ -159,7 +159,7 @@ class Groups:
             self._tree.add(group.filter, group)
         self._numbered += 1
         label = _label(session.identity.name, group)
-        member = Member(self._numbered, label, session, subscription, self.returned)
+        member = Member(self._numbered, label, session, subscription, self.feedback)
         group.members[member.number] = member
         group.readers.clear()
         self._members.setdefault(session, {})[subscription.number] = (group, member)
@@ -204,6 +204,15 @@ class Groups:
     def membership(self, session: Session, number: int) -> tuple[Group, Member] | None:
         """The group of a subscription, by its number, and what it is there."""
         return self._members.get(session, {}).get(number)
+
+    def relieve(self, session: Session, number: int = 0) -> None:
+        """Its memberships may have room again, or the one of that number; harmless for others."""
+        memberships = self._members.get(session, {})
+        found = [memberships.get(number)] if number else memberships.values()
+        for group, member in filter(None, found):
+            member.relieve()
+            if group.waiting:
+                self.due[group] = None
 
     # ---- jobs -----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ back to the group.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum, auto
 
 from daemoneye.bus.broker.clock import Clock
 from daemoneye.bus.broker.jobs import Job
@@ -24,64 +25,109 @@ from daemoneye.bus.broker.streams import (
 from daemoneye.bus.frames import Overflow
 from daemoneye.bus.limits import Limits
 
+GIVEN_BYTES = 24
+"""By how much the run of a job is longer than the job: header, delivery, how manieth time."""
 
-class Returned:
-    """What outboxes gave back: looked at when the clock rings, which is in the next turn."""
+CROWDED_PAUSE = 0.1
+"""After so many seconds a member is looked at again that was crowded out by what others are sent.
 
-    __slots__ = ("_clock", "_deliveries")
+Whoever makes room there does not say so.
+"""
+
+
+class Readiness(Enum):
+    """What is known of a member's room."""
+
+    OPEN = auto()
+    """It may have some."""
+    FULL = auto()
+    """It was found without: nobody looks again until something of it changes."""
+
+
+class Feedback:
+    """What outboxes tell of members: looked at when the clock rings, which is in the next turn."""
+
+    __slots__ = ("_clock", "_crowded", "_relieved", "_returned")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._deliveries: list[tuple[int, str]] = []
+        self._returned: list[tuple[int, str]] = []
+        self._relieved: dict[Member, None] = {}
+        self._crowded: dict[Member, None] = {}
 
-    def add(self, delivery: int, reason: str) -> None:
+    def returned(self, delivery: int, reason: str) -> None:
         """This one was not delivered, for this reason."""
-        self._deliveries.append((delivery, reason))
+        self._returned.append((delivery, reason))
         self._clock.wake_at(self._clock.now)
 
-    def take_all(self) -> list[tuple[int, str]]:
-        """All of them; there are none then."""
-        found, self._deliveries = self._deliveries, []
+    def relieved(self, member: Member) -> None:
+        """It may have room again."""
+        self._relieved[member] = None
+        self._clock.wake_at(self._clock.now)
+
+    def crowded(self, member: Member) -> None:
+        """It has no room because of others, and is to be looked at again soon."""
+        self._crowded[member] = None
+        self._clock.wake_at(self._clock.now + CROWDED_PAUSE)
+
+    def take_returned(self) -> list[tuple[int, str]]:
+        """What was not delivered; it is told once."""
+        found, self._returned = self._returned, []
+        return found
+
+    def take_relieved(self) -> list[Member]:
+        """Who may have room again, those included that are to be looked at; it is told once."""
+        found = [*self._relieved, *self._crowded]
+        self._relieved.clear()
+        self._crowded.clear()
         return found
 
 
 class WorkStream(Stream):
     """The queue of what a member was given: it loses nothing, but gives it back."""
 
-    __slots__ = ("returned",)
+    __slots__ = ("_feedback", "_member")
 
     def __init__(
         self,
         key: StreamKey,
         subscriptions: Iterable[Subscription],
         backlog: Backlog,
-        returned: Returned,
+        member: Member,
+        feedback: Feedback,
     ) -> None:
         super().__init__(key, subscriptions, backlog)
-        self.returned = returned
-        """Where it gives things back: that of all groups."""
+        self._member = member
+        self._feedback = feedback
 
     def serve(self, key: StreamKey, subscriptions: Iterable[Subscription]) -> None:
         """Be the queue of these, and never cut a client off for what others can do."""
         super().serve(key, subscriptions)
         self.policy = Overflow.DROP_NEWEST
 
+    def delivered(self, run: Run) -> int:
+        """The kernel has all of it, so there may be room behind it."""
+        if self._member.readiness is Readiness.FULL:
+            self._feedback.relieved(self._member)
+        return super().delivered(run)
+
     def _count_lost(self, run: Run, reason: str) -> None:
         """It counts as never offered here; the group counts it, or gives it to another."""
         self.tally.offered -= run.messages
-        self.returned.add(run.number, reason)
+        self._feedback.returned(run.number, reason)
 
 
 class Member:
     """One subscription of one session, in a group."""
 
     __slots__ = (
-        "_returned",
+        "_feedback",
         "_streams",
         "in_flight",
         "label",
         "last",
         "number",
+        "readiness",
         "session",
         "subscription",
     )
@@ -92,7 +138,7 @@ class Member:
         label: str,
         session: Session,
         subscription: Subscription,
-        returned: Returned,
+        feedback: Feedback,
     ) -> None:
         self.number = number
         """Rises with every member of the broker: the lowest is the oldest."""
@@ -104,27 +150,51 @@ class Member:
         """What it has not settled, by delivery, the oldest first."""
         self.last = 0
         """The delivery it was given last."""
+        self.readiness = Readiness.OPEN
+        """Whether it may have room."""
         self._streams: dict[Lane, Stream] = {}
-        self._returned = returned
+        self._feedback = feedback
 
-    def has_room(self, limits: Limits) -> bool:
-        """Whether it may be given one more now: connected, with credit, and not too much in hand.
+    def has_room(self, job: Job, limits: Limits) -> bool:
+        """Whether it may be given this job now: connected, with credit, and not too much in hand.
 
-        What would be dropped from its outbox at once is not put there.
+        What would be dropped from its outbox at once is not put there.  Who is found without room
+        is not looked at again until it is relieved.
         """
-        wish, balance = self.subscription.wish, self.subscription.balance
-        if len(self.in_flight) >= limits.in_flight:
+        if self.readiness is not Readiness.OPEN:
             return False
+        if self._is_full(job, limits):
+            self.readiness = Readiness.FULL
+            return False
+        if self.session.outbox.crowding(job.size + GIVEN_BYTES, limits):
+            self.crowd_out()
+            return False
+        return True
+
+    def _is_full(self, job: Job, limits: Limits) -> bool:
+        balance = self.subscription.balance
+        if len(self.in_flight) >= limits.in_flight:
+            return True
         waiting = size = 0
         for stream in self._streams.values():
             waiting += len(stream.queue)
             size += stream.bytes
-        return (
-            waiting < wish.max_messages
-            and waiting + balance.sent_messages < balance.granted_messages
-            and size + balance.sent_bytes < balance.granted_bytes
-            and self.session.outbox.backlog.bytes < limits.client_bytes
-        )
+        if (
+            waiting + balance.sent_messages >= balance.granted_messages
+            or size + balance.sent_bytes >= balance.granted_bytes
+        ):
+            return True
+        stream_or_none = self._streams.get(lane_of(job.letter.topic))
+        return stream_or_none is not None and stream_or_none.lacks_room(1, job.size + GIVEN_BYTES)
+
+    def crowd_out(self) -> None:
+        """What others are sent leaves it no room: it is not asked for a while."""
+        self.readiness = Readiness.FULL
+        self._feedback.crowded(self)
+
+    def relieve(self) -> None:
+        """Something of it has changed: it may have room."""
+        self.readiness = Readiness.OPEN
 
     def waiting(self) -> set[int]:
         """The deliveries that it was given and that nobody has begun to write to it."""
@@ -147,7 +217,7 @@ class Member:
         stream = outbox.streams.get(key)
         if stream is None:
             stream = outbox.streams[key] = WorkStream(
-                key, (subscription,), outbox.backlog, self._returned
+                key, (subscription,), outbox.backlog, self, self._feedback
             )
         self._streams[lane] = stream
         return stream

@@ -127,11 +127,16 @@ class Outbox:
         if stream.would_lose(messages, size):
             return fullness(stream)
         if stream.policy is Overflow.BLOCK and stream.queue:
-            cost, whole = size + RUN_OVERHEAD_BYTES, self.backlog.whole
-            if self.backlog.bytes + cost > limits.client_bytes:
-                return f"{self.backlog.bytes} bytes wait for it"
-            if whole is not None and whole.bytes + cost > limits.outbound_bytes:
-                return f"{whole.bytes} bytes wait for all clients"
+            return self.crowding(size, limits)
+        return ""
+
+    def crowding(self, size: int, limits: Limits) -> str:
+        """Why a run of `size` bytes more would cost somebody what waits, or ""."""
+        cost, whole = size + RUN_OVERHEAD_BYTES, self.backlog.whole
+        if self.backlog.bytes + cost > limits.client_bytes:
+            return f"{self.backlog.bytes} bytes wait for it"
+        if whole is not None and whole.bytes + cost > limits.outbound_bytes:
+            return f"{whole.bytes} bytes wait for all clients"
         return ""
 
     def shed(self, excess: int) -> str:

@@ -254,16 +254,18 @@ class Stream:
         """Whether more waits than may."""
         return self.messages > self.max_messages or self.bytes > self.max_bytes
 
-    def would_lose(self, messages: int, size: int) -> bool:
-        """Whether so much more makes this one lose what may not be lost: it is a `block` stream.
+    def lacks_room(self, messages: int, size: int) -> bool:
+        """Whether so much more is more than may wait here.
 
         One that is empty takes whatever comes, as one run may overrun any.
         """
-        return (
-            self.policy is Overflow.BLOCK
-            and bool(self.queue)
-            and (self.messages + messages > self.max_messages or self.bytes + size > self.max_bytes)
+        return bool(self.queue) and (
+            self.messages + messages > self.max_messages or self.bytes + size > self.max_bytes
         )
+
+    def would_lose(self, messages: int, size: int) -> bool:
+        """Whether so much more makes this one lose what may not be lost: it is a `block` stream."""
+        return self.policy is Overflow.BLOCK and self.lacks_room(messages, size)
 
     def has_room_for(self, run: Run) -> bool:
         """Whether it fits in beside what waits."""
