@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import bus, control, failover, growth, large, life, routing, rules
+from benchmarks import bus, call, control, failover, growth, large, life, routing, rules
 from benchmarks.bus import Contest
 from benchmarks.measure import Figure, Pace, Results
 from benchmarks.peers import (
@@ -61,6 +61,7 @@ ALONE: dict[str, Callable[[Pace], list[Figure]]] = {
     each.__name__: each
     for each in (
         large.large,
+        call.calls,
         failover.failover,
         *rules.BENCHMARKS,
         *routing.BENCHMARKS,

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.__main__ import PEERS, main, parsed
 from benchmarks.bus import Contest, publishing, round_trip
+from benchmarks.call import calls
 from benchmarks.control import control
 from benchmarks.goals import Goal, goals
 from benchmarks.large import ALL_READ, WAYS, flood
@@ -179,6 +180,12 @@ def test_large_payloads_travel_both_ways(tidy):
         received, lost = flood(way, ALL_READ, 0.05)
         assert received > 0
         assert 0 <= lost < 100
+
+
+def test_calls_are_measured_beside_other_ways():
+    told = {figure.name: figure.value for figure in calls(TINY)}
+    assert {"call p50", "call p99", "two topics by hand p50"} <= set(told)
+    assert all(value > 0 for value in told.values())
 
 
 def broken_relay(_directory):
