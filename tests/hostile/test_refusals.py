@@ -32,8 +32,10 @@ from daemoneye.bus.frames import (
     Proof,
     Query,
     Refusal,
+    Reply,
     StreamMark,
     Subscribe,
+    encode_call,
     encode_publish,
 )
 from daemoneye.bus.handshake import Claim
@@ -257,6 +259,17 @@ def sequence_that_does_not_rise(attack: Attack) -> str:
     return answer(attack.said(publish(5), publish(5)))
 
 
+def call_that_nobody_serves(attack: Attack) -> str:
+    return answer(attack.said(pack(encode_call(Heading(TICK), b"x", 1, 7))))
+
+
+def reply_to_no_call(attack: Attack) -> str:
+    caller = attack.said(Reply(999))
+    while not isinstance(heard := caller.hear(), Notice):
+        assert heard is not None
+    return f"{heard.code}: {heard.detail}"
+
+
 def question_about_nobody(attack: Attack) -> str:
     return answer(attack.said(Query("access", "nobody", "publish", "a", 7)))
 
@@ -337,6 +350,8 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
         "oversize": (frame_past_new_limits, "TooLarge: a frame of"),
         "back-pressure": (too_many_wishes, "BackPressure: "),
         "senseless": (sequence_that_does_not_rise, "LocalProtocolError: the sequence on"),
+        "no-responder": (call_that_nobody_serves, "NoResponder: nobody serves"),
+        "late-reply": (reply_to_no_call, "late-reply: the call is over"),
         "refused": (question_about_nobody, "BusError: nobody called 'nobody'"),
     },
     "lost": {
