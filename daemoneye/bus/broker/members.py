@@ -172,20 +172,17 @@ class Member:
         return True
 
     def _is_full(self, job: Job, limits: Limits) -> bool:
-        balance = self.subscription.balance
         if len(self.in_flight) >= limits.in_flight:
             return True
-        waiting = size = 0
-        for stream in self._streams.values():
-            waiting += len(stream.queue)
-            size += stream.bytes
-        if (
-            waiting + balance.sent_messages >= balance.granted_messages
-            or size + balance.sent_bytes >= balance.granted_bytes
-        ):
-            return True
-        stream_or_none = self._streams.get(lane_of(job.letter.topic))
-        return stream_or_none is not None and stream_or_none.lacks_room(1, job.size + GIVEN_BYTES)
+        balance, streams = self.subscription.balance, self._streams.values()
+        waiting = sum(len(stream.queue) for stream in streams)
+        # What is being written is in the balance already; it is left out where that matters.
+        if not balance.lasts(waiting, sum(stream.bytes for stream in streams)):
+            size = sum(len(run.data) for stream in streams for run in stream.queue)
+            if not balance.lasts(waiting, size):
+                return True
+        queue = self._streams.get(lane_of(job.letter.topic))
+        return queue is not None and queue.lacks_room(1, job.size + GIVEN_BYTES)
 
     def crowd_out(self) -> None:
         """What others are sent leaves it no room: it is not asked for a while."""

@@ -112,6 +112,13 @@ class Balance:
         """Whether something more may be sent; the run that closes it may overrun it."""
         return self.sent_messages < self.granted_messages and self.sent_bytes < self.granted_bytes
 
+    def lasts(self, messages: int, size: int) -> bool:
+        """Whether something more may be sent when so much has been that waits now."""
+        return (
+            self.sent_messages + messages < self.granted_messages
+            and self.sent_bytes + size < self.granted_bytes
+        )
+
     def grant(self, credit: Credit) -> None:
         """Never less than before: a repeated or reordered grant does no harm."""
         self.granted_messages = max(self.granted_messages, credit.messages)

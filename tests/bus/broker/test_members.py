@@ -119,3 +119,14 @@ def test_what_the_bound_of_all_clients_takes_back_is_not_given_again_at_once() -
         assert not stream.queue
         bus.pass_time(CROWDED_PAUSE)
         assert len(stream.queue) == 2
+
+
+def test_what_is_being_written_counts_once_against_the_credit() -> None:
+    bus, boss, worker = scene(credit_bytes=300_000)
+    boss.publish(JOBS, b"s")
+    worker.jobs()
+    boss.publish(JOBS, bytes(160_000))
+    worker.session.take(1 << 16, NOW)
+    boss.publish(JOBS, b"y")
+    (group,) = bus.router.directory.groups
+    assert (group.in_flight, group.waiting) == (3, 0)
