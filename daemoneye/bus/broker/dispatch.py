@@ -160,10 +160,13 @@ class Dispatch:
                 f"delivery {', '.join(map(str, others[:8]))} is not in your hands",
                 hint="it was settled before, its time was up and another has it, or it never was",
             )
+            groups.hear(session)  # late, but a word, of whichever group that was
             self._refuse(session, said, tuple(others), error, LATE)
             if said.request:
                 return
         for group, job in mine.values():
+            if job.place is not None:
+                groups.hear(session, job.place.subscription.number)
             self._settle(group, job, said)
         if said.request:
             self._deliveries.tell(session, Answer(said.request))
@@ -201,8 +204,9 @@ class Dispatch:
             detail = f"{said.what} of delivery {delivery}: {error}"
             self._deliveries.tell(session, Notice(code, detail=detail, delivery=delivery))
 
-    def credited(self, session: Session) -> None:
-        """A client has room where it had none."""
+    def credited(self, session: Session, number: int) -> None:
+        """A client has room where it had none, for a subscription of this number at least."""
+        self._groups.hear(session, number)
         self._groups.relieve(session)
 
     # ---- handing out ----------------------------------------------------------------------------

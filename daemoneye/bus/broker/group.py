@@ -2,7 +2,8 @@
 
 Who gets the next one is a `choice`, asked of those who are connected, may read the topic at that
 moment, and have room.  What was tried without success goes to a member that has not tried it, while
-there is one.  The law that the counters keep:
+one of those has room.  Who has let a deadline pass is given nothing until it says a word, while
+there are others: a client that hangs is still connected.  The law that the counters keep:
 
     offered = handled + lost (by reason) + waiting + in flight
 
@@ -12,7 +13,7 @@ A group outlives its members for a while: what has to be delivered at least once
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from daemoneye.bus.broker.choices import CHOICES
@@ -57,6 +58,7 @@ class Group:
         "name",
         "queue",
         "readers",
+        "silent",
         "work",
     )
 
@@ -75,6 +77,8 @@ class Group:
         """Of all its jobs, whoever has them."""
         self.readers: dict[str, tuple[Member, ...]] = {}
         """Members that may read a topic, the oldest first: remembered until rights change."""
+        self.silent: dict[Member, None] = {}
+        """Members that let a deadline pass and have not said a word since."""
         self.work = Work.none()
 
     @property
@@ -112,8 +116,14 @@ class Group:
             def has_room(member: Member) -> bool:
                 return member.has_room(job, limits)
 
-            able = _untried(job, readers(job))
-            return CHOICES[self.choice](able, job.letter.key, has_room) if able else None
+            able = readers(job)
+            if self.silent:
+                able = tuple(each for each in able if each not in self.silent) or able
+            if not job.tried:
+                return CHOICES[self.choice](able, job.letter.key, has_room) if able else None
+            for some in _best_first(job, tuple(filter(has_room, able))):
+                return CHOICES[self.choice](some, job.letter.key, has_room)
+            return None
 
         members = self.members.values()
         if not len(self.queue) or all(each.readiness is Readiness.FULL for each in members):
@@ -134,6 +144,14 @@ class Group:
             del job.place.in_flight[job.delivery]
             job.place.relieve()
             job.place = None
+
+    def fall_silent(self, member: Member) -> None:
+        """It let a deadline pass."""
+        self.silent[member] = None
+
+    def hear(self, member: Member) -> None:
+        """It has said a word."""
+        self.silent.pop(member, None)
 
     def untry(self, job: Job) -> None:
         """It was taken away before its member had it: that does not count."""
@@ -171,12 +189,8 @@ class Group:
         return f"<Group {self.name} on {self.filter}, {len(self.members)} members>"
 
 
-def _untried(job: Job, readers: tuple[Member, ...]) -> tuple[Member, ...]:
-    """Those who have not tried it; if all have, those who did not do so last; else all."""
-    if not job.tried:
-        return readers
-    return (
-        tuple(each for each in readers if each.number not in job.tried)
-        or tuple(each for each in readers if each.number != job.tried[-1])
-        or readers
-    )
+def _best_first(job: Job, able: tuple[Member, ...]) -> Iterator[tuple[Member, ...]]:
+    """Those who have not tried it, those who did not do so last, all; each if there are any."""
+    untried = tuple(each for each in able if each.number not in job.tried)
+    others = tuple(each for each in able if each.number != job.tried[-1])
+    return filter(None, (untried, others, able))

@@ -175,6 +175,7 @@ class Groups:
             del self._members[session]
         group, member = found
         del group.members[member.number]
+        group.hear(member)
         group.readers.clear()
         unseen = member.waiting()
         for job in list(member.in_flight.values()):
@@ -212,6 +213,15 @@ class Groups:
         for group, member in filter(None, found):
             member.relieve()
             if group.waiting:
+                self.due[group] = None
+
+    def hear(self, session: Session, number: int = 0) -> None:
+        """It says a word as a member, or as this one; harmless for who is none."""
+        memberships = self._members.get(session, {})
+        found = [memberships.get(number)] if number else memberships.values()
+        for group, member in filter(None, found):
+            if member in group.silent:
+                group.hear(member)
                 self.due[group] = None
 
     # ---- jobs -----------------------------------------------------------------------------------
@@ -288,6 +298,7 @@ class Groups:
             if job.deadline <= now:
                 if job.place is not None:
                     job.place.withdraw(job.delivery)
+                    group.fall_silent(job.place)
                 self.take_away(group, job)
                 self.try_again(group, job, f"{self._limits.acknowledge_timeout:g} s passed")
             else:

@@ -99,7 +99,7 @@ class Requests:
             subscription.balance.grant(credit)
             session.outbox.credited()
             self._deliveries.dirty.add(session)
-            self._dispatch.credited(session)
+            self._dispatch.credited(session, credit.subscription)
 
     def _settle(self, session: Session, said: Settle) -> None:
         self.extra_work = len(said.deliveries)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from daemoneye.bus.broker.groups import Groups
-from daemoneye.bus.frames import Guarantee, Subscribe
-from tests.bus.support import Bus
+from daemoneye.bus.frames import Choice, Credit, Guarantee, Settling, Subscribe
+from tests.bus.support import Bus, Client
 
 JOBS = "control.demo.jobs"
 
@@ -81,3 +85,83 @@ def test_nothing_is_left_of_groups_when_all_is_over() -> None:
     assert not groups.pledges
     assert not groups.ended
     assert bus.router.directory.backlog.bytes == 0
+
+
+# ---- who hangs ----------------------------------------------------------------------------------
+
+
+def team(bus: Bus, *names: str, **options: Any) -> list[Client]:
+    """Members of one group, the oldest first."""
+    found = [bus.client(name) for name in names]
+    for each in found:
+        each.say(Subscribe(1, JOBS, group="g", **options))
+    return found
+
+
+def payloads(client: Client) -> list[bytes]:
+    return [each.payload for each in client.jobs()]
+
+
+def test_what_was_tried_goes_to_who_has_room_when_nobody_untried_has() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (full,) = team(bus, "full", choice=Choice.ROUND_ROBIN, credit_messages=1)
+    (free,) = team(bus, "free")
+    boss.publish(JOBS, b"1")
+    boss.publish(JOBS, b"x")
+    assert payloads(full) == [b"1"]
+    (given,) = free.jobs()
+    free.settle(Settling.RETRY, given)
+    (again,) = free.jobs()
+    assert (again.payload, again.tries) == (b"x", 2)
+
+
+@pytest.mark.parametrize("choice", [each for each in Choice if each is not Choice.DEFAULT])
+def test_who_let_a_deadline_pass_is_given_nothing_until_it_says_a_word(choice: Choice) -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    hung, fine = team(bus, "one", "two", choice=choice)
+    boss.publish(JOBS, b"0", partition_key="k")
+    if not (held := hung.jobs()):
+        hung, fine, held = fine, hung, fine.jobs()
+    bus.pass_time(30.1)
+    fine.ack(*fine.jobs())
+    for number in range(8):
+        boss.publish(JOBS, b"%d" % number, partition_key="k")
+        assert payloads(hung) == []
+        given = fine.jobs()
+        assert [each.payload for each in given] == [b"%d" % number]
+        fine.ack(*given)
+    hung.ack(*held)  # late, but a word
+    for number in range(2):
+        boss.publish(JOBS, b"%d" % number, partition_key="k")
+    assert payloads(hung)
+
+
+def test_credit_is_a_word_too_and_that_of_another_subscription_is_none() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    hung, fine = team(bus, "hung", "fine", choice="standby")
+    hung.say(Subscribe(2, "events.#"))
+    boss.publish(JOBS, b"x")
+    hung.jobs()
+    bus.pass_time(30.1)
+    assert payloads(fine) == [b"x"]
+    hung.say(Credit(2, 5000, 1 << 24))
+    boss.publish(JOBS, b"y")
+    assert (payloads(hung), payloads(fine)) == ([], [b"y"])
+    hung.say(Credit(1, 5000, 1 << 24))
+    boss.publish(JOBS, b"z")
+    assert (payloads(hung), payloads(fine)) == ([b"z"], [])
+
+
+def test_where_all_are_silent_they_are_tried_like_any_other() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (alone,) = team(bus, "alone", choice="standby")
+    boss.publish(JOBS, b"x")
+    alone.jobs()
+    bus.pass_time(30.1)
+    assert payloads(alone) == [b"x"]
+    bus.router.close(alone.session)
+    assert not next(iter(groups_of(bus))).silent
