@@ -11,7 +11,7 @@ from collections import deque
 from daemoneye.bus.broker.answers import refusal
 from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
 from daemoneye.bus.broker.directory import Directory
-from daemoneye.bus.broker.dispatch import Dispatch
+from daemoneye.bus.broker.dispatch import NO_OFFER, Dispatch
 from daemoneye.bus.broker.jobs import Pledge
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.retained import Kept, value_of
@@ -120,12 +120,12 @@ class Admission:
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
         name = session.identity.name
         groups = route.groups if not frame.target else ()
-        takers = self._dispatch.takers(groups, frame) if groups or pledge is not None else ()
-        opened = self._dispatch.opened(frame, raw, stamp, name) if takers else None
+        offer = NO_OFFER
+        if groups or pledge is not None:
+            offer = self._dispatch.offer(groups, frame, raw, stamp, name)
         if frame.request:
             self._check_room(recipients, frame.count, len(raw) + len(stamp))
-            if opened is not None:
-                self._dispatch.check_room(takers, opened)
+            self._dispatch.check_room(offer)
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
         route.sequence = frame.sequence + frame.count - 1
@@ -137,9 +137,8 @@ class Admission:
         elif recipients:
             data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
             self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
-        if opened is not None:
-            self._dispatch.put(takers, opened, pledge)
-        return len(recipients) + len(takers)
+        taken = self._dispatch.put(offer, frame.count, pledge) if offer is not NO_OFFER else 0
+        return len(recipients) + taken
 
     def route(self, session: Session, topic: str) -> Route:
         """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""

@@ -305,7 +305,7 @@ class Directory:
         self._share_out()
         self.change()
         for group in self.groups:
-            group.readers.clear()
+            group.reconsider()
             self.groups.due[group] = None
             for member in group.members.values():
                 member.relieve()

@@ -9,6 +9,7 @@ done to outboxes, publishers are answered, and dead letters are collected for th
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from daemoneye.bus.broker.answers import refusal
 from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
@@ -33,6 +34,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.errors import (
     BackPressure,
+    BusError,
     DeadlineExceeded,
     LocalProtocolError,
     NoResponder,
@@ -51,6 +53,27 @@ REMEMBERED_TOPICS = 1024
 """Of so many a group remembers which members may read them."""
 
 
+NO_KEY = "no-key"
+"""Why a group that goes by a key has lost what has none."""
+
+
+class Offer(NamedTuple):
+    """What groups make of one publish."""
+
+    takers: tuple[Group, ...] = ()
+    """Those that take it, as far as they have room."""
+    opened: Opened | None = None
+    """It, opened for them; None: there are none."""
+    binding: bool = False
+    """Whether it has to be taken by all of them, and whole."""
+    losing: tuple[tuple[Group, str], ...] = ()
+    """Those that cannot take it, and why: theirs is best effort."""
+
+
+NO_OFFER = Offer()
+"""To nobody."""
+
+
 class Dispatch:
     """Hands out the work of groups."""
 
@@ -65,68 +88,87 @@ class Dispatch:
 
     # ---- publishes ------------------------------------------------------------------------------
 
-    def takers(self, groups: tuple[Group, ...], frame: OuterFrame) -> tuple[Group, ...]:
-        """Those of these groups that take a publish, which may be none.
+    def offer(
+        self, groups: tuple[Group, ...], frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str
+    ) -> Offer:
+        """What these groups make of a publish; nothing is changed.
 
-        Raises LocalProtocolError when one of them goes by a key and there is none, and NoResponder
-        when its publisher waits for somebody to handle it, and nobody will.
+        Of what is best effort, a group that cannot take it loses it, and nobody else.  What has to
+        be delivered at least once, or handled, is refused as a whole.  Raises LocalProtocolError,
+        TooLarge, and NoResponder when its publisher waits and nobody will handle it.
         """
-        kept = is_kept(frame)
-        taking = tuple(
-            each for each in groups if (self._readers(each, frame.topic) if each.members else kept)
-        )
-        if not frame.partition_key:
-            for each in taking:
-                if each.choice is Choice.BY_KEY:
-                    raise LocalProtocolError(
-                        f"the group {each.name} of {each.filter} goes by a key, and a publish on"
-                        f" {frame.topic} has none",
-                        hint='publish with key="…": equal keys go to the same member',
-                    )
-        if frame.until_handled and frame.request and not taking:
+        kept, takers, losing = is_kept(frame), [], []
+        binding = kept or frame.until_handled
+        for group in groups:
+            if not kept and not self._readers(group, frame.topic):
+                continue
+            error = _hindrance(group, frame)
+            if error is None:
+                takers.append(group)
+            elif binding:
+                raise error
+            else:
+                losing.append(
+                    (group, NO_KEY if isinstance(error, LocalProtocolError) else OVERSIZE)
+                )
+        if frame.until_handled and frame.request and not takers:
             raise NoResponder(
                 f"no group is there to handle {frame.topic}",
                 hint="subscribe with a group, or publish at least once",
             )
-        return taking
+        if not takers:
+            return Offer((), None, binding, tuple(losing))
+        try:
+            singles = single_publishes(frame, raw, self._directory.limits.group_bytes)
+        except TooLarge:
+            if binding:
+                raise
+            losing += [(each, OVERSIZE) for each in takers]
+            return Offer((), None, binding, tuple(losing))
+        letter = Letter(frame.topic, publisher, frame.partition_key, frame.expires_at, kept)
+        opened = Opened(letter, tuple(each + stamp for each in singles))
+        return Offer(tuple(takers), opened, binding, tuple(losing))
 
-    def opened(self, frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str) -> Opened:
-        """What a publish is for groups.  Raises LocalProtocolError and TooLarge."""
-        if frame.large_bytes or frame.descriptors:
-            raise TooLarge(
-                f"a group takes what fits into a frame, and not a payload of {frame.large_bytes}"
-                " bytes apart from it",
-                hint="put it in a file, and send the name",
+    def check_room(self, offer: Offer) -> None:
+        """Raises BackPressure when one has no room for all of what it has to take."""
+        if offer.opened is None or not offer.binding:
+            return
+        limits, size, count = self._directory.limits, offer.opened.bytes, len(offer.opened.frames)
+        if self._is_crowded(size * len(offer.takers)):
+            raise BackPressure(
+                f"groups have no room: {self._groups.bytes} bytes are in the hands of all of them",
+                hint="their members are too slow, or there are none",
             )
-        singles = single_publishes(frame, raw, self._directory.limits.group_bytes)
-        topic, key, expires_at = frame.topic, frame.partition_key, frame.expires_at
-        letter = Letter(topic, publisher, key, expires_at, is_kept(frame))
-        return Opened(letter, tuple(each + stamp for each in singles))
-
-    def check_room(self, takers: tuple[Group, ...], opened: Opened) -> None:
-        """Raises BackPressure when one of them has no room for all of it."""
-        limits, size = self._directory.limits, opened.bytes
-        is_crowded = self._is_crowded(size * len(takers))
-        for group in takers:
-            if is_crowded or not group.has_room(len(opened.frames), size, limits):
+        for group in offer.takers:
+            if not group.has_room(count, size, limits):
                 raise BackPressure(
                     f"the group {group.name} of {group.filter} has no room: {group.waiting}"
                     f" messages wait, {group.bytes} bytes are in its hands",
                     hint="its members are too slow, or there are none",
                 )
 
-    def put(self, takers: tuple[Group, ...], opened: Opened, pledge: Pledge | None) -> None:
-        """These groups take it; of what has no room, the newest is lost."""
+    def put(self, offer: Offer, messages: int, pledge: Pledge | None) -> int:
+        """Groups take a publish of so many messages; how many groups took some of it.
+
+        Of what has no room, the newest is lost.
+        """
         limits, groups = self._directory.limits, self._groups
-        for group in takers:
-            for frame in opened.frames:
-                if group.has_room(1, len(frame), limits) and not self._is_crowded(len(frame)):
-                    groups.put(group, frame, opened.letter, pledge)
-                else:
-                    group.refuse(OVERFLOW)
-            groups.due[group] = None
+        for group, reason in offer.losing:
+            group.refuse(reason, messages)
+        taken = 0
+        if offer.opened is not None:
+            for group in offer.takers:
+                before = group.waiting
+                for frame in offer.opened.frames:
+                    if group.has_room(1, len(frame), limits) and not self._is_crowded(len(frame)):
+                        groups.put(group, frame, offer.opened.letter, pledge)
+                    else:
+                        group.refuse(OVERFLOW)
+                taken += group.waiting > before
+                groups.due[group] = None
         if pledge is not None and pledge.session is not None:
             groups.pledges.setdefault(pledge.session, {})[pledge] = None
+        return taken
 
     def _is_crowded(self, size: int) -> bool:
         return self._groups.bytes + size > self._directory.limits.outbound_bytes
@@ -252,7 +294,7 @@ class Dispatch:
                 self._hand(group, *found)
             elif denied:
                 for job in denied:
-                    self._groups.drop(group, job, "denied", "no member may read its topic any more")
+                    self._groups.set_aside(group, job)
                 denied.clear()
             else:
                 return
@@ -326,3 +368,20 @@ def is_kept(frame: OuterFrame) -> bool:
     if guarantee != Guarantee.DEFAULT:
         return guarantee == Guarantee.AT_LEAST_ONCE
     return bool(frame.topic.startswith("control."))
+
+
+def _hindrance(group: Group, frame: OuterFrame) -> BusError | None:
+    """Why a group cannot take a publish at all."""
+    if frame.large_bytes or frame.descriptors:
+        return TooLarge(
+            f"the group {group.name} of {group.filter} takes what fits into a frame, and not a"
+            f" payload of {frame.large_bytes} bytes apart from it",
+            hint="put it in a file, and send the name",
+        )
+    if group.choice is Choice.BY_KEY and not frame.partition_key:
+        return LocalProtocolError(
+            f"the group {group.name} of {group.filter} goes by a key, and a publish on"
+            f" {frame.topic} has none",
+            hint='publish with key="…": equal keys go to the same member',
+        )
+    return None

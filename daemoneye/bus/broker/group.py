@@ -59,6 +59,7 @@ class Group:
         "queue",
         "readers",
         "silent",
+        "unreadable",
         "work",
     )
 
@@ -73,6 +74,8 @@ class Group:
         self.queue: InOrder | ByKey = ByKey() if self.choice is Choice.BY_KEY else InOrder()
         self.delayed: dict[Job, None] = {}
         """What is to be tried again, but not yet."""
+        self.unreadable: dict[Job, None] = {}
+        """What no member that is there may read: it holds up nothing else."""
         self.bytes = 0
         """Of all its jobs, whoever has them."""
         self.readers: dict[str, tuple[Member, ...]] = {}
@@ -83,8 +86,8 @@ class Group:
 
     @property
     def waiting(self) -> int:
-        """How many wait, those included that are to be tried later."""
-        return len(self.queue) + len(self.delayed)
+        """How many wait, those included that are to be tried later, or may not be read now."""
+        return len(self.queue) + len(self.delayed) + len(self.unreadable)
 
     @property
     def in_flight(self) -> int:
@@ -135,6 +138,7 @@ class Group:
         job.count += 1
         job.tried += (member.number,)
         job.place, job.delivery, job.deadline = member, delivery, deadline
+        job.given_up_at = 0.0
         member.in_flight[delivery] = job
         member.last = delivery
 
@@ -153,6 +157,18 @@ class Group:
         """It has said a word."""
         self.silent.pop(member, None)
 
+    def set_aside(self, job: Job) -> None:
+        """It waits for a member that may read it."""
+        self.queue.remove(job)
+        self.unreadable[job] = None
+
+    def reconsider(self) -> None:
+        """Other members are there, or rights have changed: ask anew who may read what."""
+        self.readers.clear()
+        for job in reversed(self.unreadable):
+            self.queue.restore(job)
+        self.unreadable.clear()
+
     def untry(self, job: Job) -> None:
         """It was taken away before its member had it: that does not count."""
         job.count -= 1
@@ -170,14 +186,16 @@ class Group:
         if job in self.delayed:
             del self.delayed[job]
             self.queue.done(job)
+        elif job in self.unreadable:
+            del self.unreadable[job]
         else:
             self.queue.remove(job)
         self._count(reason)
 
-    def refuse(self, reason: str) -> None:
-        """One is lost that is not taken at all."""
-        self.work.offered += 1
-        self.work.lost[reason] += 1
+    def refuse(self, reason: str, messages: int = 1) -> None:
+        """So many are lost that are not taken at all."""
+        self.work.offered += messages
+        self.work.lost[reason] += messages
 
     def _count(self, reason: str) -> None:
         if reason:

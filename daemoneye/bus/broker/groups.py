@@ -120,6 +120,11 @@ class Groups:
                 f"{escaped(wish.group)} cannot be the name of a group",
                 hint="1 to 64 of a-z, 0-9, `_` and `-`",
             )
+        if wish.filter.startswith("$"):
+            raise LocalProtocolError(
+                f"what is said on {wish.filter} is for everybody who may read it, and not shared",
+                hint="subscribe without a group",
+            )
         if wish.serve:
             raise LocalProtocolError("whoever serves a topic is in no group", hint="leave it out")
         if wish.selection or wish.overflow is not Overflow.DEFAULT:
@@ -152,7 +157,7 @@ class Groups:
             group = None
         if group is None:
             idle = [each for each in self if _is_idle(each)]
-            if len(self) >= self._limits.groups:
+            if idle and len(self) >= self._limits.groups:
                 self._forget(min(idle, key=lambda each: each.left_at))
             group = Group(wish.group, subscription.filter, wish.choice, self._now)
             self._by_key[key] = group
@@ -161,7 +166,7 @@ class Groups:
         label = _label(session.identity.name, group)
         member = Member(self._numbered, label, session, subscription, self.feedback)
         group.members[member.number] = member
-        group.readers.clear()
+        group.reconsider()
         self._members.setdefault(session, {})[subscription.number] = (group, member)
         self.due[group] = None
 
@@ -176,7 +181,7 @@ class Groups:
         group, member = found
         del group.members[member.number]
         group.hear(member)
-        group.readers.clear()
+        group.reconsider()
         unseen = member.waiting()
         for job in list(member.in_flight.values()):
             self.take_away(group, job)
@@ -262,6 +267,16 @@ class Groups:
             group.queue.put_back(job)
         self.due[group] = None
 
+    def set_aside(self, group: Group, job: Job) -> None:
+        """Nobody there may read what waits: keep it for who may, if it has to be delivered."""
+        if not job.letter.is_kept:
+            self.drop(group, job, DENIED, "no member may read its topic")
+            return
+        if not job.given_up_at:
+            job.given_up_at = self._now + self._limits.group_timeout
+        group.set_aside(job)
+        self._look_at_unreadable(group, job)
+
     def finish(self, group: Group, job: Job, reason: str = "", cause: str = "") -> None:
         """What was taken away is over: handled, or lost for a reason."""
         group.finish(job, reason)
@@ -311,8 +326,17 @@ class Groups:
                     self.due[group] = None
                 else:
                     clock.wake_at(job.deadline)
+            for job in list(group.unreadable):
+                self._look_at_unreadable(group, job)
             if not group.members:
                 self._look_at_abandoned(group)
+
+    def _look_at_unreadable(self, group: Group, job: Job) -> None:
+        if job.given_up_at > self._now:
+            self._parcels.clock.wake_at(job.given_up_at)
+            return
+        seconds = self._limits.group_timeout
+        self.drop(group, job, DENIED, f"no member could read its topic for {seconds:g} s")
 
     def _look_at_abandoned(self, group: Group) -> None:
         given_up_at = group.left_at + self._limits.group_timeout

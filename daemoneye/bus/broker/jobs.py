@@ -90,6 +90,7 @@ class Job:
         "deadline",
         "delivery",
         "frame",
+        "given_up_at",
         "letter",
         "number",
         "place",
@@ -116,6 +117,9 @@ class Job:
         """The number it was given under last."""
         self.deadline = 0.0
         """Until when its member may keep it; of a delayed one, when it is tried again."""
+
+        self.given_up_at = 0.0
+        """Until when it waits for a member that may read its topic; 0: there was one so far."""
 
     @property
     def size(self) -> int:

@@ -44,6 +44,9 @@ class InOrder:
         """One to try again, where it stood."""
         insort(self._again, job, key=_number)
 
+    restore = put_back
+    """One that was taken out by `remove`, where it stood."""
+
     def take(self, pick: Pick) -> tuple[Job, Member] | None:
         """The first that somebody takes now, and who does; it does not wait any more.
 
@@ -105,6 +108,16 @@ class ByKey:
         key = job.letter.key
         self._lines[key].appendleft(job)
         self._ready[key] = None
+        self._count += 1
+
+    def restore(self, job: Job) -> None:
+        """One that was taken out by `remove`, before all others of its key."""
+        key = job.letter.key
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = deque()
+            self._ready[key] = None
+        line.appendleft(job)
         self._count += 1
 
     def take(self, pick: Pick) -> tuple[Job, Member] | None:

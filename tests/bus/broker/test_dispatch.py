@@ -636,7 +636,7 @@ def test_a_large_payload_is_not_for_a_group() -> None:
     bus.router.receive(boss.session, [*chunks, raw], NOW)
     answer = next(each for each in boss.read() if isinstance(each, Answer))
     assert answer.error == "TooLarge"
-    assert "a group takes what fits into a frame" in answer.detail
+    assert "the group workers of control.demo.jobs takes what fits" in answer.detail
     assert worker.jobs() == []
     assert bus.router.parcels.bytes == 0
 
@@ -712,7 +712,127 @@ def test_a_topic_goes_only_to_members_who_may_read_it() -> None:
     bus.router.close(wide.session)
     assert narrow.jobs() == []
     counted = law(bus)
-    assert (counted.group_waiting, counted.lost) == (0, {"denied": 4})
+    assert (counted.group_waiting, counted.lost) == (4, {})
+
+
+def test_what_nobody_there_may_read_waits_for_who_may_as_if_nobody_were_there() -> None:
+    bus = Bus(AccessRule("narrow", "read-only", "control.secret.#", deny=True))
+    boss, narrow = bus.client("boss"), bus.client("narrow")
+    assert not narrow.subscribe("control.#", group="workers").error
+    for payload in (b"1", b"2"):
+        boss.publish("control.secret.key", payload, request=1)
+        assert boss.read()[-1] == Answer(1, subscribers=1)
+    boss.publish("control.open", b"open")
+    assert payloads(narrow.jobs()) == [b"open"]
+    bus.pass_time(Limits().group_timeout - 1)
+    wide = bus.client("wide")
+    wide.say(Subscribe(1, "control.#", group="workers"))
+    assert payloads(wide.jobs()) == [b"1", b"2"]
+    law(bus)
+
+
+def test_what_nobody_there_may_read_in_time_is_a_dead_letter_whoever_comes_and_goes() -> None:
+    bus = Bus(AccessRule("narrow", "read-only", "control.secret.#", deny=True))
+    boss, narrow = bus.client("boss"), bus.client("narrow")
+    assert not narrow.subscribe("control.#", group="workers").error
+    boss.publish("control.secret.key", b"1")
+    for _ in range(3):
+        bus.pass_time(Limits().group_timeout / 4)
+        again = bus.client("narrow")
+        assert not again.subscribe("control.#", group="workers").error
+        assert law(bus).group_waiting == 1
+    bus.pass_time(Limits().group_timeout / 4)
+    counted = law(bus)
+    assert (counted.group_waiting, counted.lost) == (0, {"denied": 1})
+
+
+def test_rights_that_come_make_what_waits_readable_by_key_in_its_order() -> None:
+    deny = AccessRule("narrow", "read-only", "control.secret.#", deny=True)
+    bus = Bus(deny)
+    boss, narrow = bus.client("boss"), bus.client("narrow")
+    assert not narrow.subscribe("control.#", group="workers", choice="by-key").error
+    for payload in (b"1", b"2", b"3"):
+        boss.publish("control.secret.key", payload, partition_key="k")
+    boss.publish("control.open", b"open", partition_key="k")
+    (given,) = narrow.jobs()
+    assert given.payload == b"open"
+    bus.router.set_rules(Limits(), AccessList(()))
+    narrow.ack(given)
+    for payload in (b"1", b"2", b"3"):
+        (given,) = narrow.jobs()
+        assert given.payload == payload
+        narrow.ack(given)
+    law(bus)
+
+
+def test_what_is_best_effort_and_nobody_there_may_read_is_not_for_the_group() -> None:
+    bus = Bus(AccessRule("narrow", "read-only", "events.secret.#", deny=True))
+    boss, narrow = bus.client("boss"), bus.client("narrow")
+    assert not narrow.subscribe("events.#", group="workers").error
+    boss.publish("events.secret.key", b"s", request=1)
+    assert boss.read()[-1] == Answer(1, subscribers=0)
+    assert law(bus).lost == {}
+
+
+# ---- what a group cannot take -------------------------------------------------------------------
+
+
+def test_a_group_silences_nobody_else_on_a_topic_of_best_effort() -> None:
+    bus = Bus(group_messages=2)
+    boss, plain, watcher = bus.client("boss"), bus.client("plain"), bus.client("w", "observer")
+    plain.subscribe("events.#")
+    assert not watcher.subscribe("events.#", 1, group="x", choice="by-key").error
+    boss.publish(EVENTS, b"no key", request=1)
+    assert boss.read()[-1] == Answer(1, subscribers=1)
+    for number in range(5):
+        boss.publish(EVENTS, b"%d" % number, request=2, partition_key=f"{number}")
+        assert not boss.read()[-1].error  # type: ignore[union-attr]  # an answer
+    assert plain.events() == [b"no key", b"0", b"1", b"2", b"3", b"4"]
+    assert law(bus).lost["no-key"] == 1
+
+
+def test_a_large_payload_of_best_effort_is_lost_to_the_group_alone() -> None:
+    bus = Bus()
+    boss, plain = bus.client("boss"), bus.client("plain")
+    plain.subscribe(EVENTS, credit_bytes=1 << 20, credit_messages=9)
+    (worker,) = (bus.client("w"),)
+    assert not worker.subscribe(EVENTS, group="x").error
+    raw = encode_large(Heading(EVENTS), 300_000, NOW, 1, request=1) + parcel_stamp(1, 0)
+    content = bytes(100_000)
+    chunks = [encode(Chunk(1, 300_000, offset, content)) for offset in (0, 100_000, 200_000)]
+    bus.router.receive(boss.session, [*chunks, raw], NOW)
+    assert next(each for each in boss.read() if isinstance(each, Answer)).subscribers == 1
+    (group,) = bus.router.directory.groups
+    assert group.work.lost == {"oversize": 1}
+    law(bus)
+
+
+def test_small_together_and_large_one_by_one_is_lost_to_the_group_alone() -> None:
+    bus = Bus(group_bytes=100_000)
+    boss, plain, worker = bus.client("boss"), bus.client("plain"), bus.client("worker")
+    plain.subscribe(EVENTS)
+    assert not worker.subscribe(EVENTS, group="x").error
+    boss.publish(EVENTS, *([b"x"] * 200), request=1, content_type="t" * 1000)
+    assert boss.read()[-1] == Answer(1, subscribers=1)
+    assert len(plain.events()) == 200
+    assert law(bus).lost == {"oversize": 200}
+
+
+def test_a_group_of_what_the_broker_says_is_refused() -> None:
+    bus = Bus()
+    answer = bus.client("a").subscribe("$bus.stats", group="x")
+    assert answer.error == "LocalProtocolError"
+    assert "for everybody" in answer.detail
+
+
+def test_a_group_that_is_idle_when_fewer_are_allowed_can_be_joined_again() -> None:
+    bus = Bus()
+    for number in range(3):
+        assert not bus.client(f"c{number}").subscribe(JOBS, group=f"g{number}").error
+    (first,) = bus.router.directory.named("c0")
+    bus.router.close(first)
+    bus.router.set_rules(Limits(groups=2), AccessList(()))
+    assert not bus.client("c0").subscribe(JOBS, group="g0").error
 
 
 def test_a_full_house_of_groups_takes_no_more_until_one_is_idle() -> None:
