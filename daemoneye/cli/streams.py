@@ -81,7 +81,7 @@ def _subscribed(
             "a group shares all that its filter matches",
             hint="leave out --group, or --correlation and --stage",
         )
-    return bus.subscribe(*filters, group=group, max_messages=1)
+    return bus.subscribe(*filters, group=group)
 
 
 def remarks_on(filters: Iterable[str], narrowed: Iterable[str]) -> Iterator[str]:

@@ -403,6 +403,8 @@ class AsyncBusClient(Ending):
         same group: each goes to one of them, who gets an `AsyncJob` and settles it.  `choice` is
         who gets the next one: "least-in-flight" (the default), "round-robin", "by-key" (equal keys
         in order, to the same member) or "standby" (one has all until it is gone).
+        A member is given one message, and the next when it asks for it; for throughput
+        `max_messages` gives it up to so many ahead, 64 at most, whose time runs while they wait.
 
         Raises InvalidTopic, AccessDenied, DeadlineExceeded when the broker reads nothing for 5 s,
         LocalProtocolError for an unknown overflow, for a bound that is none, and in another event

@@ -125,9 +125,14 @@ class AsyncConnection:
 
     def counters(self) -> Counters:
         """What has been counted so far."""
-        writer, told = self.writer, self.dialogue.notices.counts
+        writer, notices = self.writer, self.dialogue.notices
         return counters(
-            writer.tally, told, writer.waiting, writer.dropped, writer.retaining.forgotten
+            writer.tally,
+            notices.counts,
+            writer.waiting,
+            writer.dropped,
+            writer.retaining.forgotten,
+            notices.overdue,
         )
 
     def abandon(self, source: AsyncSource) -> None:
@@ -262,6 +267,10 @@ class AsyncConnection:
         if type(credit) is Credit:
             credit = replace(credit, received=self.link.received)
         self.writer.tell(credit)
+
+    def pass_over(self, job: AsyncJob) -> None:
+        """It waited here until it was another member's: count it."""
+        _remark(self.dialogue.notices.pass_over(job.topic))
 
     async def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None

@@ -7,6 +7,7 @@ lost nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from operator import length_hint
@@ -15,7 +16,7 @@ from typing import Protocol, cast
 from daemoneye.bus.client.async_waiting import Line, deadline_of
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
-from daemoneye.bus.client.jobs import AsyncJob
+from daemoneye.bus.client.jobs import AsyncJob, in_time
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.opening import Ending
 from daemoneye.bus.client.work import Hold
@@ -36,6 +37,9 @@ class AsyncSource(Protocol):
 
     def end(self, subscription: AsyncSubscription) -> None:
         """Nobody listens any more."""
+
+    def pass_over(self, job: AsyncJob) -> None:
+        """It waited here until it was another member's; nobody is given it."""
 
     async def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
@@ -164,14 +168,19 @@ class AsyncSubscription(Ending):
             if not self._runs:
                 return None
             self._run = self._runs.popleft()
-            self._current = iter(self._run.events)
+            self._current = iter(self._wanted(self._run))
         return event
+
+    def _wanted(self, run: Run) -> list[Envelope]:
+        """What its user is given of a run."""
+        return run.events
 
 
 class AsyncJobs(AsyncSubscription):
     """What a member of a group is given: a subscription whose events are jobs to settle.
 
-    What is here when it ends, settled or not, is not ours any more: the rest goes to others.
+    What is here when it ends, settled or not, is not ours any more: the rest goes to others.  What
+    was another's before its turn came is not given, but counted in `counters().overdue`.
     """
 
     __slots__ = ()
@@ -182,6 +191,10 @@ class AsyncJobs(AsyncSubscription):
     async def get(self, timeout: float | None = None) -> AsyncJob | None:
         """The next job, as `AsyncSubscription.get`."""
         return cast("AsyncJob | None", await super().get(timeout))
+
+    def _wanted(self, run: Run) -> list[Envelope]:
+        jobs = cast("list[AsyncJob]", run.events)
+        return [*in_time(jobs, time.monotonic(), self.source.pass_over)]
 
     async def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None

@@ -117,9 +117,14 @@ class Connection:
 
     def counters(self) -> Counters:
         """What has been counted so far."""
-        writer, told = self.writer, self.dialogue.notices.counts
+        writer, notices = self.writer, self.dialogue.notices
         return counters(
-            writer.tally, told, writer.waiting, writer.dropped, writer.retaining.forgotten
+            writer.tally,
+            notices.counts,
+            writer.waiting,
+            writer.dropped,
+            writer.retaining.forgotten,
+            notices.overdue,
         )
 
     def abandon(self, source: Source) -> None:
@@ -268,6 +273,10 @@ class Connection:
         if type(credit) is Credit:
             credit = replace(credit, received=self.link.received)
         self.writer.tell(credit)
+
+    def pass_over(self, job: Job) -> None:
+        """It waited here until it was another member's: count it."""
+        _remark(self.dialogue.notices.pass_over(job.topic))
 
     def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None

@@ -32,6 +32,9 @@ class Counters:
     """Retained values that a broker started anew will not be told: there were too many."""
     late: int = 0
     """What was said of jobs that were not in our hands any more: others have handled them."""
+    overdue: int = 0
+    """Jobs that waited here, behind others, until they were another member's: nobody was given
+    them.  A smaller `max_messages` leaves them to who is free."""
     refused: int = 0
     """Publishes, and words about jobs, that the broker refused for another reason than a rule."""
 
@@ -77,7 +80,12 @@ class Tally:
 
 
 def counters(
-    tally: Tally, told: Mapping[str, int], waiting: int, dropped: int, forgotten: int = 0
+    tally: Tally,
+    told: Mapping[str, int],
+    waiting: int,
+    dropped: int,
+    forgotten: int = 0,
+    overdue: int = 0,
 ) -> Counters:
     """All of it; `told` is how many notices of each code there were."""
     return Counters(
@@ -89,5 +97,6 @@ def counters(
         unreadable=told.get("unreadable", 0),
         forgotten=forgotten,
         late=told.get("late", 0),
+        overdue=overdue,
         refused=told.get("refused", 0),
     )

@@ -27,6 +27,10 @@ Owner = TypeVar("Owner")
 
 _DEFAULTS = Limits()
 
+IN_HAND = 1
+"""How many messages a member of a group is given at once, if it does not say: none waits behind a
+slow one while others are free, and the time of each begins when its member does."""
+
 _GRANT_SHARE = 2
 """A grant is sent when this part of a window has been consumed: half."""
 
@@ -41,7 +45,7 @@ class Options:
     overflow: Overflow = Overflow.DEFAULT
     """What the broker does when its outbox for us is full."""
     max_messages: int = 0
-    """The bound of that outbox, and of what waits here; 0 is the default."""
+    """The bound of that outbox, and of what waits here; 0 is the default: in a group IN_HAND."""
     max_bytes: int = 0
     """The same in bytes."""
     group: str = ""
@@ -63,6 +67,8 @@ class Options:
                     f"{name} is {value!r}, and not a whole number from 0 to 2^{bits} - 1",
                     hint="0 is the default",
                 )
+        if self.group and not self.max_messages:
+            object.__setattr__(self, "max_messages", IN_HAND)  # the only way in a frozen value
 
 
 class Interest(Generic[Owner]):

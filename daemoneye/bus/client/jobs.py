@@ -10,9 +10,9 @@ be said when is decided in `work`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 from daemoneye.bus.client.work import Hold
 from daemoneye.bus.envelope import Content, Envelope
@@ -25,7 +25,7 @@ its word for so long, or not at all."""
 AsyncTell: TypeAlias = "Callable[[Hold, Settling, float, str, float | None], Awaitable[None]]"
 
 
-class _Settled(Envelope):
+class Settled(Envelope):
     """An envelope with a hold and a way to say something of it behind its own five fields."""
 
     __slots__ = ()
@@ -51,7 +51,7 @@ class _Settled(Envelope):
         return type(self)((*self[:4], lost, *self[5:]))
 
 
-class Job(_Settled):
+class Job(Settled):
     """One message of a group, for this member to handle.
 
     Everything that settles it returns at once, or with a `timeout` waits so many seconds for the
@@ -84,7 +84,7 @@ class Job(_Settled):
         tell(self.hold, what, seconds, reason, timeout)
 
 
-class AsyncJob(_Settled):
+class AsyncJob(Settled):
     """One message of a group, for this member to handle: what `Job` is, for tasks."""
 
     __slots__ = ()
@@ -110,3 +110,21 @@ class AsyncJob(_Settled):
     ) -> None:
         tell: AsyncTell = self[6]  # type: ignore[misc]  # behind what an Envelope has
         await tell(self.hold, what, seconds, reason, timeout)
+
+
+AnyJob = TypeVar("AnyJob", bound=Settled)
+
+
+def in_time(
+    jobs: Sequence[AnyJob], now: float, pass_over: Callable[[AnyJob], object]
+) -> Iterator[AnyJob]:
+    """Those of them that can still be settled; the others are told to `pass_over`.
+
+    They were here while their member was at another, and are another's by now: whoever worked on
+    them would do so for nothing.
+    """
+    for job in jobs:
+        if job.hold.is_ours(now):
+            yield job
+        else:
+            pass_over(job)

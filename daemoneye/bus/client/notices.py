@@ -43,10 +43,12 @@ class Remark:
 class Notices:
     """How many came of each code, and which have been logged."""
 
-    __slots__ = ("_logged", "_told_dropped", "counts")
+    __slots__ = ("_logged", "_told_dropped", "counts", "overdue")
 
     def __init__(self) -> None:
         self._told_dropped = 0
+        self.overdue = 0
+        """Jobs that nobody was given."""
         self.counts: dict[str, int] = {}
         self._logged: set[tuple[str, str]] = set()
 
@@ -71,6 +73,16 @@ class Notices:
             return None
         whose = brief(f"{body.count} messages of {body.publisher.name} on {body.topic}")
         return Remark(f"{whose} are unreadable: {body.reason}")
+
+    def pass_over(self, topic: str) -> Remark | None:
+        """A job was here too long for anybody to be given it; what to log, the first time there."""
+        self.overdue += 1
+        if not self._is_new("overdue", topic):
+            return None
+        return Remark(
+            f"jobs on {topic} waited here until they were another member's;"
+            " a smaller max_messages leaves them to who is free"
+        )
 
     def found_no_room(self, dropped: int) -> Remark | None:
         """So many were dropped in all; what to log about those that have not been told."""

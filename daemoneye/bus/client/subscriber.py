@@ -17,7 +17,7 @@ from typing import Protocol, Self, cast
 
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
-from daemoneye.bus.client.jobs import Job
+from daemoneye.bus.client.jobs import Job, in_time
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Inbox, Reader
 from daemoneye.bus.client.work import Hold
@@ -38,6 +38,9 @@ class Source(Protocol):
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens any more."""
+
+    def pass_over(self, job: Job) -> None:
+        """It waited here until it was another member's; nobody is given it."""
 
     def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
@@ -170,7 +173,7 @@ class Subscription:
             if self._current is done:
                 self._pay()
                 self._run = run = self._next_run(timeout)
-                self._current = iter(run.events)
+                self._current = iter(self._wanted(run))
         except TimeoutError:
             return False
         finally:
@@ -184,6 +187,10 @@ class Subscription:
         with waiting():
             return reader.get(self.inbox, timeout)
 
+    def _wanted(self, run: Run) -> list[Envelope]:
+        """What its user is given of a run."""
+        return run.events
+
     def _pay(self) -> None:
         """Give back what the run that has been gone through cost: before waiting for the next."""
         run, self._run = self._run, None
@@ -194,7 +201,8 @@ class Subscription:
 class Jobs(Subscription):
     """What a member of a group is given: a subscription whose events are jobs to settle.
 
-    What is here when it ends, settled or not, is not ours any more: the rest goes to others.
+    What is here when it ends, settled or not, is not ours any more: the rest goes to others.  What
+    was another's before its turn came is not given, but counted in `counters().overdue`.
     """
 
     __slots__ = ()
@@ -205,6 +213,10 @@ class Jobs(Subscription):
     def get(self, timeout: float | None = None) -> Job | None:
         """The next job, as `Subscription.get`."""
         return cast("Job | None", super().get(timeout))
+
+    def _wanted(self, run: Run) -> list[Envelope]:
+        jobs = cast("list[Job]", run.events)
+        return [*in_time(jobs, time.monotonic(), self.source.pass_over)]
 
     def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None

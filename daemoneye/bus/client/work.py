@@ -93,6 +93,10 @@ class Hold:
         if self._seconds:
             self._until = now + self._seconds
 
+    def is_ours(self, now: float) -> bool:
+        """Whether something can still be said of it, as far as we know."""
+        return self._connection == self._place.connection and now < self._until
+
     def settle(self, what: Settling, now: float, seconds: float = 0.0, reason: str = "") -> Settle:
         """What to say to the broker.  Raises LocalProtocolError when it is not ours any more."""
         if not 0.0 <= seconds < inf:

@@ -9,6 +9,7 @@ import pytest
 from daemoneye.bus.client.async_subscriber import AsyncSubscription, Run
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.interests import Interest, Options
+from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.work import Hold
 from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
@@ -38,6 +39,9 @@ class Source:
     def end(self, subscription: AsyncSubscription) -> None:
         subscription.discard()
         subscription.finish(BusClosed("closed"))
+
+    def pass_over(self, job: AsyncJob) -> None:
+        """No event here is of a group."""
 
     async def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None

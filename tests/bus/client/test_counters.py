@@ -20,3 +20,9 @@ def test_a_broker_that_confirms_too_much_makes_no_debt() -> None:
     tally.sent, tally.confirmed = 1, 2
     tally.close()
     assert tally.unconfirmed == 0
+
+
+def test_jobs_that_nobody_was_given_have_a_counter() -> None:
+    assert counters(Tally(), {"late": 2}, 0, 0, overdue=3) == Counters(
+        0, 0, 0, 0, 0, 0, late=2, overdue=3
+    )

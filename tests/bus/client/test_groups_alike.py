@@ -134,9 +134,42 @@ def test_what_came_too_late_is_told(tidy: Path, kind: Threads | Tasks) -> None:
             assert handled(broker) == 1
 
 
+def test_what_a_slow_member_has_not_begun_goes_to_who_is_free(broker: Running) -> None:
+    with (
+        broker.client("boss") as boss,
+        broker.client("slow") as slow,
+        broker.client("free") as free,
+        slow.subscribe(JOBS, group="g") as waiting,
+        free.subscribe(JOBS, group="g") as jobs,
+    ):
+        boss.publish_many(JOBS, [b"%d" % n for n in range(20)])
+        (kept,) = given(waiting, 1)
+        for _ in range(19):
+            (job,) = given(jobs, 1)
+            job.ack(timeout=scaled(5))
+        kept.ack(timeout=scaled(5))
+        assert handled(broker) == 20
+
+
+def test_what_is_anothers_before_its_turn_is_not_handed_out(
+    tidy: Path, kind: Threads | Tasks
+) -> None:
+    with broker_in_thread(tidy, acknowledge_timeout=scaled(0.5)) as broker:
+        broker.connect = kind.connect
+        with broker.client() as bus, bus.subscribe(JOBS, group="g", max_messages=64) as jobs:
+            bus.publish_many(JOBS, [b"%d" % n for n in range(5)])
+            (slow,) = given(jobs, 1)
+            wait_for(lambda: not slow.hold.is_ours(time.monotonic()), "its time to be up")
+            for job in given(jobs, 5):
+                job.ack(timeout=scaled(5))
+                assert job.delivery_count == 2
+            assert handled(broker) == 5
+            assert bus.counters().overdue == 4
+
+
 def test_what_waits_here_when_a_member_ends_goes_to_another(broker: Running) -> None:
     with broker.client("one") as one, broker.client("two") as two:
-        with one.subscribe(JOBS, group="g") as first:
+        with one.subscribe(JOBS, group="g", max_messages=64) as first:
             one.publish_many(JOBS, [b"%d" % n for n in range(5)])
             given(first, 1)
             second = two.subscribe(JOBS, group="g")

@@ -56,3 +56,9 @@ def test_an_overdrawn_window_begins_with_one_until_it_has_room() -> None:
     assert (again.credit_messages, again.credit_bytes) == (1, 1)
     assert interest.taken(20, 2000) == Credit(1, 1, 1)
     assert interest.taken(20, 2000) == Credit(1, 10, 1000)
+
+
+def test_a_member_of_a_group_has_one_message_at_once_unless_it_says_so() -> None:
+    assert Interest(1, "a", Options(group="g"), "me").window == (1, 8 << 20)
+    assert Interest(1, "a", Options(group="g"), "me").subscribe(1).max_messages == 1
+    assert Interest(1, "a", Options(group="g", max_messages=64), "me").window == (64, 8 << 20)

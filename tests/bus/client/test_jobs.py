@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemoneye.bus.client.jobs import AsyncJob, Job
+from daemoneye.bus.client.jobs import AsyncJob, Job, in_time
 from daemoneye.bus.client.work import Hold
 from daemoneye.bus.envelope import NO_LOSS, Envelope, Header, Publisher
 from daemoneye.bus.frames import Settling
@@ -61,3 +61,12 @@ def test_it_is_an_envelope_and_stays_a_job(kind: type[Job] | type[AsyncJob]) -> 
     other = job.carrying(b"other").after({"overflow": 1})
     assert (type(other), other.payload, other.lost) == (kind, b"other", {"overflow": 1})
     assert (other.hold, other.delivery_count) == (HOLD, 2)
+
+
+def test_what_is_anothers_by_now_is_passed_over() -> None:
+    jobs = [Job.of(EVENT, Hold(number, 1, Place(), 1, 30.0), None) for number in (1, 2, 3)]
+    for job, came_at in zip(jobs, (100.0, 90.0, 110.0), strict=True):
+        job.hold.begin(came_at)
+    passed_over: list[Job] = []
+    assert [*in_time(jobs, 125.0, passed_over.append)] == [jobs[0], jobs[2]]
+    assert passed_over == [jobs[1]]

@@ -38,6 +38,13 @@ def test_each_publisher_of_rubbish_is_named() -> None:
     assert notices.counts == {"unreadable": 3, "unreadable of x": 2, "unreadable of y": 1}
 
 
+def test_jobs_that_are_passed_over_are_counted_and_told_once_for_each_topic() -> None:
+    notices = Notices()
+    said = [notices.pass_over(topic) for topic in ("a", "a", "b")]
+    assert [each is not None for each in said] == [True, False, True]
+    assert notices.overdue == 3
+
+
 def test_nothing_a_broker_says_speaks_to_the_terminal() -> None:
     evil = "a\x1b[2J\r\n\u202e"
     notices = Notices()

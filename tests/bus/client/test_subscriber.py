@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from daemoneye.bus.client.interests import Interest, Options
+from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Reader, Sorted
 from daemoneye.bus.client.subscriber import Run, Subscription
@@ -38,6 +39,9 @@ class Source:
 
     def end(self, subscription: Subscription) -> None:
         self.reader.end_inbox(subscription.inbox, BusClosed("closed"))
+
+    def pass_over(self, job: Job) -> None:
+        """No event here is of a group."""
 
     def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None

@@ -77,3 +77,14 @@ def test_after_its_subscription_and_after_its_connection_it_is_anothers() -> Non
 def test_bad_input_seconds_are_a_number(seconds: float) -> None:
     with pytest.raises(LocalProtocolError, match="is no number of seconds"):
         held(Place()).settle(Settling.EXTEND, 101.0, seconds)
+
+
+def test_it_is_ours_for_its_time_on_its_connection() -> None:
+    place = Place()
+    hold = held(place)
+    assert hold.is_ours(129.9)
+    assert not hold.is_ours(130.0)
+    hold.settle(Settling.EXTEND, 120.0, 60)
+    assert hold.is_ours(130.0)
+    place.connection = 2
+    assert not hold.is_ours(130.0)
