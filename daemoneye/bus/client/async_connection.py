@@ -41,7 +41,7 @@ from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.link import READ_BYTES, Link
 from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
-from daemoneye.bus.client.work import Hold, asking
+from daemoneye.bus.client.work import Hold, Word
 from daemoneye.bus.frames import (
     Answer,
     Cancel,
@@ -280,11 +280,14 @@ class AsyncConnection:
         Raises LocalProtocolError when it is not ours any more, and with a `timeout` as `ask`.
         """
         self.here()
-        said = hold.settle(what, time.monotonic(), seconds, reason)
         if timeout is None:
-            self.writer.tell(said)
-        else:
-            await self.ask(lambda request: self.writer.send(asking(said, request)), timeout)
+            self.writer.tell(hold.settle(what, time.monotonic(), seconds, reason))
+            return
+        word = Word(hold, what, seconds, reason)
+        with word.answered():
+            await self.ask(
+                lambda request: self.writer.send(word.say(time.monotonic(), request)), timeout
+            )
 
     def end(self, subscription: AsyncSubscription) -> None:
         """Nobody listens to it any more."""

@@ -37,7 +37,7 @@ from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.subscriber import Jobs, Source, Subscription
-from daemoneye.bus.client.work import Hold, asking
+from daemoneye.bus.client.work import Hold, Word
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import (
     Answer,
@@ -285,11 +285,16 @@ class Connection:
 
         Raises LocalProtocolError when it is not ours any more, and with a `timeout` as `ask`.
         """
-        said = hold.settle(what, time.monotonic(), seconds, reason)
         if timeout is None:
-            self.writer.tell(said)
-        else:
-            self.ask(lambda request, until: self.writer.send(asking(said, request), until), timeout)
+            self.writer.tell(hold.settle(what, time.monotonic(), seconds, reason))
+            return
+        word = Word(hold, what, seconds, reason)
+
+        def say(request: int, until: float) -> None:
+            self.writer.send_all(lambda: [word.say(time.monotonic(), request)], until)
+
+        with word.answered():
+            self.ask(say, timeout)
 
     def end(self, subscription: Subscription) -> None:
         """Nobody listens to it any more."""

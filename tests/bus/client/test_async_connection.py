@@ -9,10 +9,13 @@ import socket
 import pytest
 
 from daemoneye.bus.client.async_connection import AsyncConnection
+from daemoneye.bus.client.async_subscriber import AsyncJobs
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.wishes import batches
+from daemoneye.bus.client.work import Hold
+from daemoneye.bus.frames import Settling
 from daemoneye.bus.handshake import Return
 from daemoneye.errors import (
     BusBroken,
@@ -253,3 +256,19 @@ async def test_closing_that_is_cancelled_has_closed() -> None:
 def test_it_is_made_in_a_loop() -> None:
     with pytest.raises(LocalProtocolError, match="no event loop"):
         AsyncConnection(nobody)
+
+
+@in_a_loop
+async def test_what_was_not_said_of_a_job_may_be_said_again() -> None:
+    connection = AsyncConnection(nobody)
+    interest = connection.link.want("a", Options(group="g"), AsyncJobs(connection, None))
+    hold = Hold(7, 1, connection.link, interest.number)
+    connection.writer.outlet.crowded = True
+    saying = asyncio.create_task(connection.settle(hold, Settling.ACK, 0.0, "", 5.0))
+    await asyncio.sleep(0)
+    saying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saying
+    await connection.settle(hold, Settling.RETRY, 1.0, "", None)
+    with pytest.raises(LocalProtocolError, match="it was given back for another try already"):
+        await connection.settle(hold, Settling.ACK, 0.0, "", None)

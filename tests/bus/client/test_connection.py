@@ -13,11 +13,13 @@ import pytest
 from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.interests import Options
+from daemoneye.bus.client.subscriber import Jobs
+from daemoneye.bus.client.work import Hold
 from daemoneye.bus.client.writer import Writer
-from daemoneye.bus.frames import Ping, Value, encode
+from daemoneye.bus.frames import Ping, Settling, Value, encode
 from daemoneye.bus.handshake import Return
 from daemoneye.bus.vigil import ASK_AGAIN_INTERVAL
-from daemoneye.errors import BusBroken, LocalProtocolError
+from daemoneye.errors import BusBroken, DeadlineExceeded, LocalProtocolError
 from daemoneye.framing import FrameCutter
 from tests.support import scaled, wait_for
 
@@ -122,3 +124,17 @@ def test_a_ping_due_while_others_write_is_said_a_moment_later() -> None:
         assert again_at == due_at + ASK_AGAIN_INTERVAL
         assert connection._tend(again_at) > again_at + ASK_AGAIN_INTERVAL
         assert FrameCutter(1 << 20).feed(theirs.recv(1 << 16)) == [encode(Ping())]
+
+
+def test_what_was_not_said_of_a_job_may_be_said_again() -> None:
+    connection = Connection(lambda _: pytest.fail("never dialled"))
+    interest = connection.link.want("a", Options(group="g"), Jobs(connection, None))
+    hold = Hold(7, 1, connection.link, interest.number)
+    with ThreadPoolExecutor(1) as others:
+        with connection.writer._turn.lock:
+            said = others.submit(connection.settle, hold, Settling.ACK, 0.0, "", 0.05)
+            with pytest.raises(DeadlineExceeded, match="nothing was asked"):
+                said.result(scaled(5))
+    connection.settle(hold, Settling.RETRY, 1.0, "", None)
+    with pytest.raises(LocalProtocolError, match="it was given back for another try already"):
+        connection.settle(hold, Settling.ACK, 0.0, "", None)

@@ -120,6 +120,26 @@ def test_what_the_broker_refuses_is_raised_or_counted(broker: Running) -> None:
         wait_for(lambda: bus.counters().refused == 1, "the notice")
 
 
+def test_after_a_word_that_was_refused_comes_the_right_one(broker: Running) -> None:
+    with (
+        broker.client() as bus,
+        bus.subscribe("$bus.dead.+") as dead,
+        bus.subscribe(JOBS, group="g") as jobs,
+    ):
+        bus.publish_many(JOBS, [b"a", b"b"])
+        first, second = given(jobs, 2)
+        with pytest.raises(LocalProtocolError, match="are more than 600"):
+            first.retry(1e6, timeout=scaled(5))
+        first.ack(timeout=scaled(5))
+        with pytest.raises(LocalProtocolError, match="is no number of seconds"):
+            second.extend(10**400)
+        second.reject("no such file: \udcff", timeout=scaled(5))
+        letter = dead.get(scaled(5))
+        assert letter is not None
+        assert letter.unpack(events_pb2.DeadLetter).cause == "no such file: \\udcff"
+        assert (handled(broker), bus.counters().late) == (1, 0)
+
+
 def test_what_came_too_late_is_told(tidy: Path, kind: Threads | Tasks) -> None:
     with broker_in_thread(tidy, acknowledge_timeout=scaled(0.2)) as broker:
         broker.connect = kind.connect

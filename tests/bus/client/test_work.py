@@ -6,9 +6,9 @@ from math import inf, nan
 
 import pytest
 
-from daemoneye.bus.client.work import MAX_REASON, Hold, asking
-from daemoneye.bus.frames import Settle, Settling
-from daemoneye.errors import LocalProtocolError
+from daemoneye.bus.client.work import MAX_REASON, Hold, Word
+from daemoneye.bus.frames import Settle, Settling, encode
+from daemoneye.errors import BusBroken, BusClosed, BusError, DeadlineExceeded, LocalProtocolError
 
 
 class Place:
@@ -31,7 +31,9 @@ def held(place: Place, seconds: float = 30.0) -> Hold:
 def test_what_is_said_names_the_delivery() -> None:
     assert held(Place()).settle(Settling.ACK, 101.0) == Settle(Settling.ACK, (7,))
     said = held(Place()).settle(Settling.RETRY, 101.0, 2)
-    assert asking(said, 5) == Settle(Settling.RETRY, (7,), 2.0, request=5)
+    assert said == Settle(Settling.RETRY, (7,), 2.0)
+    asked = Word(held(Place()), Settling.RETRY, 2, "").say(101.0, 5)
+    assert asked == Settle(Settling.RETRY, (7,), 2.0, request=5)
     assert held(Place()).settle(Settling.REJECT, 101.0, reason="no").reason == "no"
     long = held(Place()).settle(Settling.REJECT, 101.0, reason="x" * 9999)
     assert len(long.reason) == MAX_REASON
@@ -73,10 +75,65 @@ def test_after_its_subscription_and_after_its_connection_it_is_anothers() -> Non
     assert hold.settle(Settling.ACK, 101.0)  # what was refused changed nothing
 
 
-@pytest.mark.parametrize("seconds", [-1.0, inf, nan])
+@pytest.mark.parametrize("seconds", [-1.0, inf, nan, 10**400, "soon", None])
 def test_bad_input_seconds_are_a_number(seconds: float) -> None:
+    hold = held(Place())
     with pytest.raises(LocalProtocolError, match="is no number of seconds"):
-        held(Place()).settle(Settling.EXTEND, 101.0, seconds)
+        hold.settle(Settling.RETRY, 101.0, seconds)
+    hold.settle(Settling.RETRY, 101.0, 1.0)
+
+
+def test_bad_input_a_reason_that_is_no_text_is_told_as_far_as_it_is() -> None:
+    said = held(Place()).settle(Settling.REJECT, 101.0, reason="no \udcff")
+    assert said.reason == "no \\udcff"
+    said = held(Place()).settle(Settling.REJECT, 101.0, reason="\udcff" * MAX_REASON)
+    assert len(said.reason) == MAX_REASON
+    assert encode(said)
+
+
+@pytest.mark.parametrize("what", [Settling.ACK, Settling.RETRY, Settling.REJECT])
+def test_what_the_broker_does_not_take_was_not_said(what: Settling) -> None:
+    hold = held(Place())
+    word = Word(hold, what, 1000.0, "")
+    with pytest.raises(LocalProtocolError, match="refused"), word.answered():
+        word.say(101.0, 5)
+        raise LocalProtocolError("refused")
+    hold.settle(Settling.ACK, 101.0)
+
+
+def test_time_that_the_broker_does_not_give_is_not_ours() -> None:
+    hold = held(Place())
+    hold.settle(Settling.EXTEND, 110.0, 40.0)
+    word = Word(hold, Settling.EXTEND, 3600.0, "")
+    with pytest.raises(LocalProtocolError, match="refused"), word.answered():
+        word.say(120.0, 5)
+        raise LocalProtocolError("refused")
+    assert hold.is_ours(149.9)
+    assert not hold.is_ours(150.0)
+
+
+def test_what_was_said_since_stays_said() -> None:
+    hold = held(Place())
+    word = Word(hold, Settling.EXTEND, 3600.0, "")
+    with pytest.raises(LocalProtocolError, match="refused"), word.answered():
+        word.say(101.0, 5)
+        hold.settle(Settling.ACK, 102.0)
+        raise LocalProtocolError("refused")
+    with pytest.raises(LocalProtocolError, match="it was acknowledged already"):
+        hold.settle(Settling.ACK, 103.0)
+
+
+@pytest.mark.parametrize("error", [BusBroken, DeadlineExceeded, BusClosed])
+def test_what_nobody_answers_may_have_been_heard(error: type[BusError]) -> None:
+    hold = held(Place())
+    word = Word(hold, Settling.ACK, 0.0, "")
+    with pytest.raises(error), word.answered():
+        raise error("nothing was said")
+    with pytest.raises(error), word.answered():
+        word.say(101.0, 5)
+        raise error("no answer")
+    with pytest.raises(LocalProtocolError, match="it was acknowledged already"):
+        hold.settle(Settling.ACK, 103.0)
 
 
 def test_it_is_ours_for_its_time_on_its_connection() -> None:
