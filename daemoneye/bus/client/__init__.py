@@ -38,6 +38,7 @@ Shells for threads:
     writer         one way out for all threads
     flusher        the thread that writes the tail of a burst
     loading        a large payload on its way into a socket
+    monitor        a lock that a signal handler need not wait for
     turn           whose turn it is in there, and what a signal handler wants meanwhile
 
 Shells for the tasks of an event loop, over the same rules:

@@ -16,9 +16,10 @@ for nothing on every message.  So while traffic flows the keeper looks every mil
 for a leader (`_vouched`); meanwhile nobody passes the lead on, and a leader that read only what was
 another's stands back and lets that one lead.  On the first quiet look the old rule is back.
 
-`_mutex` guards all of it.  It is never held over I/O, a wait, or anybody else's code.  A signal
+`_monitor` guards all of it.  It is never held over I/O, a wait, or anybody else's code.  A signal
 handler may run in between all the same, on top of its own thread: it can wait for nothing that this
-thread has to do, so it is refused (`check_outside`).
+thread has to do, so that is refused (`check_outside`).  It may end an inbox, or everything: the
+error is noted at once, and who sleeps is woken by whoever lets go of the monitor.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ import time
 from _thread import LockType, allocate_lock, get_ident
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from daemoneye.bus.client.answers import ended_by
+from daemoneye.bus.client.monitor import Monitor
 from daemoneye.errors import BusError, LocalProtocolError
 from daemoneye.waiting import Watch
 
@@ -71,7 +74,7 @@ class Reader:
     any other error there, or in what the keeper calls, ends the reader too, and its thread with it.
     `tend` looks after a connection whether or not anybody reads; it is called with the time, must
     not wait, returns when to call it again, and raises BusError to give the connection up.
-    All are called without the mutex.
+    All are called without the monitor.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class Reader:
         self._read = read
         self._recover = recover
         self._tend = tend
-        self._mutex = threading.RLock()  # because it knows whose it is
+        self._monitor = Monitor()
         self._asleep: dict[LockType, Inbox[Any]] = {}
         self._sock: socket.socket | None = None
         self._state = _State()
@@ -104,7 +107,7 @@ class Reader:
                 pass  # another thread was quicker
         deadline = None if timeout is None else time.monotonic() + timeout
         state = self._state
-        self._mutex.acquire()
+        self._monitor.acquire()
         stand_back = False
         try:
             while not inbox.items:
@@ -123,15 +126,16 @@ class Reader:
         finally:
             if self._asleep and not state.vouched:
                 self._pass_on()
-            self._mutex.release()
+            self._monitor.release()
+            if self._monitor.aside:
+                self._monitor.attend()
 
     def check_outside(self) -> None:
         """Raises LocalProtocolError in a signal handler that fell into this very thread's reading.
 
         It would wait for itself.  A finaliser that the garbage collector runs there is the same.
         """
-        mutex: Any = self._mutex
-        if mutex._is_owned() or self._state.leader == get_ident():
+        if self._monitor.is_ours or self._state.leader == get_ident():
             raise LocalProtocolError(
                 "the broker cannot be asked while the same thread reads what it says",
                 hint="in a signal handler publish(), or set a flag and ask outside of it",
@@ -139,10 +143,8 @@ class Reader:
 
     def end_inbox(self, inbox: Inbox[Any], error: BaseException) -> None:
         """Nothing more will come to it: after what is in it, `error` is raised."""
-        with self._mutex:
-            inbox.error = inbox.error or error
-            for lock in list(inbox.waiting):
-                self._wake(lock)
+        inbox.error = inbox.error or error
+        self._monitor.do(partial(self._wake_all, inbox.waiting))
 
     # ---- the connection -------------------------------------------------------------------------
 
@@ -153,10 +155,8 @@ class Reader:
 
     def close(self, error: BusError) -> None:
         """Let everybody who waits, and will ever wait, have `error`; the socket is shut down."""
-        with self._mutex:
-            self._end(error)
-            if self._sock is not None:
-                _shut(self._sock)
+        self._state.ended = self._state.ended or error
+        self._monitor.do(self._end)
 
     def join(self, timeout: float) -> None:
         """Wait until the keeper is gone, and with it the socket."""
@@ -168,7 +168,7 @@ class Reader:
         if self._sock is not None:
             self._sock.close()
 
-    # ---- inside; all of these have the mutex ----------------------------------------------------
+    # ---- inside; all of these have the monitor --------------------------------------------------
 
     def _pass_on(self) -> None:
         if not self._state.leader and self._sock is not None and self._asleep:
@@ -180,16 +180,22 @@ class Reader:
         self._state.woken += 1
         lock.release()
 
+    def _wake_all(self, asleep: dict[LockType, Any]) -> None:
+        for lock in list(asleep):
+            self._wake(lock)
+
     def _sleep(self, inbox: Inbox[Any], left: float | None) -> None:
         lock = allocate_lock()
         lock.acquire()
         self._asleep[lock] = inbox
         inbox.waiting[lock] = None
-        self._mutex.release()
+        self._monitor.release()
         try:
+            if self._monitor.aside:
+                self._monitor.attend()
             lock.acquire(True, -1 if left is None else min(left, threading.TIMEOUT_MAX))
         finally:
-            self._mutex.acquire()
+            self._monitor.acquire()
             if self._asleep.pop(lock, None) is not None:
                 del inbox.waiting[lock]
 
@@ -200,8 +206,10 @@ class Reader:
         state.woken = 0
         found: Sorted = ()
         broken: BaseException | None = None
-        self._mutex.release()
+        self._monitor.release()
         try:
+            if self._monitor.aside:
+                self._monitor.attend()
             if self._readable(sock, left):
                 try:
                     found = self._read(sock)
@@ -215,7 +223,7 @@ class Reader:
                     broken = error
                     raise
         finally:
-            self._mutex.acquire()
+            self._monitor.acquire()
             state.leader = 0
             state.turns += 1
             for inbox, item in found:
@@ -242,10 +250,11 @@ class Reader:
         state.lost.append((sock, cause))
         _shut(sock)  # the keeper wakes up by this
 
-    def _end(self, error: BusError) -> None:
-        self._state.ended = self._state.ended or error
-        for lock in list(self._asleep):
-            self._wake(lock)
+    def _end(self) -> None:
+        """For whoever has said why."""
+        self._wake_all(self._asleep)
+        if self._sock is not None:
+            _shut(self._sock)
 
     # ---- the keeper -----------------------------------------------------------------------------
 
@@ -266,7 +275,7 @@ class Reader:
     def _let_go(self) -> None:
         """Close what there is of sockets, when no leader is inside of one."""
         state = self._state
-        with self._mutex:
+        with self._monitor:
             state.vouched = False
             sock, self._sock = self._sock, None
         while state.leader:
@@ -281,10 +290,9 @@ class Reader:
         try:
             sock = self._recover(cause)
         except BusError as error:
-            with self._mutex:
-                self._end(error)
+            self.close(error)
             return
-        with self._mutex:
+        with self._monitor:
             self._sock = sock
             if self._state.ended is not None:
                 _shut(sock)
@@ -314,7 +322,7 @@ class Reader:
                 tend_at = self._look_after(sock)
             if not found:
                 continue
-            with self._mutex:
+            with self._monitor:
                 alone = not state.leader and state.turns == seen
                 if alone and self._sock is sock:
                     self._lead(sock, 0)
@@ -332,7 +340,7 @@ class Reader:
         try:
             return self._tend(time.monotonic())
         except BusError as error:
-            with self._mutex:
+            with self._monitor:
                 if self._sock is sock:
                     self._lose(sock, error)
             return math.inf
@@ -342,7 +350,7 @@ class Reader:
         state = self._state
         while True:
             time.sleep(TICK)
-            with self._mutex:
+            with self._monitor:
                 if state.turns == seen or self._sock is None or state.ended is not None:
                     state.vouched = False
                     self._pass_on()

@@ -17,7 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
+from itertools import count, pairwise
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -160,7 +163,7 @@ def test_who_would_wait_for_itself_is_refused_and_others_are_not(letters: Letter
             refused.append(error.hint)
 
     reader.check_outside()
-    with reader._mutex:  # as a signal handler finds it
+    with reader._monitor:  # as a signal handler finds it
         check()
         thread, _ = in_thread(reader.check_outside)
         thread.join(scaled(5))
@@ -189,6 +192,70 @@ def test_ending_an_inbox_frees_who_sleeps_on_it(letters: Letters) -> None:
     letters.send(1)
     leader.join(scaled(5))
     assert not leader.is_alive()
+
+
+def fallen_into(call: Callable[[], object], step: int, handler: Callable[[], object]) -> object:
+    """What this raises when a handler runs before the `step`th line of its wait."""
+    codes = {each.__code__ for each in (Reader.get, Reader._sleep, Reader._lead, Reader._pass_on)}
+    left = step
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code not in codes:
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                handler()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return call()
+    except (BusClosed, TimeoutError) as error:
+        return error
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["leading", "following"])
+def test_a_signal_handler_may_end_the_wait_that_it_falls_into_at_any_step(leads: bool) -> None:
+    patience = scaled(0.1)
+    for step in count(1):
+        letters = Letters([Inbox() for _ in range(4)])
+        letters.reader.start(letters.ours)
+        fell_at: list[float] = []
+        outcome: list[object] = []
+
+        def end(letters: Letters = letters, fell_at: list[float] = fell_at) -> None:
+            letters.reader.end_inbox(letters.boxes[3], BusClosed("ended"))
+            letters.reader.close(BusClosed("closed"))
+            fell_at.append(time.monotonic())
+
+        def wait(
+            letters: Letters = letters, step: int = step, outcome: list[object] = outcome
+        ) -> None:
+            get = partial(letters.reader.get, letters.boxes[0], patience)
+            outcome.append(fallen_into(get, step, end))
+
+        if not leads:
+            other, _ = in_thread(partial(letters.reader.get, letters.boxes[1], scaled(20)))
+            wait_for(partial(getattr, letters.reader._state, "leader"), "somebody to lead")
+        began = time.monotonic()
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        waiting.join(scaled(5))
+        assert outcome, f"it waits for itself at step {step}"
+        letters.end()
+        if not leads:
+            other.join(scaled(5))
+            assert not other.is_alive(), f"who led is left behind at step {step}"
+        if not fell_at:
+            assert step > 10
+            return
+        closed = isinstance(outcome[0], BusClosed)
+        assert closed or fell_at[0] - began > patience / 2, f"not freed at step {step}"
 
 
 def test_waiting_goes_on_over_a_reconnect(letters: Letters) -> None:
