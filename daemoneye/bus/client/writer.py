@@ -203,13 +203,17 @@ class Writer:
                 raise no_connection()
 
     def tell(self, value: Value) -> None:
-        """Write one that nobody waits for; without a connection there is nobody to tell."""
+        """Write one that nobody waits for; without a connection there is nobody to tell.
+
+        A signal handler that has more to tell than may wait for the turn it fell into costs the
+        connection: the next one is told all that still counts, and nothing is lost in silence.
+        """
         frame = pack(encode(value))
         with self._turn.taken() as ours:
             if ours:
                 self._write_own(frame)
-            else:
-                self._turn.put_aside(partial(self._write_own, frame))
+            elif not self._turn.put_aside(partial(self._write_own, frame)):
+                self._cut_off()
 
     def tell_nowait(self, value: Value) -> bool:
         """Write one only if nobody has to wait for it: others may be writing, the broker busy.
@@ -353,13 +357,14 @@ class Writer:
 
     def _await_room(self, deadline: float) -> None:
         """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
-        if self._sock is None or deadline == math.inf:
+        sock = self._sock
+        if sock is None or deadline == math.inf:
             return
-        if not Watch(self._sock.fileno(), WRITABLE).wait(max(0.0, deadline - time.monotonic())):
+        if not Watch(sock.fileno(), WRITABLE).wait(max(0.0, deadline - time.monotonic())):
             raise no_room()
 
     def _write_own(self, frame: bytes, deadline: float = math.inf) -> bool:
-        return self._sock is not None and self._write_bytes(frame, deadline)
+        return self._write_bytes(frame, deadline)
 
     def _write_draft(self, deadline: float = math.inf) -> None:
         if len(self._draft):
@@ -369,8 +374,8 @@ class Writer:
         try:
             written = self._sock is not None and self._write_out(outgoing, deadline)
         except BaseException:  # too late, or a Ctrl-C: half of it cannot be taken back
-            if self._sock is not None:
-                self._give_up(self._sock)
+            self._cut_off()
+            self._sock = None
             self._box.put(outgoing)
             raise
         if not written:
@@ -397,7 +402,8 @@ class Writer:
 
     def _write_large(self, outgoing: Apart, deadline: float) -> bool:
         sock = self._sock
-        assert sock is not None
+        if sock is None:
+            return False
         loading = Loading(outgoing, self._freight, self._draft.frame_limit, self.tally)
         try:
             return self._load_all(loading, sock, deadline) or self._give_up(sock)
@@ -431,7 +437,8 @@ class Writer:
     def _write_bytes(self, data: bytes, deadline: float = math.inf) -> bool:
         """Whether the kernel has taken all of it."""
         sock = self._sock
-        assert sock is not None
+        if sock is None:  # a signal handler has just ended us
+            return False
         try:
             try:
                 sent = sock.send(data)
@@ -461,11 +468,14 @@ class Writer:
     def _give_up(self, sock: socket.socket) -> bool:
         """Leave the rest to the reader, which finds the socket at its end."""
         self._sock = None
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        _shut(sock)
         return False
+
+    def _cut_off(self) -> None:
+        """Have the write of our own turn fail, and the reader find the socket at its end."""
+        sock = self._sock
+        if sock is not None:
+            _shut(sock)
 
     def _flush_tail(self) -> bool:
         """For the flusher: write a draft that has waited long enough; whether to look again."""
@@ -476,3 +486,10 @@ class Writer:
             if _now_ns() - self._draft.began_at >= FLUSH_INTERVAL * 1e9:
                 self._write_draft()
             return True
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass

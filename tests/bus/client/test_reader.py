@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, pairwise
-from types import FrameType
-from typing import Any
 
 import pytest
 
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.errors import BusBroken, BusClosed, LocalProtocolError
+from tests.bus.client.steps import fallen_into
 from tests.support import scaled, wait_for
 
 ROUNDS = int(os.environ.get("DAEMONEYE_STRESS_ROUNDS", "40"))
@@ -194,29 +193,7 @@ def test_ending_an_inbox_frees_who_sleeps_on_it(letters: Letters) -> None:
     assert not leader.is_alive()
 
 
-def fallen_into(call: Callable[[], object], step: int, handler: Callable[[], object]) -> object:
-    """What this raises when a handler runs before the `step`th line of its wait."""
-    codes = {each.__code__ for each in (Reader.get, Reader._sleep, Reader._lead, Reader._pass_on)}
-    left = step
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal left
-        if frame.f_code not in codes:
-            return None
-        if event == "line":
-            left -= 1
-            if left == 0:
-                handler()
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        return call()
-    except (BusClosed, TimeoutError) as error:
-        return error
-    finally:
-        sys.settrace(before)
+WAITING = {each.__code__ for each in (Reader.get, Reader._sleep, Reader._lead, Reader._pass_on)}
 
 
 @pytest.mark.parametrize("leads", [True, False], ids=["leading", "following"])
@@ -237,7 +214,10 @@ def test_a_signal_handler_may_end_the_wait_that_it_falls_into_at_any_step(leads:
             letters: Letters = letters, step: int = step, outcome: list[object] = outcome
         ) -> None:
             get = partial(letters.reader.get, letters.boxes[0], patience)
-            outcome.append(fallen_into(get, step, end))
+            try:
+                outcome.append(fallen_into(WAITING, get, step, end))
+            except (BusClosed, TimeoutError) as error:
+                outcome.append(error)
 
         if not leads:
             other, _ = in_thread(partial(letters.reader.get, letters.boxes[1], scaled(20)))

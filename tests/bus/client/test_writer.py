@@ -9,18 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from types import FunctionType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemoneye.bus.client.outgoing import NO_CARRIAGE
+from daemoneye.bus.client.turn import MOST_ASIDE
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import Carriage, Envelope, Goodbye, Heading, Ping, Value, decode, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusBroken, DeadlineExceeded, InvalidTopic, LocalProtocolError, TooLarge
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.waiting import WRITABLE, Watch
+from tests.bus.client.steps import fallen_into
 from tests.support import scaled, wait_for
 
 TICK = "events.demo.tick"
@@ -375,6 +380,38 @@ def test_ending_within_a_publish_of_the_same_thread_does_not_write_into_it(wire:
     began = time.monotonic()
     wire.publish_interrupted(lambda: wire.writer.end(Goodbye(), 0.5), 1)
     assert time.monotonic() - began < scaled(3)
+
+
+def test_ending_within_a_publish_at_any_step_leaves_it_written_or_waiting() -> None:
+    codes = {each.__code__ for each in vars(Writer).values() if isinstance(each, FunctionType)}
+    for step in count(1):
+        wire, fell = Wire(), list[int]()
+        wire.connect()
+        wire.publish(b"draft")
+
+        def end(wire: Wire = wire, fell: list[int] = fell) -> None:
+            fell.append(1)
+            wire.writer.end(Goodbye(), 0.01)
+
+        publish = partial(wire.writer.publish_many, TICK, [b"1"], "", "")
+        fallen_into(codes, publish, step, end)
+        left = wire.writer.waiting
+        wire.writer.detach()
+        assert wire.writer.tally.published + left == 2, step
+        wire.close()
+        if not fell:
+            assert step > 10
+            return
+
+
+def test_more_than_a_turn_can_take_along_costs_the_connection(wire: Wire) -> None:
+    def tell() -> None:
+        for _ in range(MOST_ASIDE + 1):
+            wire.writer.tell(Ping())
+
+    wire.connect()
+    wire.publish_interrupted(tell, 0)
+    assert (wire.writer.connected, wire.writer.waiting) == (False, 1)
 
 
 def test_a_ctrl_c_within_a_frame_gives_the_connection_up_and_the_frame_goes_again(
