@@ -276,9 +276,9 @@ class AsyncBusClient(Ending):
             until=until,
         )
         course = writer.course(heading, data)
-        with writer.retaining.asking(heading.topic) if retain else nullcontext():
+        with writer.retaining.asking() if retain else nullcontext(int) as under:
             answer = await connection.insist(
-                lambda request: writer.publish_on(course, data, request), timeout
+                lambda request: writer.publish_on(course, data, under(request)), timeout
             )
         return receipt_of(answer, until_handled=bool(until))
 

@@ -252,10 +252,10 @@ class BusClient:
             until=until,
         )
         connection = self._connection
-        retaining = connection.writer.retaining
-        with retaining.asking(heading.topic) if retain else nullcontext():
+        writer = connection.writer
+        with writer.retaining.asking() if retain else nullcontext(int) as under:
             answer = connection.insist(
-                lambda request, until: connection.writer.request(heading, data, request, until),
+                lambda request, until: writer.request(heading, data, under(request), until),
                 timeout,
             )
         return receipt_of(answer, until_handled=bool(until))

@@ -111,6 +111,8 @@ class Sealed(NamedTuple):
     """Whether somebody waits for what becomes of it, who is told when there is no connection."""
     retains: str = ""
     """The topic whose retained value it is; empty: of none."""
+    request: int = 0
+    """Under which number it is asked for, when it is a publish."""
 
     @property
     def size(self) -> int:
@@ -267,7 +269,7 @@ def seal(
     first = course.cell[0]
     course.cell[0] = first + len(payloads)
     frame = packed_publish(course.heading, payloads, times, first, request)
-    return Sealed(frame, len(payloads), request != 0, course.retains)
+    return Sealed(frame, len(payloads), request != 0, course.retains, request)
 
 
 def set_apart(course: Course, content: Content, time: int, request: int = 0) -> Apart:

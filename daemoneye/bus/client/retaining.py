@@ -7,14 +7,23 @@ them know that they have.  What is not written yet is not here; it waits with al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
+from typing import NamedTuple
 
 from daemoneye.bus.client.outgoing import Sealed
 from daemoneye.bus.limits import Limits
 
 _TOPICS = 4 * Limits().retained_topics
 _BYTES = Limits().retained_bytes
+
+
+class _Written(NamedTuple):
+    """A retained value, and how many were written before it."""
+
+    place: int
+    sealed: Sealed
 
 
 class Retaining:
@@ -26,6 +35,7 @@ class Retaining:
         "_epoch",
         "_max_bytes",
         "_max_topics",
+        "_places",
         "_values",
         "forgotten",
     )
@@ -33,8 +43,10 @@ class Retaining:
     def __init__(self, max_topics: int = _TOPICS, max_bytes: int = _BYTES) -> None:
         self._max_topics = max_topics
         self._max_bytes = max_bytes
-        self._values: dict[str, Sealed] = {}
-        self._asked: dict[str, Sealed] = {}  # of those somebody waits for the answer
+        self._values: dict[str, _Written] = {}
+        # By request: whose answer somebody waits for, once they are written.
+        self._asked: dict[int, _Written | None] = {}
+        self._places = count(1)
         self._bytes = 0
         self._epoch = 0
         self.forgotten = 0
@@ -48,42 +60,56 @@ class Retaining:
 
         One whose answer somebody waits for counts once that is there, inside of `asking`.
         """
-        if sealed.asked:
-            self._asked[sealed.retains] = sealed
-        else:
-            self._put(sealed)
+        written = _Written(next(self._places), sealed)
+        if not sealed.asked:
+            self._put(written)
+        elif sealed.request in self._asked:
+            self._asked[sealed.request] = written
 
     @contextmanager
-    def asking(self, topic: str) -> Iterator[None]:
-        """The answer to a value on this topic is waited for inside; an error says that it is none.
+    def asking(self) -> Iterator[Callable[[int], int]]:
+        """The answer to a value is waited for inside; an error says that it is none.
 
-        What nobody could tell is none either: whoever asked knows that, and may ask again.
+        What is given takes the number of each attempt, and returns it.  What nobody could tell is
+        no value either: whoever asked knows that, and may ask again.
         """
-        try:
-            yield
-            sealed = self._asked.get(topic)
-            if sealed is not None:
-                self._put(sealed)
-        finally:
-            self._asked.pop(topic, None)
+        mine: list[int] = []
 
-    def _put(self, sealed: Sealed) -> None:
-        self.forget(sealed.retains)
-        self._values[sealed.retains] = sealed
-        self._bytes += sealed.size
+        def under(request: int) -> int:
+            mine.append(request)
+            self._asked[request] = None
+            return request
+
+        try:
+            yield under
+            written = self._asked[mine[-1]]
+            if written is not None:
+                self._put(written)
+        finally:
+            for request in mine:
+                del self._asked[request]
+
+    def _put(self, written: _Written) -> None:
+        topic = written.sealed.retains
+        before = self._values.get(topic)
+        if before is not None and before.place > written.place:
+            return  # the answer to this came after another value took its place
+        self.forget(topic)
+        self._values[topic] = written
+        self._bytes += written.sealed.size
         while len(self._values) > self._max_topics or self._bytes > self._max_bytes:
             self.forget(next(iter(self._values)))
             self.forgotten += 1
 
     def forget(self, topic: str) -> None:
         """Nothing is retained there any more, or may not be."""
-        sealed = self._values.pop(topic, None)
-        if sealed is not None:
-            self._bytes -= sealed.size
+        written = self._values.pop(topic, None)
+        if written is not None:
+            self._bytes -= written.sealed.size
 
     def due(self, epoch: int) -> list[Sealed]:
         """What a broker in this life has to be told before all else that is published."""
-        return [] if epoch == self._epoch else list(self._values.values())
+        return [] if epoch == self._epoch else [each.sealed for each in self._values.values()]
 
     def told(self, epoch: int) -> None:
         """The broker in this life knows them."""

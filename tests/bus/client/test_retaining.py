@@ -9,8 +9,13 @@ from daemoneye.bus.client.retaining import Retaining
 from daemoneye.errors import AccessDenied
 
 
-def said(topic: str, data: bytes = b"x", *, asked: bool = False) -> Sealed:
-    return Sealed(data, 1, asked, topic)
+def said(topic: str, data: bytes = b"x", request: int = 0) -> Sealed:
+    return Sealed(data, 1, request != 0, topic, request)
+
+
+def values(mine: Retaining) -> list[bytes]:
+    """What another life of the broker would be told."""
+    return [each.data for each in mine.due(99)]
 
 
 def test_the_last_value_of_each_topic_is_due_once_to_each_life_of_the_broker() -> None:
@@ -33,14 +38,47 @@ def test_the_last_value_of_each_topic_is_due_once_to_each_life_of_the_broker() -
 def test_what_was_refused_is_not_said_again_and_what_was_before_it_is() -> None:
     mine = Retaining()
     mine.keep(said("a", b"good"))
-    with pytest.raises(AccessDenied), mine.asking("a"):
-        mine.keep(said("a", b"denied", asked=True))
+    with pytest.raises(AccessDenied), mine.asking() as under:
+        mine.keep(said("a", b"denied", under(5)))
         raise AccessDenied("no", rule="")
-    assert [each.data for each in mine.due(9)] == [b"good"]
-    with mine.asking("a"):
-        mine.keep(said("a", b"better", asked=True))
-        assert [each.data for each in mine.due(9)] == [b"good"]
-    assert [each.data for each in mine.due(9)] == [b"better"]
+    assert values(mine) == [b"good"]
+    with mine.asking() as under:
+        mine.keep(said("a", b"refused", under(6)))
+        mine.keep(said("a", b"better", under(7)))
+        assert values(mine) == [b"good"]
+    assert values(mine) == [b"better"]
+
+
+def test_who_asks_on_one_topic_at_once_has_each_an_answer_of_its_own() -> None:
+    mine = Retaining()
+    accepted, refused = mine.asking(), mine.asking()
+    first, second = accepted.__enter__(), refused.__enter__()
+    mine.keep(said("a", b"accepted", first(5)))
+    mine.keep(said("a", b"refused", second(6)))
+    accepted.__exit__(None, None, None)
+    assert refused.__exit__(AccessDenied, AccessDenied("no", rule=""), None) is False
+    assert values(mine) == [b"accepted"]
+
+
+def test_the_value_that_was_written_last_counts_whenever_its_answer_comes() -> None:
+    mine = Retaining()
+    one, other = mine.asking(), mine.asking()
+    first, second = one.__enter__(), other.__enter__()
+    mine.keep(said("a", b"first", first(5)))
+    mine.keep(said("a", b"second", second(6)))
+    other.__exit__(None, None, None)
+    one.__exit__(None, None, None)
+    assert values(mine) == [b"second"]
+
+
+def test_what_is_written_when_nobody_waits_any_more_leaves_nothing_behind() -> None:
+    mine = Retaining()
+    with pytest.raises(TimeoutError), mine.asking() as under:
+        under(5)
+        raise TimeoutError
+    mine.keep(said("a", b"late", 5))
+    assert values(mine) == []
+    assert not mine._asked
 
 
 @pytest.mark.parametrize("bounds", [(2, 100), (100, 4)])
