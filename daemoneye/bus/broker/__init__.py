@@ -25,6 +25,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     resumption     an outbox while its connection is lost, and when there is another
     deliveries     runs on their way into outboxes
     jobs           one message in the hands of a group
+    deadlines      what is due when, of many things of which most are over before
     members        one of those who share the work of a group, and the queue of what it was given
     choices        who of a group gets the next message
     queues         what waits in a group

@@ -216,8 +216,7 @@ class Dispatch:
     def _settle(self, group: Group, job: Job, said: Settle) -> None:
         groups, place = self._groups, job.place
         if said.what is Settling.EXTEND:
-            job.deadline = self._directory.clock.now + said.seconds
-            self._directory.clock.wake_at(job.deadline)
+            groups.extend(group, job, said.seconds)
             return
         groups.take_away(group, job)
         if said.what is Settling.ACK:

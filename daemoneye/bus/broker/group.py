@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from daemoneye.bus.broker.choices import CHOICES
 from daemoneye.bus.broker.jobs import Job
@@ -148,6 +149,21 @@ class Group:
             del job.place.in_flight[job.delivery]
             job.place.relieve()
             job.place = None
+            job.deadline = inf
+
+    def delay(self, job: Job, until: float) -> None:
+        """It was taken away and is to be tried again, but not before that."""
+        job.deadline = until
+        self.delayed[job] = None
+
+    def resume(self, job: Job) -> None:
+        """It is to be tried again now."""
+        self._end_delay(job)
+        self.queue.put_back(job)
+
+    def _end_delay(self, job: Job) -> None:
+        del self.delayed[job]
+        job.deadline = inf
 
     def fall_silent(self, member: Member) -> None:
         """It let a deadline pass."""
@@ -161,12 +177,14 @@ class Group:
         """It waits for a member that may read it."""
         self.queue.remove(job)
         self.unreadable[job] = None
+        job.deadline = job.given_up_at
 
     def reconsider(self) -> None:
         """Other members are there, or rights have changed: ask anew who may read what."""
         self.readers.clear()
         for job in reversed(self.unreadable):
             self.queue.restore(job)
+            job.deadline = inf
         self.unreadable.clear()
 
     def untry(self, job: Job) -> None:
@@ -184,10 +202,11 @@ class Group:
         """It waited and is lost."""
         self.bytes -= job.size
         if job in self.delayed:
-            del self.delayed[job]
+            self._end_delay(job)
             self.queue.done(job)
         elif job in self.unreadable:
             del self.unreadable[job]
+            job.deadline = inf
         else:
             self.queue.remove(job)
         self._count(reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from daemoneye.bus.broker.deadlines import Deadlines
 from daemoneye.bus.broker.group import Group, Work
 from daemoneye.bus.broker.jobs import ABANDONED, EXHAUSTED, REJECTED, Job, Letter, Pledge
 from daemoneye.bus.broker.members import Feedback, Member
@@ -23,6 +24,9 @@ from daemoneye.errors import BusError, LocalProtocolError
 
 DEAD = (REJECTED, EXHAUSTED, ABANDONED, DENIED, OVERSIZE)
 """The reasons for which a job becomes a dead letter; for all others it is lost like any message."""
+
+DUE_IN_A_TURN = 512
+"""So many deadlines that have passed are looked after in one turn, and the others in the next."""
 
 
 class Ended(NamedTuple):
@@ -41,6 +45,7 @@ class Groups:
 
     __slots__ = (
         "_by_key",
+        "_deadlines",
         "_jobs",
         "_members",
         "_numbered",
@@ -62,6 +67,7 @@ class Groups:
         self._members: dict[Session, dict[int, tuple[Group, Member]]] = {}
         self._numbered = 0  # members
         self._jobs = 0  # numbered
+        self._deadlines: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].deadline)
         self.bytes = 0
         """Of all jobs."""
         self.in_flight: dict[int, tuple[Group, Job]] = {}
@@ -242,10 +248,18 @@ class Groups:
 
     def hand(self, group: Group, job: Job, member: Member, delivery: int) -> None:
         """It is in this member's hands from now on, under this number."""
-        deadline = self._now + self._limits.acknowledge_timeout
-        self._parcels.clock.wake_at(deadline)
-        group.hand(job, member, delivery, deadline)
+        group.hand(job, member, delivery, self._now + self._limits.acknowledge_timeout)
         self.in_flight[delivery] = (group, job)
+        self._note_deadline(group, job)
+
+    def extend(self, group: Group, job: Job, seconds: float) -> None:
+        """Its member may keep it for so long, from now on."""
+        job.deadline = self._now + seconds
+        self._note_deadline(group, job)
+
+    def _note_deadline(self, group: Group, job: Job) -> None:
+        self._parcels.clock.wake_at(job.deadline)
+        self._deadlines.note((group, job))
 
     def take_away(self, group: Group, job: Job) -> None:
         """It is in nobody's hands any more, and either goes back or is over."""
@@ -260,9 +274,8 @@ class Groups:
         elif not group.members and not job.letter.is_kept:
             self.finish(group, job, DISCONNECTED, cause)
         elif delay > 0.0:
-            job.deadline = self._now + delay
-            group.delayed[job] = None
-            self._parcels.clock.wake_at(job.deadline)
+            group.delay(job, self._now + delay)
+            self._note_deadline(group, job)
         else:
             group.queue.put_back(job)
         self.due[group] = None
@@ -275,7 +288,7 @@ class Groups:
         if not job.given_up_at:
             job.given_up_at = self._now + self._limits.group_timeout
         group.set_aside(job)
-        self._look_at_unreadable(group, job)
+        self._note_deadline(group, job)
 
     def finish(self, group: Group, job: Job, reason: str = "", cause: str = "") -> None:
         """What was taken away is over: handled, or lost for a reason."""
@@ -309,34 +322,26 @@ class Groups:
         Whoever calls gives out what is due.
         """
         now, clock = self._now, self._parcels.clock
-        for group, job in list(self.in_flight.values()):
-            if job.deadline <= now:
-                if job.place is not None:
-                    job.place.withdraw(job.delivery)
-                    group.fall_silent(job.place)
+        for _ in range(DUE_IN_A_TURN):
+            due = self._deadlines.take(now)
+            if due is None:
+                break
+            group, job = due
+            if job.place is not None:
+                job.place.withdraw(job.delivery)
+                group.fall_silent(job.place)
                 self.take_away(group, job)
                 self.try_again(group, job, f"{self._limits.acknowledge_timeout:g} s passed")
+            elif job in group.unreadable:
+                seconds = self._limits.group_timeout
+                self.drop(group, job, DENIED, f"no member could read its topic for {seconds:g} s")
             else:
-                clock.wake_at(job.deadline)
+                group.resume(job)
+                self.due[group] = None
+        clock.wake_at(self._deadlines.next_at)
         for group in list(self):
-            for job in list(group.delayed):
-                if job.deadline <= now:
-                    del group.delayed[job]
-                    group.queue.put_back(job)
-                    self.due[group] = None
-                else:
-                    clock.wake_at(job.deadline)
-            for job in list(group.unreadable):
-                self._look_at_unreadable(group, job)
             if not group.members:
                 self._look_at_abandoned(group)
-
-    def _look_at_unreadable(self, group: Group, job: Job) -> None:
-        if job.given_up_at > self._now:
-            self._parcels.clock.wake_at(job.given_up_at)
-            return
-        seconds = self._limits.group_timeout
-        self.drop(group, job, DENIED, f"no member could read its topic for {seconds:g} s")
 
     def _look_at_abandoned(self, group: Group) -> None:
         given_up_at = group.left_at + self._limits.group_timeout

@@ -12,6 +12,7 @@ a member (`place`), or nowhere any more.  What its publisher was promised ends w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from daemoneye.bus.frames import Answer
@@ -115,8 +116,9 @@ class Job:
         """In whose hands it is."""
         self.delivery = 0
         """The number it was given under last."""
-        self.deadline = 0.0
-        """Until when its member may keep it; of a delayed one, when it is tried again."""
+        self.deadline = inf
+        """Until when its member may keep it; of a delayed one, when it is tried again; of one
+        that nobody may read, when it is given up; inf: nobody waits for it."""
 
         self.given_up_at = 0.0
         """Until when it waits for a member that may read its topic; 0: there was one so far."""

@@ -100,7 +100,7 @@ def test_the_law_holds(choice: Choice, steps: list[str]) -> None:
             if step == "again":
                 group.queue.put_back(in_hand[0])
             elif step == "delay":
-                group.delayed[in_hand[0]] = None
+                group.delay(in_hand[0], 60.0)
             else:
                 group.finish(in_hand[0], "" if step == "ack" else "rejected")
         work = group.work

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from daemoneye.bus.broker.groups import Groups
+from daemoneye.bus.broker.groups import DUE_IN_A_TURN, Groups
 from daemoneye.bus.frames import Choice, Credit, Guarantee, Settling, Subscribe
-from tests.bus.support import Bus, Client
+from tests.bus.support import NOW, Bus, Client
 
 JOBS = "control.demo.jobs"
 
@@ -165,3 +165,19 @@ def test_where_all_are_silent_they_are_tried_like_any_other() -> None:
     assert payloads(alone) == [b"x"]
     bus.router.close(alone.session)
     assert not next(iter(groups_of(bus))).silent
+
+
+def test_so_many_deadlines_are_looked_after_in_a_turn_and_the_others_in_the_next() -> None:
+    bus = Bus(in_flight=1000)
+    boss = bus.client("boss")
+    hung, fine = team(bus, "hung", "fine", choice="standby")
+    boss.publish(JOBS, *([b"x"] * 700))
+    assert len(payloads(hung)) == 700
+    clock, groups = bus.router.clock, groups_of(bus)
+    clock.pass_time(30.1)
+    bus.router.keep_time(NOW)
+    overdue = [job for _, job in groups.in_flight.values() if job.deadline <= clock.now]
+    assert len(overdue) == 700 - DUE_IN_A_TURN
+    assert clock.rings
+    bus.pass_time(0)
+    assert len(payloads(fine)) == 700
