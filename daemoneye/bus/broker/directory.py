@@ -257,7 +257,7 @@ class Directory:
         check_serving(wish)
         check_selection(wish)
         if wish.group:
-            self.groups.check(wish)
+            self.groups.check(wish, session.identity.name)
         if len(session.subscriptions) >= self.limits.subscriptions:
             raise BusError(
                 f"{session.identity.name} has {self.limits.subscriptions} subscriptions already",

@@ -54,6 +54,7 @@ class Group:
         "choice",
         "delayed",
         "filter",
+        "founder",
         "left_at",
         "members",
         "name",
@@ -64,7 +65,11 @@ class Group:
         "work",
     )
 
-    def __init__(self, name: str, topic_filter: TopicFilter, choice: Choice, now: float) -> None:
+    def __init__(
+        self, name: str, topic_filter: TopicFilter, choice: Choice, now: float, founder: str = ""
+    ) -> None:
+        self.founder = founder
+        """The identity of its first member: it counts among the groups of that one."""
         self.name = name
         self.filter = topic_filter
         self.choice = Choice.LEAST_IN_FLIGHT if choice is Choice.DEFAULT else choice

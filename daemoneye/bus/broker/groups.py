@@ -29,6 +29,10 @@ DUE_IN_A_TURN = 512
 """So many deadlines that have passed are looked after in one turn, and the others in the next."""
 
 
+GROUPS_SHARE = 4
+"""One identity may begin so many of all groups: one divided by this."""
+
+
 class Ended(NamedTuple):
     """A job that is over."""
 
@@ -116,8 +120,8 @@ class Groups:
 
     # ---- members --------------------------------------------------------------------------------
 
-    def check(self, wish: Subscribe) -> None:
-        """Refuse a membership that makes no sense.
+    def check(self, wish: Subscribe, name: str) -> None:
+        """Refuse a membership that makes no sense; `name` is the identity whose it would be.
 
         Raises LocalProtocolError, and BusError when there are too many groups.
         """
@@ -141,6 +145,13 @@ class Groups:
             )
         group = self._by_key.get((wish.group, wish.filter))
         if group is None:
+            share = max(1, self._limits.groups // GROUPS_SHARE)
+            if sum(each.founder == name and not _is_idle(each) for each in self) >= share:
+                raise BusError(
+                    f"{name} has begun {share} groups already, and one may begin no more of"
+                    f" {self._limits.groups}",
+                    hint="use fewer, or wider filters; limits.groups is the setting",
+                )
             if len(self) >= self._limits.groups and not any(_is_idle(each) for each in self):
                 raise BusError(
                     f"there are {self._limits.groups} groups already",
@@ -165,7 +176,8 @@ class Groups:
             idle = [each for each in self if _is_idle(each)]
             if idle and len(self) >= self._limits.groups:
                 self._forget(min(idle, key=lambda each: each.left_at))
-            group = Group(wish.group, subscription.filter, wish.choice, self._now)
+            name = session.identity.name
+            group = Group(wish.group, subscription.filter, wish.choice, self._now, name)
             self._by_key[key] = group
             self._tree.add(group.filter, group)
         self._numbered += 1

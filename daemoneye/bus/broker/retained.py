@@ -31,6 +31,9 @@ from daemoneye.bus.topics import TopicFilter, check_topic
 from daemoneye.errors import BusError, TooLarge
 from daemoneye.framing import pack
 
+RETAINED_SHARE = 4
+"""One identity may have so much of the room for all: one divided by this."""
+
 VALUE_OVERHEAD_BYTES = 1000
 """What a value takes besides its frame: its object, and its places in dictionary and tree."""
 
@@ -95,12 +98,13 @@ def value_of(frame: OuterFrame, publisher: str, stamp: bytes) -> Kept:
 class Retained:
     """The retained values of a broker, one for each topic."""
 
-    __slots__ = ("_expiring", "_of_identity", "_tree", "_values", "bytes")
+    __slots__ = ("_bytes_of", "_expiring", "_of_identity", "_tree", "_values", "bytes")
 
     def __init__(self) -> None:
         self._values: dict[str, Kept] = {}
         self._tree: SubscriptionTree[str] = SubscriptionTree()
         self._of_identity: Counter[str] = Counter()
+        self._bytes_of: Counter[str] = Counter()
         self._expiring: list[tuple[int, str]] = []  # a heap; what it names may be gone already
         self.bytes = 0
         """What they take, in all."""
@@ -122,6 +126,14 @@ class Retained:
                 hint="clear some, or let them expire; limits.retained_topics is the setting",
             )
         freed = before.cost if before is not None else 0
+        share = limits.retained_bytes // RETAINED_SHARE
+        held = self._bytes_of[value.publisher] - (freed if mine else 0)
+        if held + value.cost > share:
+            raise BusError(
+                f"{value.publisher} has {held} bytes of retained values already, and of"
+                f" {limits.retained_bytes} one may have {share}",
+                hint="clear some, or let them expire; limits.retained_bytes is the setting",
+            )
         if self.bytes - freed + value.cost > limits.retained_bytes:
             raise BusError(
                 f"there is no room to retain {value.size} bytes on {value.topic}",
@@ -136,6 +148,7 @@ class Retained:
         self._values[value.topic] = value
         self._tree.add(TopicFilter(value.topic), value.topic)
         self._of_identity[value.publisher] += 1
+        self._bytes_of[value.publisher] += value.cost
         self.bytes += value.cost
         if value.expires_at:
             self._note_expiry(value)
@@ -147,8 +160,10 @@ class Retained:
             self._tree.remove(TopicFilter(topic), topic)
             self.bytes -= value.cost
             self._of_identity[value.publisher] -= 1
+            self._bytes_of[value.publisher] -= value.cost
             if not self._of_identity[value.publisher]:
                 del self._of_identity[value.publisher]
+                del self._bytes_of[value.publisher]
         return value
 
     def forget_expired(self, now_ns: int) -> None:

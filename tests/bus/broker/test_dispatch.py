@@ -848,6 +848,20 @@ def test_a_full_house_of_groups_takes_no_more_until_one_is_idle() -> None:
     assert {each.name for each in bus.router.directory.groups} == {"b", "c"}
 
 
+def test_one_identity_begins_a_quarter_of_the_groups_and_joins_as_many_as_it_likes() -> None:
+    bus = Bus(groups=8)
+    greedy, other = bus.client("greedy"), bus.client("other")
+    for number in (1, 2):
+        assert not greedy.subscribe(JOBS, number, group=f"g{number}").error
+    answer = greedy.subscribe(JOBS, 3, group="g3")
+    assert (answer.error, "greedy has begun 2 groups" in answer.detail) == ("BusError", True)
+    assert not other.subscribe(JOBS, 1, group="g3").error
+    assert not greedy.subscribe(JOBS, 3, group="g3").error
+    greedy.say(Unsubscribe(1, request=9))
+    assert isinstance(greedy.read()[-1], Answer)
+    assert not greedy.subscribe(JOBS, 4, group="g4").error
+
+
 def test_rows_of_subscriptions_tell_of_groups() -> None:
     bus = Bus()
     boss = bus.client("boss")

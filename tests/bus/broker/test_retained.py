@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemoneye.bus.access import AccessList, AccessRule
-from daemoneye.bus.broker.retained import VALUE_OVERHEAD_BYTES, Kept, Retained, value_of
+from daemoneye.bus.broker.retained import (
+    RETAINED_SHARE,
+    VALUE_OVERHEAD_BYTES,
+    Kept,
+    Retained,
+    value_of,
+)
 from daemoneye.bus.frames import (
     Answer,
     Clear,
@@ -230,18 +236,35 @@ def test_topics_of_an_identity_at_the_limit_and_one_past_it() -> None:
     assert bus.router.statistics().refused == {"refused": 1}
 
 
-def test_bytes_of_all_at_the_limit_and_one_past_it() -> None:
-    store, limits = Retained(), Limits(retained_bytes=2 * (VALUE_OVERHEAD_BYTES + 500))
-    first, second = value("events.a", 400), value("events.b", 400)
-    padding = limits.retained_bytes - first.cost - second.cost
-    second = replace(second, data=second.data + bytes(padding))
+def test_bytes_of_an_identity_at_its_share_and_one_past_it() -> None:
+    store, limits = Retained(), Limits(retained_bytes=RETAINED_SHARE * 3000)
+    first, second = value("events.a", 100), value("events.b", 100, publisher="q")
+    share = limits.retained_bytes // RETAINED_SHARE
+    first = replace(first, data=first.data + bytes(share - first.cost))
     for each in (first, second):
+        store.check(each, limits)
+        store.keep(each)
+    store.check(first, limits)  # in its own place
+    with pytest.raises(BusError, match="p has 0 bytes of retained values already, and of 12000"):
+        store.check(replace(first, data=first.data + b"x"), limits)
+    store.check(value("events.c", 100, publisher="q"), limits)
+    store.forget("events.a")
+    store.check(replace(first, topic="events.d"), limits)
+
+
+def test_bytes_of_all_at_the_limit_and_one_past_it() -> None:
+    store, limits = Retained(), Limits(retained_bytes=8 * (VALUE_OVERHEAD_BYTES + 500))
+    first = value("events.a", 400, publisher="p")
+    share = limits.retained_bytes // RETAINED_SHARE
+    first = replace(first, data=first.data + bytes(share - first.cost))
+    others = [replace(first, topic=f"events.{name}", publisher=name) for name in "qrs"]
+    for each in (first, *others):
         store.check(each, limits)
         store.keep(each)
     assert store.bytes == limits.retained_bytes
     store.check(first, limits)  # in its own place
     with pytest.raises(BusError, match="no room to retain"):
-        store.check(replace(first, data=first.data + b"x"), limits)
+        store.check(value("events.t", 1, publisher="t"), limits)
 
 
 def value(topic: str, size: int = 1, expires_at: int = 0, publisher: str = "p") -> Kept:
