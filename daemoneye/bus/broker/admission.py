@@ -102,7 +102,7 @@ class Admission:
             )
         route.check(frame, len(raw), self._directory.limits)
         value = self._value(session, frame, stamp) if frame.retain else None
-        is_large = frame.large_bytes or frame.descriptors
+        is_large = bool(frame.large_bytes or frame.descriptors)
         recipients: Recipients = route.recipients
         if route.selective:
             recipients, looked_at = self._directory.selected(route, frame)
@@ -123,8 +123,9 @@ class Admission:
         offer = NO_OFFER
         if groups or pledge is not None:
             offer = self._dispatch.offer(groups, frame, raw, stamp, name)
+        missed = 0
         if frame.request:
-            self._check_room(recipients, frame.count, len(raw) + len(stamp))
+            missed = self._check_room(recipients, frame.count, len(raw) + len(stamp), is_large)
             self._dispatch.check_room(offer)
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
@@ -138,7 +139,7 @@ class Admission:
             data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
             self._deliveries.deliver(recipients, data, frame.count, origin, frame.expires_at)
         taken = self._dispatch.put(offer, frame.count, pledge) if offer is not NO_OFFER else 0
-        return len(recipients) + taken
+        return len(recipients) - missed + taken
 
     def route(self, session: Session, topic: str) -> Route:
         """The route of a publisher's topic, found anew when it is stale.  Raises InvalidTopic."""
@@ -179,18 +180,20 @@ class Admission:
                 session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
             )
 
-    def _check_room(self, recipients: Recipients, messages: int, size: int) -> None:
+    def _check_room(self, recipients: Recipients, messages: int, size: int, is_large: bool) -> int:
         """Refuse a confirmed publish as a whole that somebody would lose who may lose nothing.
 
         Whose connection is lost holds up nobody: it may never come back, and is told what it lost
-        when it does.  Raises BackPressure, which says who and where.
+        when it does; returns how many those are.  Raises BackPressure, which says who and where.
         """
-        limits = self._directory.limits
+        limits, missed = self._directory.limits, 0
         for session, stream in recipients:
+            lack = session.outbox.lacks_room(stream, messages, size, limits)
             if session.standing is not Standing.PRESENT:
-                continue
-            if lack := session.outbox.lacks_room(stream, messages, size, limits):
+                missed += bool(lack or is_large)
+            elif lack:
                 raise BackPressure(
                     f"{session.identity.name} has no room: {lack}",
                     hint="nothing was sent to anybody: try again when it has read some",
                 )
+        return missed
