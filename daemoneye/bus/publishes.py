@@ -194,8 +194,10 @@ def chunk_head(parcel: int, size: int, offset: int, length: int) -> bytes:
     return head.SerializeToString() + _BODY_TAG + _varint(length)
 
 
-def single_publishes(frame: pb.Frame, raw: bytes, most: int) -> list[bytes]:
+def single_publishes(frame: pb.Frame, raw: bytes, most: int, wanted: int) -> list[bytes]:
     """The messages of a publish as publishes of one message each; `raw` is the frame's own bytes.
+
+    Only the first `wanted` of them are made.
 
     Raises LocalProtocolError when its body is not what the frame says, and TooLarge when they are
     more than `most` bytes in all: what they share has to be said with each of them.
@@ -207,21 +209,20 @@ def single_publishes(frame: pb.Frame, raw: bytes, most: int) -> list[bytes]:
         batch = pb.Batch.FromString(body)
     except DecodeError:
         raise LocalProtocolError(f"{len(body)} bytes on {frame.topic} are no batch") from None
-    payloads, times = batch.payload[:], batch.time[:]
-    if not len(payloads) == len(times) == frame.count:
+    if not len(batch.payload) == len(batch.time) == frame.count:
         raise LocalProtocolError(
-            f"{frame.count} messages on {frame.topic} are claimed, {len(payloads)} payloads and"
-            f" {len(times)} times are there"
+            f"{frame.count} messages on {frame.topic} are claimed, {len(batch.payload)} payloads"
+            f" and {len(batch.time)} times are there"
         )
     shared = pb.Frame()
     shared.CopyFrom(frame)
     for name in ("body", "count", "sequence", "request", "until_handled"):
         shared.ClearField(name)
     head = shared.SerializeToString()
-    size = len(body) + len(head) * len(payloads)
+    size = len(body) + len(head) * frame.count
     if size > most:
         raise TooLarge(
-            f"{len(payloads)} messages on {frame.topic} are {size} bytes one by one, and a group"
+            f"{frame.count} messages on {frame.topic} are {size} bytes one by one, and a group"
             f" takes {most}",
             hint="publish fewer at once, or say less beside their payloads",
         )
@@ -232,7 +233,9 @@ def single_publishes(frame: pb.Frame, raw: bytes, most: int) -> list[bytes]:
             body=pb.Batch(payload=[payload], time=[time]).SerializeToString(),
             sequence=sequence,
         ).SerializeToString()
-        for payload, time, sequence in zip(payloads, times, counting(frame.sequence))
+        for payload, time, sequence in zip(
+            batch.payload[:wanted], batch.time[:wanted], counting(frame.sequence)
+        )
     ]
 
 

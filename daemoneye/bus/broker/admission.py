@@ -28,6 +28,9 @@ from daemoneye.framing import pack_length
 LOOKED_AT_FOR_ONE = 16
 """So many subscriptions that are asked what they want cost as much as one frame."""
 
+OPENED_FOR_ONE = 2
+"""The same of messages that are opened for groups."""
+
 
 class Admission:
     """Lets publishes in, or says why not."""
@@ -123,6 +126,7 @@ class Admission:
         offer = NO_OFFER
         if groups or pledge is not None:
             offer = self._dispatch.offer(groups, frame, raw, stamp, name)
+            self.extra_work += offer.work // OPENED_FOR_ONE
         missed = 0
         if frame.request:
             missed = self._check_room(recipients, frame.count, len(raw) + len(stamp), is_large)

@@ -69,6 +69,11 @@ class Offer(NamedTuple):
     losing: tuple[tuple[Group, str], ...] = ()
     """Those that cannot take it, and why: theirs is best effort."""
 
+    @property
+    def work(self) -> int:
+        """How many jobs it becomes."""
+        return len(self.takers) * len(self.opened.frames) if self.opened is not None else 0
+
 
 NO_OFFER = Offer()
 """To nobody."""
@@ -119,28 +124,30 @@ class Dispatch:
         if not takers:
             return Offer((), None, binding, tuple(losing))
         try:
-            singles = single_publishes(frame, raw, self._directory.limits.group_bytes)
+            limits = self._directory.limits
+            wanted = max(each.room(limits) for each in takers)
+            singles = single_publishes(frame, raw, limits.group_bytes, wanted)
         except TooLarge:
             if binding:
                 raise
             losing += [(each, OVERSIZE) for each in takers]
             return Offer((), None, binding, tuple(losing))
         letter = Letter(frame.topic, publisher, frame.partition_key, frame.expires_at, kept)
-        opened = Opened(letter, tuple(each + stamp for each in singles))
+        opened = Opened(letter, tuple(each + stamp for each in singles), frame.count)
         return Offer(tuple(takers), opened, binding, tuple(losing))
 
     def check_room(self, offer: Offer) -> None:
         """Raises BackPressure when one has no room for all of what it has to take."""
         if offer.opened is None or not offer.binding:
             return
-        limits, size, count = self._directory.limits, offer.opened.bytes, len(offer.opened.frames)
+        limits, size = self._directory.limits, offer.opened.bytes
         if self._is_crowded(size * len(offer.takers)):
             raise BackPressure(
                 f"groups have no room: {self._groups.bytes} bytes are in the hands of all of them",
                 hint="their members are too slow, or there are none",
             )
         for group in offer.takers:
-            if not group.has_room(count, size, limits):
+            if not group.has_room(offer.opened.messages, size, limits):
                 raise BackPressure(
                     f"the group {group.name} of {group.filter} has no room: {group.waiting}"
                     f" messages wait, {group.bytes} bytes are in its hands",
@@ -159,6 +166,8 @@ class Dispatch:
         if offer.opened is not None:
             for group in offer.takers:
                 before = group.waiting
+                if unopened := messages - len(offer.opened.frames):
+                    group.refuse(OVERFLOW, unopened)
                 for frame in offer.opened.frames:
                     if group.has_room(1, len(frame), limits) and not self._is_crowded(len(frame)):
                         groups.put(group, frame, offer.opened.letter, pledge)

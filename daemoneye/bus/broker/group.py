@@ -107,6 +107,12 @@ class Group:
             and self.bytes + size <= limits.group_bytes
         )
 
+    def room(self, limits: Limits) -> int:
+        """How many more may wait, at most."""
+        if self.bytes >= limits.group_bytes:
+            return 0
+        return max(0, limits.group_messages - self.waiting)
+
     def put(self, job: Job) -> None:
         """A new one."""
         self.work.offered += 1

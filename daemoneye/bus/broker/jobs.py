@@ -53,7 +53,10 @@ class Opened:
     letter: Letter
     """What its messages share."""
     frames: tuple[bytes, ...]
-    """A publish of one message each, stamped with who published it."""
+    """A publish of one message each, stamped with who published it; of those that find no room in
+    any of the groups, none."""
+    messages: int
+    """How many there are in all."""
 
     @property
     def bytes(self) -> int:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from daemoneye.bus.frames import Answer, Credit, Overflow, StreamMark
-from tests.bus.support import Bus, Client
+from daemoneye.bus.frames import (
+    Answer,
+    Credit,
+    Overflow,
+    StreamMark,
+    Subscribe,
+    read_outer,
+    single_publishes,
+)
+from daemoneye.bus.publishes import message_of
+from tests.bus.support import NOW, Bus, Client
 
 TICK = "events.process.lifecycle"
 
@@ -132,3 +141,24 @@ def test_what_came_unconfirmed_goes_before_what_a_block_subscription_accepted() 
     assert tally.offered == 35 == tally.lost.total() + tally.queued + tally.delivered
     careful.say(Credit(1, 99, 1 << 20))
     assert careful.events()[:5] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_what_is_opened_for_groups_counts_as_work() -> None:
+    bus = Bus()
+    boss, worker = bus.client("boss"), bus.client("worker")
+    worker.say(Subscribe(1, "events.demo.jobs", group="g", credit_messages=10))
+    every = [boss.frame("events.demo.jobs", *([b""] * 2000)) for _ in range(2)]
+    bus.router.receive(boss.session, every, NOW)
+    (group,) = bus.router.directory.groups
+    assert (group.work.offered, group.work.lost) == (2000, {"overflow": 2000 - 1024})
+    assert boss.session in bus.router.unfinished
+    bus.router.resume(boss.session, NOW)
+    assert boss.session not in bus.router.unfinished
+    assert (group.work.offered, group.in_flight, group.waiting) == (4000, 10, 1024)
+
+
+def test_of_what_finds_no_room_nothing_is_opened() -> None:
+    frame = read_outer(Bus().client("a").frame("events.a", *([b"x"] * 50)))
+    found = single_publishes(frame, b"", 1 << 20, 3)
+    assert [message_of(each).sequence for each in found] == [1, 2, 3]
+    assert single_publishes(frame, b"", 1 << 20, 0) == []

@@ -9,7 +9,7 @@ from tests.bus.support import Bus
 
 def test_a_publish_is_as_large_as_its_messages_one_by_one() -> None:
     letter = Letter("a.b", "p")
-    assert Opened(letter, (b"12", b"345")).bytes == 5
+    assert Opened(letter, (b"12", b"345"), 2).bytes == 5
     assert Job(1, b"345", letter, None).size == 3
 
 
