@@ -217,16 +217,8 @@ class AsyncConnection:
 
         Without a connection it holds when there is one.  Raises as `ask`; then nothing has changed.
         """
-        before, self.link.will = self.link.will, will if will.topic else None
-        try:
-            await self.ask(
-                lambda request: self.writer.send(replace(will, request=request)), REQUEST_TIMEOUT
-            )
-        except WISH_STANDS:
-            pass
-        except BaseException:  # refused, or interrupted: what was wanted before still is
-            self.link.will = before
-            raise
+        with self.dialogue.leaving(will, self.writer.tell) as under:
+            await self.ask(lambda request: self.writer.send(under(request)), REQUEST_TIMEOUT)
 
     # ---- subscriptions --------------------------------------------------------------------------
 

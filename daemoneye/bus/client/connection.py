@@ -209,17 +209,11 @@ class Connection:
 
         Without a connection it holds when there is one.  Raises as `ask`; then nothing has changed.
         """
-        before, self.link.will = self.link.will, will if will.topic else None
-        try:
+        with self.dialogue.leaving(will, self.writer.tell) as under:
             self.ask(
-                lambda request, until: self.writer.send(replace(will, request=request), until),
+                lambda request, until: self.writer.send_all(lambda: [under(request)], until),
                 REQUEST_TIMEOUT,
             )
-        except WISH_STANDS:
-            pass
-        except BaseException:  # refused, or interrupted: what was wanted before still is
-            self.link.will = before
-            raise
 
     def _answer(self, inbox: Inbox[Response], timeout: float, deadline: float) -> Answer:
         try:

@@ -6,7 +6,9 @@ whose subscription ends and why, what to say back, what to log.  Both clients do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from daemoneye.bus.client.answers import Response, connection_lost, ending_of
@@ -77,6 +79,33 @@ class Dialogue(Generic[Owner, Waiter]):
         else:
             self._tally.resume(resumed.taken)
         return self._link.connected(epoch, max_frame_bytes, max_payload_bytes, resumed)
+
+    @contextmanager
+    def leaving(
+        self, will: Will, tell: Callable[[Will], object]
+    ) -> Iterator[Callable[[int], Will]]:
+        """Inside, a will is left, and the answer waited for; what is given says it under a number.
+
+        Without a connection it holds when there is one.  When it is refused, or was never said, the
+        one before it is ours; when whoever waited is interrupted, the broker is told that one.
+        """
+        before, self._link.will = self._link.will, will
+        said = False
+
+        def under(request: int) -> Will:
+            nonlocal said
+            said = True
+            return replace(will, request=request)
+
+        try:
+            yield under
+        except BaseException as error:
+            if isinstance(error, BusBroken) or (said and isinstance(error, DeadlineExceeded)):
+                return
+            self._link.will = before
+            if said and not isinstance(error, BusError):
+                tell(before or Will())
+            raise
 
     def consider(self, received: Received[Owner]) -> Outcome[Owner, Waiter]:
         """What to do about it; its deliveries are for the caller to hand out."""

@@ -197,7 +197,7 @@ class Link(Generic[Owner]):
         """Which life of the broker we are, or were last, connected to; 0: none yet."""
         self.interests: dict[int, Interest[Owner]] = {}
         self.will: Will | None = None
-        """What the broker is to say when we end without a goodbye."""
+        """What the broker is to say when we end without a goodbye; None: that was never said."""
         self.slots = Slots()
         """Where we have to reply."""
         self._serving = False  # whether what follows is for one who serves
@@ -309,7 +309,11 @@ class Link(Generic[Owner]):
             *(Unsubscribe(each, self.number()) for each in gone),
             *(each.subscribe(each.number) for each in list(self.interests.values())),
         ]
-        return wishes if self.will is None else [*wishes, self.will]
+        will = self.will
+        # One that was taken back without a connection a session that goes on still has.
+        if will is not None and (will.topic or resumed.resumption is not Resumption.NONE):
+            wishes.append(will)
+        return wishes
 
     def _unlearn(self) -> None:
         """The broker tells again what no delivery has come behind."""

@@ -200,6 +200,24 @@ async def test_what_is_cancelled_while_it_waits_for_room_is_not_published(tidy: 
 
 
 @in_a_loop
+async def test_a_will_whose_leaving_is_cancelled_is_not_left(broker: Running) -> None:
+    async with operator(broker) as bus:
+        await bus.set_will("events.demo.gone", b"before")
+        wills = broker.broker.router.directory.wills
+        leaving = asyncio.create_task(bus.set_will("events.demo.gone", b"after"))
+        link = bus._connection.link
+        while not bus._connection.dialogue.pending:  # not yet said; its answer is not read so soon
+            await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        await bus.clients()  # behind all that was said before
+        assert [each.payload for each in wills._set.values()] == [b"before"]
+        assert link.will is not None
+        assert link.will.payload == b"before"
+
+
+@in_a_loop
 async def test_closing_while_others_wait_ends_them_all(broker: Running) -> None:
     bus = await operator(broker)
     ended: list[object] = []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.dialogue import Dialogue, Outcome
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import Link, Received
 from daemoneye.bus.client.notices import Remark
-from daemoneye.bus.frames import Answer, BadBody, Notice, Pong, Publisher
-from daemoneye.errors import AccessDenied
+from daemoneye.bus.frames import Answer, BadBody, Notice, Pong, Publisher, Will
+from daemoneye.errors import AccessDenied, BusBroken, DeadlineExceeded
 
 
 class Told:
@@ -84,3 +88,52 @@ def test_a_lost_connection_ends_every_wait_once() -> None:
     assert [waiter for waiter, _ in lost] == ["one", "two"]
     assert "before the answer came: the broker hung up" in str(lost[0][1])
     assert told.dialogue.lost(None) == []
+
+
+# ---- wills --------------------------------------------------------------------------------------
+
+
+def left(
+    told: Told, will: Will, error: BaseException | None = None, request: int = 5
+) -> list[Will]:
+    """What else is told when this comes of leaving a will; request 0: before that is said."""
+    said: list[Will] = []
+    with told.dialogue.leaving(will, said.append) as under:
+        if request:
+            assert under(request) == Will(will.topic, will.payload, request=request)
+        if error is not None:
+            raise error
+    return said
+
+
+@pytest.mark.parametrize("before", [None, Will("a", b"before")])
+def test_a_will_whose_leaving_is_interrupted_is_taken_back_at_the_broker(
+    before: Will | None,
+) -> None:
+    told = Told()
+    told.link.will = before
+    said: list[Will] = []
+    with pytest.raises(KeyboardInterrupt), told.dialogue.leaving(Will("b"), said.append) as under:
+        under(5)
+        raise KeyboardInterrupt
+    assert (told.link.will, said) == (before, [before or Will()])
+
+
+@pytest.mark.parametrize("said", [[AccessDenied("no", rule=""), 5], [DeadlineExceeded("room"), 0]])
+@pytest.mark.parametrize("before", [None, Will("a", b"before")])
+def test_a_will_that_is_refused_or_was_never_said_changes_nothing(
+    before: Will | None, said: list[Any]
+) -> None:
+    told = Told()
+    told.link.will = before
+    with pytest.raises(type(said[0])):
+        left(told, Will("b"), *said)
+    assert told.link.will == before
+
+
+@pytest.mark.parametrize("error", [None, BusBroken("gone"), DeadlineExceeded("no answer")])
+def test_a_will_without_an_answer_is_for_the_next_connection(error: Exception | None) -> None:
+    told = Told()
+    told.link.will = Will("a")
+    assert left(told, Will("b", b"new"), error) == []
+    assert told.link.will == Will("b", b"new")

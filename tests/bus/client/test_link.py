@@ -9,7 +9,7 @@ import pytest
 
 from daemoneye.bus.client.answers import checked
 from daemoneye.bus.client.interests import Interest, Options
-from daemoneye.bus.client.link import Link, Received
+from daemoneye.bus.client.link import Link, Received, Resumed
 from daemoneye.bus.frames import (
     Answer,
     Carriage,
@@ -21,9 +21,11 @@ from daemoneye.bus.frames import (
     Pong,
     Release,
     Replay,
+    Resumption,
     StreamMark,
     Subscribe,
     Value,
+    Will,
     encode,
 )
 from daemoneye.bus.limits import MAX_STAMP_BYTES
@@ -568,3 +570,14 @@ def test_who_asks_for_all_gets_all_and_counts_no_gap_for_it() -> None:
     source.publish("events.process.tree", b"2")
     ((_, run),) = joined.hear().deliveries
     assert (run.events[0].payload, dict(run.events[0].lost)) == (b"2", {})
+
+
+def test_a_will_that_was_taken_back_is_taken_back_in_a_session_that_goes_on() -> None:
+    link: Link[str] = Link()
+    assert link.connected(1, FRAME_BYTES) == []
+    link.will = Will("a", b"gone")
+    assert link.connected(1, FRAME_BYTES) == [link.will]
+    link.will = Will()
+    assert link.connected(1, FRAME_BYTES) == []
+    again = Resumed(5, Resumption.COMPLETE)
+    assert link.connected(1, FRAME_BYTES, resumed=again) == [Will()]
