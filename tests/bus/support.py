@@ -73,9 +73,17 @@ class Client:
         raw = self.frame(topic, *payloads, request=request, **heading)
         self.router.receive(self.session, [raw], NOW)
 
-    def publish_until_handled(self, topic: str, payload: bytes, request: int) -> None:
+    def publish_until_handled(
+        self, topic: str, payload: bytes, request: int, expires_at: int = 0
+    ) -> None:
         """At least once, and answered when it is handled."""
-        raw = self.frame(topic, payload, request=request, guarantee=Guarantee.AT_LEAST_ONCE)
+        raw = self.frame(
+            topic,
+            payload,
+            request=request,
+            guarantee=Guarantee.AT_LEAST_ONCE,
+            expires_at=expires_at,
+        )
         raw += pb.Frame(until_handled=True).SerializeToString()
         self.router.receive(self.session, [raw], NOW)
 

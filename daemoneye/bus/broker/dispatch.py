@@ -9,6 +9,7 @@ done to outboxes, publishers are answered, and dead letters are collected for th
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import NamedTuple
 
 from daemoneye.bus.broker.answers import refusal
@@ -30,6 +31,7 @@ from daemoneye.bus.frames import (
     Settle,
     Settling,
     delivery_stamp,
+    received_at_of,
     single_publishes,
 )
 from daemoneye.errors import (
@@ -96,12 +98,13 @@ class Dispatch:
     def offer(
         self, groups: tuple[Group, ...], frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str
     ) -> Offer:
-        """What these groups make of a publish; nothing is changed.
+        """What these groups make of a publish; nothing is changed but that expired jobs are lost.
 
         Of what is best effort, a group that cannot take it loses it, and nobody else.  What has to
         be delivered at least once, or handled, is refused as a whole.  Raises LocalProtocolError,
         TooLarge, and NoResponder when its publisher waits and nobody will handle it.
         """
+        self._groups.expire()
         kept, takers, losing = is_kept(frame), [], []
         binding = kept or frame.until_handled
         for group in groups:
@@ -132,9 +135,17 @@ class Dispatch:
                 raise
             losing += [(each, OVERSIZE) for each in takers]
             return Offer((), None, binding, tuple(losing))
-        letter = Letter(frame.topic, publisher, frame.partition_key, frame.expires_at, kept)
+        letter = self._letter(frame, stamp, publisher)
         opened = Opened(letter, tuple(each + stamp for each in singles), frame.count)
         return Offer(tuple(takers), opened, binding, tuple(losing))
+
+    def _letter(self, frame: OuterFrame, stamp: bytes, publisher: str) -> Letter:
+        expires_at, lapses_at = frame.expires_at, inf
+        if expires_at:
+            seconds = (expires_at - received_at_of(stamp)) / 1e9
+            lapses_at = self._directory.clock.now + seconds
+        kept = is_kept(frame)
+        return Letter(frame.topic, publisher, frame.partition_key, expires_at, lapses_at, kept)
 
     def check_room(self, offer: Offer) -> None:
         """Raises BackPressure when one has no room for all of what it has to take."""

@@ -151,6 +151,7 @@ class Group:
         job.tried += (member.number,)
         job.place, job.delivery, job.deadline = member, delivery, deadline
         job.given_up_at = 0.0
+        job.lapses_at = inf  # its outbox looks after that, and who has it has it
         member.in_flight[delivery] = job
         member.last = delivery
 
@@ -212,6 +213,7 @@ class Group:
     def drop(self, job: Job, reason: str) -> None:
         """It waited and is lost."""
         self.bytes -= job.size
+        job.lapses_at = inf
         if job in self.delayed:
             self._end_delay(job)
             self.queue.done(job)

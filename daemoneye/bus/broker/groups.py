@@ -7,6 +7,7 @@ member had in hand when it leaves goes to another, before everything that waits.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import NamedTuple
 
 from daemoneye.bus.broker.deadlines import Deadlines
@@ -15,7 +16,13 @@ from daemoneye.bus.broker.jobs import ABANDONED, EXHAUSTED, REJECTED, Job, Lette
 from daemoneye.bus.broker.members import Feedback, Member
 from daemoneye.bus.broker.parcels import Parcels
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.broker.streams import DENIED, DISCONNECTED, OVERSIZE, Subscription
+from daemoneye.bus.broker.streams import (
+    DENIED,
+    DISCONNECTED,
+    EXPIRED,
+    OVERSIZE,
+    Subscription,
+)
 from daemoneye.bus.frames import Choice, Overflow, Subscribe
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
@@ -50,6 +57,7 @@ class Groups:
     __slots__ = (
         "_by_key",
         "_deadlines",
+        "_expiries",
         "_jobs",
         "_members",
         "_numbered",
@@ -72,6 +80,7 @@ class Groups:
         self._numbered = 0  # members
         self._jobs = 0  # numbered
         self._deadlines: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].deadline)
+        self._expiries: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].lapses_at)
         self.bytes = 0
         """Of all jobs."""
         self.in_flight: dict[int, tuple[Group, Job]] = {}
@@ -257,6 +266,7 @@ class Groups:
             pledge.left += 1
         self.bytes += job.size
         group.put(job)
+        self._note_expiry(group, job)
 
     def hand(self, group: Group, job: Job, member: Member, delivery: int) -> None:
         """It is in this member's hands from now on, under this number."""
@@ -273,6 +283,13 @@ class Groups:
         self._parcels.clock.wake_at(job.deadline)
         self._deadlines.note((group, job))
 
+    def _note_expiry(self, group: Group, job: Job) -> None:
+        """It waits, and not for ever."""
+        job.lapses_at = job.letter.lapses_at
+        if job.lapses_at < inf:
+            self._parcels.clock.wake_at(job.lapses_at)
+            self._expiries.note((group, job))
+
     def take_away(self, group: Group, job: Job) -> None:
         """It is in nobody's hands any more, and either goes back or is over."""
         del self.in_flight[job.delivery]
@@ -285,11 +302,13 @@ class Groups:
             self.finish(group, job, EXHAUSTED, f"tried {job.count} times; {cause}")
         elif not group.members and not job.letter.is_kept:
             self.finish(group, job, DISCONNECTED, cause)
-        elif delay > 0.0:
-            group.delay(job, self._now + delay)
-            self._note_deadline(group, job)
         else:
-            group.queue.put_back(job)
+            if delay > 0.0:
+                group.delay(job, self._now + delay)
+                self._note_deadline(group, job)
+            else:
+                group.queue.put_back(job)
+            self._note_expiry(group, job)
         self.due[group] = None
 
     def set_aside(self, group: Group, job: Job) -> None:
@@ -351,9 +370,19 @@ class Groups:
                 group.resume(job)
                 self.due[group] = None
         clock.wake_at(self._deadlines.next_at)
+        self.expire()
         for group in list(self):
             if not group.members:
                 self._look_at_abandoned(group)
+
+    def expire(self) -> None:
+        """What waits and nobody needs any more is lost, and keeps no place from others."""
+        for _ in range(DUE_IN_A_TURN):
+            due = self._expiries.take(self._now)
+            if due is None:
+                break
+            self.drop(*due, EXPIRED, "its time passed while it waited")
+        self._parcels.clock.wake_at(self._expiries.next_at)
 
     def _look_at_abandoned(self, group: Group) -> None:
         given_up_at = group.left_at + self._limits.group_timeout

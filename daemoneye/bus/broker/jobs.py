@@ -42,6 +42,8 @@ class Letter:
     """Its partition key."""
     expires_at: int = 0
     """Unix time in ns; 0: never."""
+    lapses_at: float = inf
+    """The same on the broker's clock; inf: never."""
     is_kept: bool = False
     """Whether it is at least once: kept while nobody can take it."""
 
@@ -95,6 +97,7 @@ class Job:
         "delivery",
         "frame",
         "given_up_at",
+        "lapses_at",
         "letter",
         "number",
         "place",
@@ -122,7 +125,8 @@ class Job:
         self.deadline = inf
         """Until when its member may keep it; of a delayed one, when it is tried again; of one
         that nobody may read, when it is given up; inf: nobody waits for it."""
-
+        self.lapses_at = letter.lapses_at
+        """When it has expired, on the broker's clock; inf: never, or it does not wait."""
         self.given_up_at = 0.0
         """Until when it waits for a member that may read its topic; 0: there was one so far."""
 

@@ -31,6 +31,7 @@ from tests.bus.support import NOW, Bus, Client, Given
 
 JOBS = "control.demo.jobs"
 EVENTS = "events.demo.jobs"
+SECOND = 1_000_000_000
 
 
 def members(bus: Bus, count: int, **options: Any) -> list[Client]:
@@ -54,6 +55,13 @@ def law(bus: Bus) -> Statistics:
     assert found.queued == sum(stream.messages for stream in streams)
     assert found.message(0.0).lost_total == sum(found.lost.values())  # it can be told
     return found
+
+
+def error_of(client: Client) -> str:
+    """The name of the error in the last answer."""
+    answer = client.read()[-1]
+    assert isinstance(answer, Answer)
+    return answer.error
 
 
 def payloads(given: list[Given]) -> list[bytes]:
@@ -502,6 +510,74 @@ def test_what_has_expired_goes_to_nobody_and_is_counted() -> None:
     bus.pass_time(0)
     counted = law(bus)
     assert (counted.lost, counted.group_in_flight) == ({"expired": 1}, 1)
+
+
+def test_what_has_expired_keeps_no_place_in_a_group_that_nobody_is_in() -> None:
+    bus = Bus(group_messages=3)
+    boss = bus.client("boss")
+    (worker,) = members(bus, 1)
+    bus.router.close(worker.session)
+    for _ in range(3):
+        boss.publish(JOBS, b"old", expires_at=NOW + SECOND)
+    boss.publish(JOBS, b"new", request=1)
+    assert error_of(boss) == "BackPressure"
+    bus.router.clock.pass_time(1)  # and nobody looks at the clock
+    boss.publish(JOBS, b"new", request=2)
+    assert error_of(boss) == ""
+    counted = law(bus)
+    assert (counted.lost, counted.group_waiting) == ({"expired": 3}, 1)
+
+
+def test_who_waits_for_what_expires_is_told_when_it_does() -> None:
+    bus = Bus()
+    boss, listener = bus.client("boss"), bus.client("listener")
+    listener.subscribe("$bus.dead.#")
+    (worker,) = members(bus, 1)
+    bus.router.close(worker.session)
+    boss.publish_until_handled(JOBS, b"old", request=1, expires_at=NOW + 2 * SECOND)
+    bus.pass_time(1)
+    assert boss.read() == []
+    bus.pass_time(1)
+    assert error_of(boss) == "DeadlineExceeded"
+    assert listener.events() == []
+
+
+@pytest.mark.parametrize("choice", ["least-in-flight", "by-key"])
+def test_what_is_to_be_tried_again_expires_where_it_waits(choice: str) -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = members(bus, 1, choice=choice)
+    for payload in (b"later", b"now", b"too"):
+        boss.publish(JOBS, payload, partition_key=payload.decode(), expires_at=NOW + 5 * SECOND)
+    later, *_ = worker.jobs()
+    worker.settle(Settling.RETRY, later, seconds=9)
+    bus.pass_time(4)
+    bus.router.close(worker.session)
+    assert law(bus).group_waiting == 3
+    bus.pass_time(1)
+    counted = law(bus)
+    assert (counted.lost, counted.group_waiting) == ({"expired": 3}, 0)
+
+
+def test_what_nobody_there_may_read_expires_too() -> None:
+    bus = Bus(AccessRule("narrow", "read-only", "control.secret.#", deny=True))
+    boss, narrow = bus.client("boss"), bus.client("narrow")
+    assert not narrow.subscribe("control.#", group="workers").error
+    boss.publish("control.secret.key", b"x", expires_at=NOW + SECOND)
+    bus.pass_time(1)
+    assert law(bus).lost == {"expired": 1}
+
+
+def test_what_is_in_hand_when_it_expires_may_still_be_handled() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = members(bus, 1)
+    boss.publish(JOBS, b"x", expires_at=NOW + SECOND)
+    (job,) = worker.jobs()
+    bus.pass_time(2)
+    worker.ack(job)
+    counted = law(bus)
+    assert (counted.handled, counted.lost) == (1, {})
 
 
 # ---- receipts -----------------------------------------------------------------------------------
