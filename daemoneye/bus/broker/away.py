@@ -60,7 +60,8 @@ class Away:
     def resume(self, session: Session, wanted: Return, carriage: Carriage) -> Resumption:
         """There is another connection for a session that is away.
 
-        NONE when more is said to have come than was written: then it is over.
+        Nothing is sent of a subscription before its credit is granted anew.  NONE when more is said
+        to have come than was written: then it is over.
         """
         outbox, directory = session.outbox, self._directory
         if wanted.received > outbox.sending.most_received:
@@ -71,6 +72,8 @@ class Away:
         directory.presence.came(session)
         directory.wills.came(session)
         outbox.holding.carriage = carriage
+        for subscription in session.subscriptions.values():
+            subscription.balance.close()
         complete = recover(outbox, wanted.received, self._rights_of(session))
         kept = session.subscriptions.keys() & set(wanted.subscriptions)
         for number in list(session.subscriptions.keys() - kept):

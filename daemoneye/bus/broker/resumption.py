@@ -26,14 +26,10 @@ def detach(outbox: Outbox) -> None:
 def recover(outbox: Outbox, received: int, may_receive: Callable[[str], bool]) -> bool:
     """There is another connection, over which `received` messages of the session need not go.
 
-    Nothing is sent of a subscription before its credit is granted anew.  Whether all that has not
-    come is sent again, or told as lost.
+    Whether all that has not come is sent again, or told as lost.
     """
     outbox.is_away = False
     recovery = outbox.sending.recover(received)
-    for each in outbox.streams.values():
-        for subscription in each.subscriptions:
-            subscription.balance.close()
     begun = recovery.begun
     again: dict[Stream, list[Run]] = {}
     for sent, was_delivered in recovery.sent:

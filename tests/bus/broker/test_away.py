@@ -419,6 +419,21 @@ def test_nothing_is_sent_of_a_subscription_before_it_is_asked_for_again() -> Non
     assert payloads(traveller) == [b"x"]
 
 
+def test_nor_of_one_of_which_nothing_had_been_published_before() -> None:
+    station = Station()
+    publisher, traveller = station.client("p"), station.traveller()
+    traveller.listen("events.demo.a")
+    traveller.hear_all()
+    traveller.lose()
+    station.router.go_on(traveller.session, Return(77, 0, (1,)), Carriage())
+    publisher.publish(TOPICS[0], b"x")
+    traveller.hear_all()
+    assert payloads(traveller) == []
+    traveller.say(*traveller.subscribed.values())
+    traveller.hear_all()
+    assert payloads(traveller) == [b"x"]
+
+
 def test_credit_begins_anew() -> None:
     station = Station()
     publisher, traveller = station.client("p"), station.traveller()
