@@ -1,6 +1,7 @@
 """The bus against a model of each of its promises, by random steps.
 
-`world` is the real router with clients in memory, and `seats` who they are.  `accounts`, `copies`
-and `groups` say in a few lines each what has to hold, about what `reach` finds.  `machine` takes
-all the `steps`, and `python -m tests.bus.model` many of them.
+`world` is the real router with clients in memory, and `seats` who they are.  What has to hold is
+said in a few lines each: `accounts`, `copies`, `groups`, `travels`, about what `reach` finds.
+`steps` are what happens every day, `travelling` what happens to connections, and `machine` takes
+all of them; `python -m tests.bus.model` takes many.
 """

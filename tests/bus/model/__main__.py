@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import random
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.bus.model.machine import Bus
@@ -16,9 +17,12 @@ def main() -> None:
     """Raises AssertionError with the steps that lead to it, as few as could be found."""
     parser = argparse.ArgumentParser(prog="python -m tests.bus.model", description=__doc__)
     parser.add_argument("--steps", type=int, default=100_000, help="how many, about")
+    parser.add_argument("--seed", type=int, help="take these steps again; else any")
     options = parser.parse_args()
+    chosen = random.getrandbits(32) if options.seed is None else options.seed
+    print(f"seed {chosen}", flush=True)
     run_state_machine_as_test(
-        Bus,
+        seed(chosen)(Bus),
         settings=settings(
             max_examples=max(1, options.steps // STEPS_IN_A_WORLD),
             stateful_step_count=STEPS_IN_A_WORLD,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bus.model.steps import Steps
+from tests.bus.model.travelling import Travelling
 
 
-class Bus(Steps):
+class Bus(Travelling):
     """Everything that clients, rules and time can do to a bus."""

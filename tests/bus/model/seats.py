@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from daemoneye.bus.frames import Envelope, Overflow
+from daemoneye.bus.frames import Envelope, Subscribe
 from tests.bus.support import Client
 
 
@@ -24,10 +25,14 @@ class Message:
 class Wish:
     """A subscription, as the model keeps it."""
 
-    filter: str
-    overflow: Overflow
+    said: Subscribe
+    """What its client says on each connection."""
     granted: int
     """Messages, cumulative."""
+
+    @property
+    def filter(self) -> str:
+        return self.said.filter
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,30 @@ class Seat:
     in_hand: list[Job] = field(default_factory=list)
     """What it was given by groups and has not settled."""
     marked: tuple[int, ...] = ()
+    """Whose the next message is that is written."""
+    coming: deque[Coming] = field(default_factory=deque)
+    """What was written and has not come; while it is away, what went with the connection."""
+    published: list[bytes] = field(default_factory=list)
+    """The frames that it said last."""
+    received: int = 0
+    """How many messages came in its session."""
+    since: list[Missed] = field(default_factory=list)
+    """The losses that were told behind the last message that came."""
+    waited_until: float | None = None
+    """While it has no connection: when the broker gives it up."""
+    unsaid: dict[int, Wish] = field(default_factory=dict)
+    """Subscriptions that it has had and has not said on this connection."""
 
-    def live(self, numbers: tuple[int, ...]) -> frozenset[int]:
+    @property
+    def is_here(self) -> bool:
+        """Whether it has a connection."""
+        return self.client is not None and self.waited_until is None
+
+    def clear(self) -> None:
+        """Nobody has it any more."""
+        vars(self).update(vars(Seat(self.name)))
+
+    def live(self, numbers: Iterable[int]) -> frozenset[int]:
         """Those of these subscriptions that it still has."""
         return frozenset(number for number in numbers if number in self.wishes)
 
@@ -67,6 +94,7 @@ class Got:
     """A message came."""
 
     subscriptions: frozenset[int]
+    """Whom it was written to; or, once it came, those of them that there still are."""
     event: Envelope
 
     @property
@@ -92,3 +120,12 @@ class Job:
     count: int
     number: int
     """Of the message."""
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A whole frame, on its way."""
+
+    messages: int
+    items: tuple[Got | Missed | Job, ...]
+    """What it is to who reads it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import ClassVar
 
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ POLICIES = (
 )
 
 some_name = st.sampled_from(NAMES)
+some_share = st.integers(0, 100).map(lambda percent: percent / 100)
 some_topics = st.lists(st.sampled_from(TOPICS), min_size=1, max_size=12)
 some_rules = st.lists(
     st.builds(
@@ -54,15 +56,23 @@ class Steps(RuleBasedStateMachine):
     steps: ClassVar[int] = 0
     totals: ClassVar[Counter[str]] = Counter()
 
-    @initialize(wishes=st.lists(st.sampled_from(FILTERS), min_size=4, max_size=4))
-    def begin(self, wishes: list[str]) -> None:
-        self.world = World(NAMES)
+    @initialize(
+        wishes=st.lists(st.sampled_from(FILTERS), min_size=4, max_size=4),
+        window=st.sampled_from((1, 1, 4, 1024)),
+        room=st.sampled_from((6, 64)),
+    )
+    def begin(self, wishes: list[str], window: int, room: int) -> None:
+        self.world = World(NAMES, window)
+        self.prepare()
+        for seat, text in zip(self.world.seats.values(), wishes, strict=True):
+            self._come(seat)
+            self.world.subscribe(seat, text, Overflow.DEFAULT, room, room)
+
+    def prepare(self) -> None:
+        """Nothing has happened yet: have the promises ready."""
         self.accounts = Accounts()
         self.copies = Copies()
         self.groups = Groups()
-        for seat, text in zip(self.world.seats.values(), wishes, strict=True):
-            self._come(seat)
-            self.world.subscribe(seat, text, Overflow.DEFAULT, 6, 6)
 
     # ---- who is there ---------------------------------------------------------------------------
 
@@ -77,7 +87,7 @@ class Steps(RuleBasedStateMachine):
     @rule(name=some_name, cleanly=st.booleans())
     def somebody_goes(self, name: str, cleanly: bool) -> None:
         seat = self.world.seats[name]
-        if seat.client is not None:
+        if seat.is_here:
             self.world.go(seat, cleanly=cleanly)
             self.accounts.end(seat)
 
@@ -87,29 +97,36 @@ class Steps(RuleBasedStateMachine):
         name=some_name,
         text=st.sampled_from(FILTERS),
         policy=st.sampled_from(POLICIES),
-        room=st.integers(1, 6),
+        room=st.integers(1, 6) | st.sampled_from((16, 64)),
         credit=st.integers(1, 6),
     )
     def somebody_subscribes(
         self, name: str, text: str, policy: Overflow, room: int, credit: int
     ) -> None:
         seat = self.world.seats[name]
-        if seat.client is not None:
+        if seat.is_here:
             self.world.subscribe(seat, text, policy, room, credit)
 
     @rule(name=some_name, which=st.integers(0, 7))
     def somebody_unsubscribes(self, name: str, which: int) -> None:
         seat = self.world.seats[name]
-        if seat.wishes:
+        if seat.is_here and seat.wishes:
             number = list(seat.wishes)[which % len(seat.wishes)]
             self.world.unsubscribe(seat, number)
             self.accounts.forget(seat, number)
 
-    @rule(name=some_name, messages=st.integers(1, 8))
-    def somebody_has_room(self, name: str, messages: int) -> None:
+    @rule(name=some_name, messages=st.integers(1, 8), tells=st.booleans())
+    def somebody_has_room(self, name: str, messages: int, tells: bool) -> None:
         seat = self.world.seats[name]
-        for number in list(seat.wishes):
-            self.world.grant(seat, number, messages)
+        if not seat.is_here:
+            return
+        self._grant(seat, messages, tells=tells)
+
+    @rule(messages=st.sampled_from((8, 80)), tells=st.booleans())
+    def everybody_has_room(self, messages: int, tells: bool) -> None:
+        for seat in self.world.seats.values():
+            if seat.is_here:
+                self._grant(seat, messages, tells=tells)
 
     # ---- groups ---------------------------------------------------------------------------------
 
@@ -122,7 +139,7 @@ class Steps(RuleBasedStateMachine):
     )
     def somebody_joins(self, name: str, group: str, text: str, choice: Choice, credit: int) -> None:
         seat = self.world.seats[name]
-        if seat.client is not None:
+        if seat.is_here:
             self.world.join(seat, group, text, choice, credit)
 
     @rule(name=some_name, which=st.integers(0, 3))
@@ -143,14 +160,33 @@ class Steps(RuleBasedStateMachine):
 
     # ---- what is said ---------------------------------------------------------------------------
 
-    @rule(name=some_name, topics=some_topics, only=st.sampled_from(("", "", "", "a")))
-    def somebody_publishes(self, name: str, topics: list[str], only: str) -> None:
+    @rule(
+        name=some_name,
+        topics=some_topics,
+        only=st.sampled_from(("", "", "", "a")),
+        joins=st.booleans(),
+    )
+    def somebody_publishes(self, name: str, topics: list[str], only: str, joins: bool) -> None:
         seat = self.world.seats[name]
-        if seat.client is None:
+        if not seat.is_here:
             return
-        messages = [Message(self.world.number(), name, topic, only) for topic in topics]
+        self._publish(seat, topics, only, joins=joins)
+
+    @rule(
+        name=some_name,
+        topic=st.sampled_from(TOPICS),
+        count=st.sampled_from((5, 12, 40)),
+        joins=st.booleans(),
+    )
+    def somebody_publishes_much(self, name: str, topic: str, count: int, joins: bool) -> None:
+        seat = self.world.seats[name]
+        if seat.is_here:
+            self._publish(seat, [topic] * count, joins=joins)
+
+    def _publish(self, seat: Seat, topics: list[str], only: str = "", *, joins: bool) -> None:
+        messages = [Message(self.world.number(), seat.name, topic, only) for topic in topics]
         wanted = [wanting(self.world, each) for each in messages]
-        taken = self.world.publish(seat, messages)
+        taken = self.world.publish(seat, messages, joins=joins)
         for message, by in list(zip(messages, wanted, strict=True))[:taken]:
             self.copies.publish(message)
             self.accounts.publish(by)
@@ -158,12 +194,21 @@ class Steps(RuleBasedStateMachine):
     @rule(
         name=some_name,
         at_once=st.sampled_from((1, 300, 1 << 16, 1 << 16)),
-        share=st.just(1.0) | st.floats(0, 1),
+        share=st.just(1.0) | some_share,
+        comes=st.just(1.0) | some_share,
     )
-    def somebody_reads(self, name: str, at_once: int, share: float) -> None:
+    def somebody_reads(self, name: str, at_once: int, share: float, comes: float) -> None:
         seat = self.world.seats[name]
-        if seat.client is not None:
-            self._read(seat, at_once, share)
+        if seat.is_here:
+            self._write(seat, at_once, share)
+            self._read(seat, comes)
+
+    @rule(at_once=st.sampled_from((300, 1 << 16)), share=some_share, comes=some_share)
+    def everybody_reads(self, at_once: int, share: float, comes: float) -> None:
+        for seat in self.world.seats.values():
+            if seat.is_here:
+                self._write(seat, at_once, share)
+                self._read(seat, comes)
 
     # ---- rights and time ------------------------------------------------------------------------
 
@@ -182,38 +227,53 @@ class Steps(RuleBasedStateMachine):
     @invariant()
     def every_message_is_accounted_for(self) -> None:
         type(self).steps += 1
-        for seat in self.world.cut_off():
-            self.accounts.end(seat)
+        self.look_who_is_over()
         for seat in self.world.seats.values():
             if seat.client is not None:
                 self.accounts.check(seat)
         self.groups.check(self.world)
 
     def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.wind_up()
+
+    def wind_up(self) -> None:
         """Everybody reads all there is: then nothing is open."""
-        if not hasattr(self, "world"):
-            return
         for seat in self.world.seats.values():
-            if seat.client is None:
+            if not seat.is_here:
                 continue
             for number in list(seat.wishes):
                 self.world.grant(seat, number, 1 << 20)
-            for _ in range(1000):
-                if not seat.client.session.pending:
-                    break
-                self._read(seat, 1 << 16, 1.0)
-            assert not seat.client.session.pending
+            self._read_all(seat)
             assert not +self.accounts.open[seat.name]
         self._do_all_work()
-        self._add(
-            published=self.accounts.published,
-            heard=self.accounts.heard,
-            dropped=self.accounts.dropped,
-            jobs_given=self.groups.given,
-            jobs_done=self.groups.acknowledged,
-            jobs_stale=self.groups.stale,
-            **{f"lost ({reason})": count for reason, count in self.accounts.lost.items()},
+        self.add(
+            {
+                "published": self.accounts.published,
+                "heard": self.accounts.heard,
+                "dropped": self.accounts.dropped,
+                "jobs given": self.groups.given,
+                "jobs done": self.groups.acknowledged,
+                "jobs stale": self.groups.stale,
+            }
         )
+        self.add({f"lost ({reason})": count for reason, count in self.accounts.lost.items()})
+
+    def add(self, counted: Mapping[str, int]) -> None:
+        """Count what was done in this world with what was done in others."""
+        self.totals.update(counted)
+
+    # ---- who is not there any more --------------------------------------------------------------
+
+    def look_who_is_over(self) -> None:
+        """The broker may end sessions by itself, or give them up."""
+        for seat in self.world.over():
+            self.end(seat)
+
+    def end(self, seat: Seat) -> None:
+        """Its session is over."""
+        self.accounts.end(seat)
+        seat.clear()
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -222,17 +282,37 @@ class Steps(RuleBasedStateMachine):
         self.accounts.begin(seat)
         self.copies.begin(seat)
 
-    def _read(self, seat: Seat, at_once: int, share: float) -> None:
+    def _write(self, seat: Seat, at_once: int, share: float) -> None:
+        """What is begun has to be finished; all else is what may be read now."""
         allowed = self._is_between_frames(seat)
-        for came in self.world.read(seat, at_once, share):
+        for frame in self.world.write(seat, at_once, share):
+            for item in frame.items:
+                if isinstance(item, Got):
+                    assert not item.subscriptions & seat.unsaid.keys()
+                if allowed and isinstance(item, Got):
+                    assert may_read(self.world.rules, seat.name, item.event.topic)
+
+    def _read(self, seat: Seat, share: float) -> None:
+        for came in self.world.read(seat, share):
             if isinstance(came, Job):
                 self.groups.take(self.world, seat, came)
                 continue
             self.accounts.take(seat, came)
             if isinstance(came, Got):
                 self.copies.take(self.world, seat, came)
-                if allowed:
-                    assert may_read(self.world.rules, seat.name, came.event.topic)
+
+    def _read_all(self, seat: Seat) -> None:
+        assert seat.client is not None
+        for _ in range(1000):
+            if not (seat.client.session.pending or seat.coming):
+                return
+            self._write(seat, 1 << 16, 1.0)
+            self._read(seat, 1.0)
+        raise AssertionError("there is always something to read")
+
+    def _grant(self, seat: Seat, messages: int, *, tells: bool) -> None:
+        for number in seat.wishes.keys() - seat.unsaid.keys():
+            self.world.grant(seat, number, messages, tells=tells)
 
     def _settle(self, seat: Seat, job: Job, what: Settling, seconds: float) -> None:
         taken = self.world.settle(seat, job, what, seconds)
@@ -246,8 +326,8 @@ class Steps(RuleBasedStateMachine):
         for _ in range(400):
             self.world.pass_time(3.0)
             for seat in self.world.seats.values():
-                if seat.client is not None:
-                    self._read(seat, 1 << 16, 1.0)
+                if seat.is_here:
+                    self._read_all(seat)
                     for job in list(seat.in_hand):
                         self._settle(seat, job, Settling.ACK, 0.0)
         self.groups.check(self.world)
@@ -258,6 +338,3 @@ class Steps(RuleBasedStateMachine):
         """Whether no run is begun: one that is has to be finished, whatever the rules are now."""
         assert seat.client is not None
         return not seat.client.session.outbox.sending.begun
-
-    def _add(self, **counted: int) -> None:
-        self.totals.update(counted)

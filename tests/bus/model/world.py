@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
-from daemoneye.bus.access import AccessList, AccessRule
+from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.broker.session import Standing
 from daemoneye.bus.frames import (
     PUBLISH,
     Answer,
+    Carriage,
     Choice,
     Credit,
     Envelope,
     Goodbye,
     Notice,
-    OuterFrame,
     Overflow,
+    Resumption,
     Settle,
     Settling,
     StreamMark,
@@ -23,21 +28,28 @@ from daemoneye.bus.frames import (
     encode,
     parse,
 )
+from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
-from tests.bus.model.seats import Got, Job, Membership, Message, Missed, Seat, Wish
-from tests.bus.support import NOW, Bus, Heard
+from daemoneye.framing import FrameCutter
+from tests.bus.model.seats import Coming, Got, Job, Membership, Message, Missed, Seat, Wish
+from tests.bus.support import NOW, Bus, Client, Heard
 
 SECOND = 1_000_000_000
-
-LIMITS: dict[str, float] = {"subscription_messages_at_most": 64}
+RESUME_TIMEOUT = 60.0
+LONGEST_OUTBOX = 64
 
 
 class World:
     """A bus, and a seat for each name."""
 
-    def __init__(self, names: str) -> None:
-        self.bus = Bus(**LIMITS)
-        self.router = self.bus.router
+    def __init__(self, names: str, resume_messages: int) -> None:
+        self.limits: dict[str, float] = {
+            "subscription_messages_at_most": LONGEST_OUTBOX,
+            "resume_messages": resume_messages,
+            "resume_timeout": RESUME_TIMEOUT,
+        }
+        self.router = Bus(**self.limits).router
+        self._largest_outbox = self._largest_frame = 1
         self.seats = {name: Seat(name) for name in names}
         self.rules: tuple[AccessRule, ...] = ()
         self.now_ns = NOW
@@ -49,11 +61,13 @@ class World:
     def come(self, seat: Seat) -> None:
         """Its client connects; it begins with nothing."""
         self._lives += 1
-        seat.client = self.bus.client(seat.name, incarnation=self._lives)
-        self._forget(seat)
+        identity = Identity(seat.name, "agent", incarnation=self._lives, pid=4242)
+        session = self.router.open(identity, Declared(), self.now_ns, number=self._lives)
+        seat.clear()
+        seat.client = Client(self.router, session)
 
     def go(self, seat: Seat, *, cleanly: bool) -> None:
-        """Its connection ends."""
+        """Its connection ends, and its client does not mean to come back."""
         client = seat.client
         assert client is not None
         if cleanly:
@@ -61,30 +75,55 @@ class World:
             self.router.doomed.pop(client.session, None)
         else:
             self.router.close(client.session)
-        self._leave(seat)
+        seat.clear()
 
-    def _leave(self, seat: Seat) -> None:
-        seat.client = None
-        self._forget(seat)
-
-    def _forget(self, seat: Seat) -> None:
-        seat.wishes.clear()
-        seat.memberships.clear()
-        seat.in_hand.clear()
-        seat.marked = ()
-
-    def cut_off(self) -> list[Seat]:
-        """Whom the broker has ended by itself since this was asked last."""
-        ended = [
+    def over(self) -> list[Seat]:
+        """Whose session the broker has ended by itself."""
+        return [
             seat
             for seat in self.seats.values()
-            if seat.client is not None and seat.client.session in self.router.doomed
+            if seat.client is not None and seat.client.session.standing is Standing.OVER
         ]
-        for seat in ended:
-            assert seat.client is not None
-            del self.router.doomed[seat.client.session]
-            self._leave(seat)
-        return ended
+
+    # ---- connections ----------------------------------------------------------------------------
+
+    def lose(self, seat: Seat) -> None:
+        """Its connection breaks, with all that was on its way."""
+        client = seat.client
+        assert client is not None
+        self.router.park(client.session)
+        client.cutter = FrameCutter(4 << 20)
+        seat.marked = ()
+        seat.memberships.clear()
+        seat.in_hand.clear()
+        seat.unsaid.update(seat.wishes)
+        seat.waited_until = self.router.clock.now + RESUME_TIMEOUT
+
+    def come_back(self, seat: Seat, numbers: Iterable[int]) -> Resumption:
+        """It has another connection, and wants to keep these subscriptions."""
+        client = seat.client
+        assert client is not None
+        session = client.session
+        wanted = Return(session.number, seat.received, tuple(numbers))
+        assert self.router.find(wanted, session.identity, session.declared) is session
+        resumption = self.router.go_on(session, wanted, Carriage())
+        seat.waited_until = None
+        for number in seat.unsaid.keys() - set(wanted.subscriptions):
+            del seat.unsaid[number]
+        return resumption
+
+    def say_again(self, seat: Seat, number: int) -> bool:
+        """It goes on with a subscription; whether that is a new one, or none."""
+        client = seat.client
+        assert client is not None
+        wish = seat.unsaid.pop(number)
+        before = client.session.subscriptions.get(number)
+        client.say(wish.said)
+        after = client.session.subscriptions.get(number)
+        if after is not None:
+            wish.granted = wish.said.credit_messages
+            seat.wishes[number] = wish
+        return before is None or after is not before
 
     # ---- what they do ---------------------------------------------------------------------------
 
@@ -105,7 +144,8 @@ class World:
         seat.client.say(wish)
         if number not in seat.client.session.subscriptions:
             return 0
-        seat.wishes[number] = Wish(text, overflow, credit)
+        seat.wishes[number] = Wish(wish, credit)
+        self._largest_outbox = max(self._largest_outbox, room)
         return number
 
     def join(self, seat: Seat, group: str, text: str, choice: Choice, credit: int) -> int:
@@ -156,43 +196,53 @@ class World:
         assert seat.client is not None
         seat.client.say(Unsubscribe(number, request=1))
         del seat.wishes[number]
+        seat.unsaid.pop(number, None)
 
-    def grant(self, seat: Seat, number: int, messages: int) -> None:
-        """It has room for so many more."""
+    def grant(self, seat: Seat, number: int, messages: int, *, tells: bool = True) -> None:
+        """It has room for so many more, and may tell how many came in all."""
         assert seat.client is not None
         wish = seat.wishes[number]
         wish.granted += messages
-        seat.client.say(Credit(number, wish.granted, 1 << 40))
+        received = seat.received if tells else 0
+        seat.client.say(Credit(number, wish.granted, 1 << 40, received))
 
     def number(self) -> int:
         """For a message: one that no other has."""
         self._numbers += 1
         return self._numbers
 
-    def publish(self, seat: Seat, messages: list[Message]) -> int:
-        """All in one turn, each in a frame of its own; how many the broker took.
+    def publish(self, seat: Seat, messages: list[Message], *, joins: bool = False) -> int:
+        """All in one turn, each in a frame of its own or with its neighbours; how many were taken.
 
         That is fewer when the publisher's own subscriptions cost it its session meanwhile.
         """
         client = seat.client
         assert client is not None
-        frames = [
-            client.frame(
-                each.topic,
-                str(each.number).encode(),
-                target=each.target,
-                partition_key=str(each.number % 5),
-            )
-            for each in messages
-        ]
+        seat.published = []
+        for topic, some in _frames(messages, joins=joins):
+            payloads = [str(each.number).encode() for each in some]
+            key = str(some[0].number % 5)
+            raw = client.frame(topic, *payloads, target=some[0].target, partition_key=key)
+            seat.published.append(raw)
+            self._largest_frame = max(self._largest_frame, len(some))
         before = client.session.publishing.messages
-        self.router.receive(client.session, frames, self.now_ns)
+        self.router.receive(client.session, seat.published, self.now_ns)
         return client.session.publishing.messages - before
+
+    @property
+    def largest_run(self) -> int:
+        """Messages joined at most: past a quarter of an outbox the broker adds no frame."""
+        return self._largest_outbox // 4 + self._largest_frame
+
+    def publish_again(self, seat: Seat) -> None:
+        """It cannot know that its last frames were taken, and repeats them: none may be heard."""
+        assert seat.client is not None
+        self.router.receive(seat.client.session, seat.published, self.now_ns)
 
     def set_rules(self, rules: tuple[AccessRule, ...]) -> dict[str, list[int]]:
         """New rules hold; which subscriptions ended by them, by seat."""
         self.rules = rules
-        self.router.set_rules(Limits.of(LIMITS), AccessList(rules))
+        self.router.set_rules(Limits.of(self.limits), AccessList(rules))
         ended: dict[str, list[int]] = {}
         for seat in self.seats.values():
             if seat.client is not None:
@@ -214,46 +264,71 @@ class World:
 
     # ---- what they hear -------------------------------------------------------------------------
 
-    def read(self, seat: Seat, at_once: int, share: float = 1.0) -> Iterator[Got | Missed | Job]:
-        """It reads one write of so many bytes, or a part of one, and this is what came whole."""
+    def write(self, seat: Seat, at_once: int, share: float = 1.0) -> list[Coming]:
+        """The kernel takes a part of one write of so many bytes; the frames that became whole."""
         client = seat.client
         assert client is not None
         data = b"".join(client.session.take(at_once, self.now_ns))
         data = data[: max(1, round(len(data) * share))]
         if not data:
-            return
+            return []
         client.session.written(len(data))
-        for raw in client.cutter.feed(data):
-            frame = parse(raw)
-            for each in client._understood(raw):
-                if frame.kind == PUBLISH and frame.delivery:
-                    assert isinstance(each, Envelope)
-                    yield from self._job(seat, frame, each)
-                else:
-                    yield from self._understood(seat, each)
+        whole = [self._coming(seat, client, raw) for raw in client.cutter.feed(data)]
+        seat.coming.extend(whole)
+        return whole
 
-    def _job(self, seat: Seat, frame: OuterFrame, event: Envelope) -> Iterator[Job]:
-        [number] = seat.marked
-        if number in seat.memberships:
-            job = Job(
-                number,
-                seat.memberships[number],
-                frame.delivery,
-                frame.delivery_count,
-                int(bytes(event.payload)),
-            )
-            seat.in_hand.append(job)
-            yield job
+    def read(self, seat: Seat, share: float = 1.0) -> Iterator[Got | Missed | Job]:
+        """It reads a part of what is on its way."""
+        for _ in range(round(len(seat.coming) * share)):
+            frame = seat.coming.popleft()
+            seat.received += frame.messages
+            if frame.messages:
+                seat.since.clear()
+            for item in frame.items:
+                if isinstance(item, Job):
+                    if item.subscription in seat.memberships:
+                        seat.in_hand.append(item)
+                        yield item
+                    continue
+                came = replace(item, subscriptions=seat.live(item.subscriptions))
+                if isinstance(came, Missed):
+                    seat.since.append(came)
+                yield came
 
-    def _understood(self, seat: Seat, heard: Heard) -> Iterator[Got | Missed]:
+    def _coming(self, seat: Seat, client: Client, raw: bytes) -> Coming:
+        frame = parse(raw)
+        heard = client._understood(raw)
+        if frame.kind != PUBLISH or not frame.delivery:
+            items = [item for each in heard if (item := self._item(seat, each)) is not None]
+            return Coming(frame.count, tuple(items))
+        [number], [event] = seat.marked, heard
+        assert isinstance(event, Envelope)
+        membership = seat.memberships.get(number)
+        if membership is None:
+            return Coming(frame.count, ())
+        payload = int(bytes(event.payload))
+        job = Job(number, membership, frame.delivery, frame.delivery_count, payload)
+        return Coming(frame.count, (job,))
+
+    def _item(self, seat: Seat, heard: Heard) -> Got | Missed | None:
         match heard:
             case StreamMark():
                 seat.marked = heard.subscriptions
                 if heard.lost:
-                    yield Missed(seat.live(seat.marked), heard.lost)
+                    return Missed(frozenset(seat.marked), heard.lost)
             case Envelope():
-                yield Got(seat.live(seat.marked), heard)
+                return Got(frozenset(seat.marked), heard)
             case Answer() | Notice():
                 pass
             case _:
                 encode(heard)  # type: ignore[arg-type]  # whatever it is, it is a value of ours
+        return None
+
+
+def _frames(messages: list[Message], *, joins: bool) -> Iterator[tuple[str, list[Message]]]:
+    if joins:
+        for topic, some in groupby(messages, key=attrgetter("topic")):
+            yield topic, list(some)
+    else:
+        for each in messages:
+            yield each.topic, [each]
