@@ -1,65 +1,106 @@
 """Who of a group gets the next message.  Pure.
 
-Each choice takes those that may have it, the oldest member first, and whether one has room; it
-gives the one to get it, or None when it has to wait: for any of them, or for a certain one.
+Every choice is an order in which members are asked.  For some a message has an owner besides: it
+waits for that one alone, and the order is for what has been tried without success.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from operator import attrgetter
 from typing import TypeAlias
 
 from daemoneye.bus.broker.members import Member
 from daemoneye.bus.frames import Choice
 
-HasRoom: TypeAlias = Callable[[Member], bool]
+Rank: TypeAlias = tuple[int, int]
+
+_ODD, _ALL = 0x9E3779B97F4A7C15, (1 << 64) - 1
+"""By this a number is multiplied, and so many bits of it are kept: that mixes all of them."""
 
 
-def least_in_flight(members: Sequence[Member], key: str, has_room: HasRoom) -> Member | None:
+def _business(member: Member) -> Rank:
     """The one with the fewest in flight; of equals, the one that has waited longest."""
-    return min(filter(has_room, members), key=_business, default=None)
+    return len(member.in_flight), member.last
 
 
-def round_robin(members: Sequence[Member], key: str, has_room: HasRoom) -> Member | None:
+def _turn(member: Member) -> Rank:
     """The one that has waited longest, however much it has in flight."""
-    return min(filter(has_room, members), key=_last, default=None)
+    return member.last, 0
 
 
-def by_key(members: Sequence[Member], key: str, has_room: HasRoom) -> Member | None:
-    """The one that this key belongs to, if it has room.
+def _age(member: Member) -> Rank:
+    """The oldest."""
+    return member.number, 0
+
+
+RANKS: dict[Choice, Callable[[Member], Rank]] = {
+    Choice.LEAST_IN_FLIGHT: _business,
+    Choice.ROUND_ROBIN: _turn,
+    Choice.BY_KEY: _business,
+    Choice.STANDBY: _age,
+}
+"""Who is asked first: the one of the lowest rank, and of equal ones the oldest."""
+
+
+def heaviest(members: Iterable[Member], key: str) -> Member | None:
+    """The one that this key belongs to.
 
     By rendezvous hashing: who comes takes keys from all in equal parts, who goes leaves its own to
     the others, and nobody else's key moves.
     """
-    owner = max(members, key=lambda each: _weight(key, each.label))
-    return owner if has_room(owner) else None
+    return max(members, key=lambda each: _weight(key, each.label), default=None)
 
 
-def standby(members: Sequence[Member], key: str, has_room: HasRoom) -> Member | None:
-    """The oldest, if it has room; the others wait for its end."""
-    oldest = members[0]
-    return oldest if has_room(oldest) else None
+def oldest(members: Iterable[Member], key: str) -> Member | None:
+    """The first of them; the others wait for its end."""
+    return next(iter(members), None)
 
 
-def _business(member: Member) -> tuple[int, int]:
-    return len(member.in_flight), member.last
+OWNERS: dict[Choice, Callable[[Iterable[Member], str], Member | None]] = {
+    Choice.BY_KEY: heaviest,
+    Choice.STANDBY: oldest,
+}
+"""Whose a message of a key is, of those who may have it (the oldest first), room or none."""
 
 
-_last = attrgetter("last")
+def _weight(key: str, label: str) -> int:
+    return (_number(key) ^ _number(label)) * _ODD & _ALL
 
 
 @lru_cache(maxsize=1 << 14)
-def _weight(key: str, label: str) -> bytes:
-    return blake2b(f"{len(key)} {key} {label}".encode(), digest_size=8).digest()
+def _number(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-CHOICES: dict[Choice, Callable[[Sequence[Member], str, HasRoom], Member | None]] = {
-    Choice.LEAST_IN_FLIGHT: least_in_flight,
-    Choice.ROUND_ROBIN: round_robin,
-    Choice.BY_KEY: by_key,
-    Choice.STANDBY: standby,
-}
-"""What each of them does; of members, there is at least one."""
+class Line:
+    """Members that may have room, in the order in which they are asked."""
+
+    __slots__ = ("_entries", "_rank", "_ranks")
+
+    def __init__(self, choice: Choice) -> None:
+        self._rank = RANKS[choice]
+        self._entries: list[tuple[Rank, int, Member]] = []
+        self._ranks: dict[Member, Rank] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, position: int) -> Member:
+        return self._entries[position][2]
+
+    def put(self, member: Member) -> None:
+        """It may have room, or its rank has changed."""
+        self.remove(member)
+        rank = self._ranks[member] = self._rank(member)
+        insort(self._entries, (rank, member.number, member))
+
+    def remove(self, member: Member) -> bool:
+        """It is not asked; whether it would have been."""
+        rank = self._ranks.pop(member, None)
+        if rank is None:
+            return False
+        del self._entries[bisect_left(self._entries, (rank, member.number))]
+        return True

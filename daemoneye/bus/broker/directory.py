@@ -308,7 +308,7 @@ class Directory:
             group.reconsider()
             self.groups.due[group] = None
             for member in group.members.values():
-                member.relieve()
+                group.relieve(member)
         ended: list[tuple[Session, Subscription, Decision]] = []
         for session in self:
             for subscription in list(session.subscriptions.values()):

@@ -51,8 +51,8 @@ LATE = "late"
 MAX_CAUSE = 1024
 """How much of a member's reason is told, in characters."""
 
-REMEMBERED_TOPICS = 1024
-"""Of so many a group remembers which members may read them."""
+WORK_OF_GROUPS = 512
+"""So many jobs are handed out for what one session did in a turn, and the others in the next."""
 
 
 NO_KEY = "no-key"
@@ -108,7 +108,7 @@ class Dispatch:
         kept, takers, losing = is_kept(frame), [], []
         binding = kept or frame.until_handled
         for group in groups:
-            if not kept and not self._readers(group, frame.topic):
+            if not kept and not group.is_readable(frame.topic, self._may_read):
                 continue
             error = _hindrance(group, frame)
             if error is None:
@@ -281,10 +281,13 @@ class Dispatch:
         for member in groups.feedback.take_relieved():
             groups.relieve(member.session, member.subscription.number)
         self._take_returned()
+        left = WORK_OF_GROUPS
         while groups.due:
             group = next(iter(groups.due))
             del groups.due[group]
-            self._give_out(group)
+            left = self._give_out(group, left)
+        if groups.later:
+            self._directory.clock.wake_at(self._directory.clock.now)
         ended, groups.ended[:] = list(groups.ended), []
         for each in ended:
             self._tell(each)
@@ -297,26 +300,22 @@ class Dispatch:
             self._directory.change()
         self.run()
 
-    def _give_out(self, group: Group) -> None:
-        denied: dict[Job, None] = {}
-
-        def readers(job: Job) -> tuple[Member, ...]:
-            found = self._readers(group, job.letter.topic)
-            if not found:
-                denied[job] = None
-            return found
-
-        limits = self._directory.limits
-        while True:
-            found = group.next(limits, readers)
+    def _give_out(self, group: Group, left: int) -> int:
+        """Hand out what is `left` time for in this turn; what is left then."""
+        limits, may_read = self._directory.limits, self._may_read
+        while left > 0:
+            before = group.looks
+            found = group.next(limits, may_read)
+            left -= group.looks - before
             if found is not None:
                 self._hand(group, *found)
-            elif denied:
-                for job in denied:
-                    self._groups.set_aside(group, job)
-                denied.clear()
-            else:
-                return
+            elif not group.denied:
+                return left
+            for job in group.denied:
+                self._groups.set_aside(group, job)
+            group.denied.clear()
+        self._groups.later[group] = None
+        return left
 
     def _hand(self, group: Group, job: Job, member: Member) -> None:
         letter, delivery = job.letter, self._deliveries.next_number()
@@ -344,18 +343,9 @@ class Dispatch:
             else:
                 groups.try_again(group, job, reason)
 
-    def _readers(self, group: Group, topic: str) -> tuple[Member, ...]:
-        found = group.readers.get(topic)
-        if found is None:
-            if len(group.readers) >= REMEMBERED_TOPICS:
-                group.readers.clear()
-            may = self._directory.access.may_receive
-            found = group.readers[topic] = tuple(
-                each
-                for each in group.members.values()
-                if may(each.session.identity, each.session.declared, topic).allowed
-            )
-        return found
+    def _may_read(self, session: Session, topic: str) -> bool:
+        access = self._directory.access
+        return access.may_receive(session.identity, session.declared, topic).allowed
 
     # ---- endings --------------------------------------------------------------------------------
 

@@ -13,17 +13,31 @@ A group outlives its members for a while: what has to be delivered at least once
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from math import inf
 
-from daemoneye.bus.broker.choices import CHOICES
+from daemoneye.bus.broker.choices import OWNERS, Line
 from daemoneye.bus.broker.jobs import Job
-from daemoneye.bus.broker.members import Member, Readiness
+from daemoneye.bus.broker.members import Member
 from daemoneye.bus.broker.queues import ByKey, InOrder
+from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import Choice
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import TopicFilter
+
+MayRead = Callable[[Session, str], bool]
+"""Whether a session may read a topic."""
+
+Owned = Callable[[Iterable[Member], str], Member | None]
+"""Whose a message is, of these, by its key."""
+
+REMEMBERED = 1 << 12
+"""Of so many keys a group remembers whose they are, and so many rights."""
+
+WEIGHED_FOR_ONE = 16
+"""So many members that are weighed for a key cost as much as one job."""
 
 
 @dataclass(slots=True)
@@ -50,16 +64,22 @@ class Group:
     """One of them."""
 
     __slots__ = (
+        "_line",
+        "_owners",
+        "_rights",
+        "_sessions",
+        "_silent_line",
         "bytes",
         "choice",
         "delayed",
+        "denied",
         "filter",
         "founder",
         "left_at",
+        "looks",
         "members",
         "name",
         "queue",
-        "readers",
         "silent",
         "unreadable",
         "work",
@@ -84,8 +104,19 @@ class Group:
         """What no member that is there may read: it holds up nothing else."""
         self.bytes = 0
         """Of all its jobs, whoever has them."""
-        self.readers: dict[str, tuple[Member, ...]] = {}
-        """Members that may read a topic, the oldest first: remembered until rights change."""
+        self.denied: list[Job] = []
+        """What was found to be for nobody, because nobody may read it; whoever asks sees to it."""
+        self.looks = 0
+        """How much was looked at, ever, to find who gets what."""
+        self._line = Line(self.choice)
+        self._silent_line = Line(self.choice)
+        """Of those who are silent: they are asked when there is nobody else."""
+        self._sessions: Counter[Session] = Counter()
+        """Whose members they are: rights are those of sessions."""
+        self._rights: dict[tuple[Session, str], bool] = {}
+        """Who may read a topic, remembered until rights change."""
+        self._owners: dict[str, Member] = {}
+        """Whose a key is, remembered until that can change."""
         self.silent: dict[Member, None] = {}
         """Members that let a deadline pass and have not said a word since."""
         self.work = Work.none()
@@ -119,31 +150,162 @@ class Group:
         self.bytes += job.size
         self.queue.put(job)
 
-    def next(
-        self, limits: Limits, readers: Callable[[Job], tuple[Member, ...]]
-    ) -> tuple[Job, Member] | None:
+    def next(self, limits: Limits, may_read: MayRead) -> tuple[Job, Member] | None:
         """The next job that somebody can take now, and who; it is in nobody's hands meanwhile.
 
-        `readers` says who may read it.
+        What nobody may read is in `denied` then.
         """
-
-        def pick(job: Job) -> Member | None:
-            def has_room(member: Member) -> bool:
-                return member.has_room(job, limits)
-
-            able = readers(job)
-            if self.silent:
-                able = tuple(each for each in able if each not in self.silent) or able
-            if not job.tried:
-                return CHOICES[self.choice](able, job.letter.key, has_room) if able else None
-            for some in _best_first(job, tuple(filter(has_room, able))):
-                return CHOICES[self.choice](some, job.letter.key, has_room)
+        if not len(self.queue):
             return None
+        with closing(self.queue.candidates()) as candidates:
+            for job in candidates:
+                if not (len(self._line) or len(self._silent_line)):
+                    return None
+                member, has_room = self._pick(job, limits, may_read)
+                if member is None:
+                    if not self.is_readable(job.letter.topic, may_read):
+                        self.denied.append(job)
+                elif has_room:
+                    self.queue.take(job)
+                    return job, member
+                else:
+                    self.queue.wait(job, member)
+        return None
 
-        members = self.members.values()
-        if not len(self.queue) or all(each.readiness is Readiness.FULL for each in members):
-            return None
-        return self.queue.take(pick)
+    def is_readable(self, topic: str, may_read: MayRead) -> bool:
+        """Whether any member may read a topic."""
+        return any(self._may_read(each, topic, may_read) for each in self._sessions)
+
+    def _pick(self, job: Job, limits: Limits, may_read: MayRead) -> tuple[Member | None, bool]:
+        """Who gets it, and whether that one has room for it now."""
+        topic = job.letter.topic
+        self.looks += 1
+
+        def able(member: Member) -> bool:
+            return self._may_read(member.session, topic, may_read)
+
+        owned = OWNERS.get(self.choice)
+        if owned is not None and not job.tried:
+            owner = self._owner(job.letter.key, able, owned)
+            return owner, owner is not None and self._has_room(owner, job, limits)
+        found = self._first(self._line, job, able, limits)
+        if found is None and len(self._silent_line):
+            heard = (each for each in self.members.values() if each not in self.silent)
+            if not any(map(able, heard)):
+                found = self._first(self._silent_line, job, able, limits)
+        return found, found is not None
+
+    def _first(
+        self, line: Line, job: Job, able: Callable[[Member], bool], limits: Limits
+    ) -> Member | None:
+        """Who has room, those first who have not tried it, and last who did so last."""
+        tried = last = None
+        position = 0
+        while position < len(line):
+            member = line[position]
+            if not able(member):
+                self.looks += 1
+            elif not self._has_room(member, job, limits):
+                continue  # it is not in this line any more
+            elif member.number not in job.tried:
+                return member
+            elif member.number == job.tried[-1]:
+                last = member
+            else:
+                tried = tried or member
+            position += 1
+        return tried or last
+
+    def _owner(self, key: str, able: Callable[[Member], bool], owned: Owned) -> Member | None:
+        """Whose a message is, of those who may read it, have they room or not.
+
+        Only of what all may read it is remembered, because that is what there is nearly always.
+        """
+        if self.choice is Choice.BY_KEY:
+            owner = self._owners.get(key)
+            if owner is None:
+                self.looks += len(self.members) // WEIGHED_FOR_ONE
+                owner = owned(self._heard(lambda _: True), key)
+                if owner is None:
+                    return None
+                if len(self._owners) >= REMEMBERED:
+                    self._owners.clear()
+                self._owners[key] = owner
+            if able(owner):
+                return owner
+            self.looks += len(self.members) // WEIGHED_FOR_ONE
+        return owned(self._heard(able), key)
+
+    def _heard(self, able: Callable[[Member], bool]) -> Iterator[Member]:
+        """Those of them who are not silent, or all of them if all are; the oldest first."""
+        some = False
+        for each in self.members.values():
+            if each not in self.silent and able(each):
+                some = True
+                yield each
+        if not some:
+            yield from filter(able, self.members.values())
+
+    def _has_room(self, member: Member, job: Job, limits: Limits) -> bool:
+        if member.has_room(job, limits):
+            return True
+        self._line_of(member).remove(member)
+        return False
+
+    def _may_read(self, session: Session, topic: str, may_read: MayRead) -> bool:
+        known = self._rights.get((session, topic))
+        if known is None:
+            if len(self._rights) >= REMEMBERED:
+                self._rights.clear()
+            known = self._rights[session, topic] = may_read(session, topic)
+        return known
+
+    def _line_of(self, member: Member) -> Line:
+        return self._silent_line if member in self.silent else self._line
+
+    # ---- members --------------------------------------------------------------------------------
+
+    def join(self, member: Member) -> None:
+        """There is one more."""
+        self.members[member.number] = member
+        self._sessions[member.session] += 1
+        self._line.put(member)
+        self.reconsider()
+
+    def part(self, member: Member) -> None:
+        """There is one less; what it has in hand is still to be taken away."""
+        del self.members[member.number]
+        self._line_of(member).remove(member)
+        self.silent.pop(member, None)
+        self._sessions[member.session] -= 1
+        if not self._sessions[member.session]:
+            del self._sessions[member.session]
+        self.reconsider()
+
+    def relieve(self, member: Member) -> None:
+        """Something of it has changed, so it may have room."""
+        member.relieve()
+        if member.number in self.members:
+            self._line_of(member).put(member)
+            self.queue.relieve(member)
+
+    def fall_silent(self, member: Member) -> None:
+        """It let a deadline pass."""
+        self._line_of(member).remove(member)
+        self.silent[member] = None
+        self.relieve(member)
+        self._owners.clear()
+        self.queue.look_again()
+
+    def hear(self, member: Member) -> None:
+        """It has said a word."""
+        self._line_of(member).remove(member)
+        self.silent.pop(member, None)
+        self.relieve(member)
+        self._owners.clear()
+        self.queue.look_again()
+
+    # ---- jobs -----------------------------------------------------------------------------------
 
     def hand(self, job: Job, member: Member, delivery: int, deadline: float) -> None:
         """It is in this member's hands from now on, under this number."""
@@ -154,12 +316,13 @@ class Group:
         job.lapses_at = inf  # its outbox looks after that, and who has it has it
         member.in_flight[delivery] = job
         member.last = delivery
+        self._line_of(member).put(member)
 
     def take_away(self, job: Job) -> None:
         """It is in nobody's hands any more."""
         if job.place is not None:
             del job.place.in_flight[job.delivery]
-            job.place.relieve()
+            self.relieve(job.place)
             job.place = None
             job.deadline = inf
 
@@ -177,14 +340,6 @@ class Group:
         del self.delayed[job]
         job.deadline = inf
 
-    def fall_silent(self, member: Member) -> None:
-        """It let a deadline pass."""
-        self.silent[member] = None
-
-    def hear(self, member: Member) -> None:
-        """It has said a word."""
-        self.silent.pop(member, None)
-
     def set_aside(self, job: Job) -> None:
         """It waits for a member that may read it."""
         self.queue.remove(job)
@@ -193,7 +348,9 @@ class Group:
 
     def reconsider(self) -> None:
         """Other members are there, or rights have changed: ask anew who may read what."""
-        self.readers.clear()
+        self._rights.clear()
+        self._owners.clear()
+        self.queue.look_again()
         for job in reversed(self.unreadable):
             self.queue.restore(job)
             job.deadline = inf
@@ -237,10 +394,3 @@ class Group:
 
     def __repr__(self) -> str:
         return f"<Group {self.name} on {self.filter}, {len(self.members)} members>"
-
-
-def _best_first(job: Job, able: tuple[Member, ...]) -> Iterator[tuple[Member, ...]]:
-    """Those who have not tried it, those who did not do so last, all; each if there are any."""
-    untried = tuple(each for each in able if each.number not in job.tried)
-    others = tuple(each for each in able if each.number != job.tried[-1])
-    return filter(None, (untried, others, able))

@@ -68,6 +68,7 @@ class Groups:
         "ended",
         "feedback",
         "in_flight",
+        "later",
         "past",
         "pledges",
     )
@@ -89,6 +90,8 @@ class Groups:
         """What outboxes tell of members."""
         self.due: dict[Group, None] = {}
         """Where somebody may take something now."""
+        self.later: dict[Group, None] = {}
+        """The same, but there was no time for more in this turn."""
         self.ended: list[Ended] = []
         """What nobody has been told of yet."""
         self.pledges: dict[Session, dict[Pledge, None]] = {}
@@ -192,8 +195,7 @@ class Groups:
         self._numbered += 1
         label = _label(session.identity.name, group)
         member = Member(self._numbered, label, session, subscription, self.feedback)
-        group.members[member.number] = member
-        group.reconsider()
+        group.join(member)
         self._members.setdefault(session, {})[subscription.number] = (group, member)
         self.due[group] = None
 
@@ -206,9 +208,7 @@ class Groups:
         if not memberships:
             del self._members[session]
         group, member = found
-        del group.members[member.number]
-        group.hear(member)
-        group.reconsider()
+        group.part(member)
         unseen = member.waiting()
         for job in list(member.in_flight.values()):
             self.take_away(group, job)
@@ -243,7 +243,7 @@ class Groups:
         memberships = self._members.get(session, {})
         found = [memberships.get(number)] if number else memberships.values()
         for group, member in filter(None, found):
-            member.relieve()
+            group.relieve(member)
             if group.waiting:
                 self.due[group] = None
 
@@ -353,6 +353,8 @@ class Groups:
         Whoever calls gives out what is due.
         """
         now, clock = self._now, self._parcels.clock
+        self.due.update(self.later)
+        self.later.clear()
         for _ in range(DUE_IN_A_TURN):
             due = self._deadlines.take(now)
             if due is None:
@@ -399,6 +401,7 @@ class Groups:
         del self._by_key[group.name, group.filter.text]
         self._tree.remove(group.filter, group)
         self.due.pop(group, None)
+        self.later.pop(group, None)
         self.past.add(group.work)
 
 

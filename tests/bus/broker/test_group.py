@@ -18,7 +18,8 @@ LIMITS = Limits()
 
 def group_of(members: list[Member], choice: Choice = Choice.STANDBY) -> Group:
     group = Group("g", TopicFilter("a.b"), choice, 0.0)
-    group.members = {each.number: each for each in members}
+    for each in members:
+        group.join(each)
     return group
 
 
@@ -28,7 +29,7 @@ def job(number: int, key: str = "", size: int = 10) -> Job:
 
 def given_next(group: Group) -> tuple[Job, Member] | None:
     """Hand out the next, under its own number."""
-    found = group.next(LIMITS, lambda _: tuple(group.members.values()))
+    found = group.next(LIMITS, lambda _session, _topic: True)
     if found is not None:
         group.hand(*found, found[0].number, 30.0)
     return found

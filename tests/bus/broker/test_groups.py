@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daemoneye.bus.broker.dispatch import WORK_OF_GROUPS
 from daemoneye.bus.broker.groups import DUE_IN_A_TURN, Groups
 from daemoneye.bus.frames import Choice, Credit, Guarantee, Settling, Subscribe
 from tests.bus.support import NOW, Bus, Client
@@ -172,6 +173,7 @@ def test_so_many_deadlines_are_looked_after_in_a_turn_and_the_others_in_the_next
     boss = bus.client("boss")
     hung, fine = team(bus, "hung", "fine", choice="standby")
     boss.publish(JOBS, *([b"x"] * 700))
+    bus.pass_time(0)
     assert len(payloads(hung)) == 700
     clock, groups = bus.router.clock, groups_of(bus)
     clock.pass_time(30.1)
@@ -181,3 +183,59 @@ def test_so_many_deadlines_are_looked_after_in_a_turn_and_the_others_in_the_next
     assert clock.rings
     bus.pass_time(0)
     assert len(payloads(fine)) == 700
+
+
+def test_so_many_jobs_are_handed_out_in_a_turn_and_the_others_in_the_next() -> None:
+    bus = Bus(in_flight=1000)
+    boss, (worker,) = bus.client("boss"), team(bus, "worker")
+    boss.publish(JOBS, *([b"x"] * 1000))
+    (group,) = groups_of(bus)
+    assert (group.in_flight, group.waiting) == (WORK_OF_GROUPS, 1000 - WORK_OF_GROUPS)
+    assert bus.router.clock.rings
+    bus.router.keep_time(NOW)
+    assert (group.in_flight, group.waiting) == (1000, 0)
+    assert [each.tries for each in worker.jobs()] == [1] * 1000
+
+
+def looks_at(bus: Bus, boss: Client, **heading: Any) -> int:
+    """How much is looked at for one job more."""
+    (group,) = groups_of(bus)
+    before = group.looks
+    boss.publish(JOBS, b"x", **heading)
+    return group.looks - before
+
+
+@pytest.mark.parametrize("choice", [each for each in Choice if each is not Choice.DEFAULT])
+def test_who_is_full_costs_the_others_nothing(choice: Choice) -> None:
+    bus = Bus(in_flight=1)
+    boss, many = bus.client("boss"), [bus.client(f"m{number}") for number in range(100)]
+    for each in many:
+        each.say(Subscribe(1, JOBS, group="g", choice=choice))
+    for number in range(300):
+        boss.publish(JOBS, b"x", partition_key=f"k{number}")
+    bus.pass_time(0)
+    first = many[0]
+    given = first.jobs()
+    first.ack(*given)
+    assert looks_at(bus, boss, partition_key="k0") <= 2
+
+
+def test_keys_that_wait_for_who_is_full_cost_others_nothing() -> None:
+    bus = Bus(in_flight=1)
+    boss = bus.client("boss")
+    one, two = team(bus, "one", "two", choice="by-key")
+    for number in range(400):
+        boss.publish(JOBS, b"x", partition_key=f"k{number}")
+    (group,) = groups_of(bus)
+    assert (group.in_flight, group.waiting) == (2, 398)
+    handled = 0
+    while given := two.jobs():
+        two.ack(*given)
+        handled += len(given)
+    assert group.waiting > 100  # all for the other one
+    assert group.looks <= 400 + 2 * handled  # each key, and each that is given, and who is full
+    bus.router.close(one.session)
+    while given := two.jobs():
+        two.ack(*given)
+        handled += len(given)
+    assert handled == 400
