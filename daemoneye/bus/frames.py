@@ -65,6 +65,7 @@ from daemoneye.bus.kinds import (
 )
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.bus.publishes import (
+    LAST_SEQUENCE,
     MIN_MESSAGE_BYTES,
     REPLAYED_STAMP,
     Guarantee,
@@ -89,6 +90,7 @@ from daemoneye.bus.publishes import (
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
+    "LAST_SEQUENCE",
     "MIN_MESSAGE_BYTES",
     "NO_LOSS",
     "NO_SELECTION",

@@ -38,6 +38,9 @@ from daemoneye.framing import HEADER_BYTES, pack_length
 MIN_MESSAGE_BYTES = 10
 """No message takes less in a body: two bytes of payload field and eight of time."""
 
+LAST_SEQUENCE = (1 << 64) - 2
+"""The highest number that a message may have: so the one behind it can be said, too."""
+
 
 class Guarantee(IntEnum):
     """How sure a delivery is; the default is the topic's."""

@@ -257,6 +257,9 @@ def _attack(dice: random.Random, router: Router, mallory: Session) -> Session | 
         router.close(mallory)
         _check_said(_read(mallory))
         return None
+    if dice.random() < 0.3:  # groups and wills do much of their work then
+        router.clock.pass_time(dice.choice((0.0, 1.0, 40.0)))
+        router.keep_time(NOW)
     if dice.random() < 0.7:
         _check_said(_read(mallory))
     doomed = mallory in router.doomed

@@ -16,6 +16,7 @@ from daemoneye.bus.frames import (
     Envelope,
     Heading,
     Release,
+    Replay,
     encode,
     encode_large,
     parcel_stamp,
@@ -107,7 +108,7 @@ def hostile_carrier(dice: random.Random) -> None:
     for number in range(1, dice.randrange(3, 15)):
         if mallory is None:
             mallory = yard.carrier("mallory", dice.choice((DESCRIPTORS, CHUNKS)))
-            mallory.subscribe("events.#")
+            mallory.subscribe("events.#", replay=Replay.NONE)
             hoard = Hoard(dice, mallory)
         if not _turn(yard, mallory, hoard, came):
             mallory = None

@@ -42,6 +42,7 @@ from daemoneye.bus.broker.wills import Last
 from daemoneye.bus.broker.wishes import HandedUp
 from daemoneye.bus.frames import (
     CALL,
+    LAST_SEQUENCE,
     MIN_MESSAGE_BYTES,
     PUBLISH,
     Carriage,
@@ -285,7 +286,7 @@ class Router:
         topic = last.will.topic
         try:
             route = self._admission.route(last.session, topic)
-            sequence = route.sequence + 1
+            sequence = min(route.sequence, LAST_SEQUENCE) + 1  # there is always one to refuse
             raw = encode_publish(last.heading, [last.will.payload], [now_ns], sequence)
             stamp = publishing.stamp + arrival_stamp(now_ns)
             self._admission.admit(last.session, read_outer(raw), raw, stamp)

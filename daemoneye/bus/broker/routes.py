@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from daemoneye.bus.access import Decision
 from daemoneye.bus.broker.streams import Stream, Subscription
-from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Guarantee, OuterFrame
+from daemoneye.bus.frames import LAST_SEQUENCE, MIN_MESSAGE_BYTES, Guarantee, OuterFrame
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import escaped, is_level
 from daemoneye.errors import LocalProtocolError, TooLarge
@@ -90,6 +90,12 @@ class Route:
             raise LocalProtocolError(
                 f"the sequence on {frame.topic} does not rise: {frame.sequence} after"
                 f" {self.sequence}",
+                hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
+            )
+        if frame.sequence + frame.count - 1 > LAST_SEQUENCE:
+            raise LocalProtocolError(
+                f"the sequence on {frame.topic} ends at {LAST_SEQUENCE}, and {frame.count} messages"
+                f" from {frame.sequence} on go past it",
                 hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
             )
         if frame.target and not is_level(frame.target):

@@ -14,6 +14,7 @@ from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.deliveries import CONFIRM_EVERY
 from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES
 from daemoneye.bus.frames import (
+    LAST_SEQUENCE,
     Answer,
     Confirm,
     Credit,
@@ -219,6 +220,21 @@ def test_a_sequence_that_does_not_rise_is_refused() -> None:
     procmond.publish(LIFECYCLE, b"with a gap")
     assert agent.events() == [b"a", b"b", b"with a gap"]
     assert [each.code for each in procmond.notices()] == ["refused"]
+
+
+@pytest.mark.parametrize("heading", [{"retain": True}, {"partition_key": "k"}])
+def test_bad_input_there_is_an_end_to_sequences(heading: dict[str, Any]) -> None:
+    bus = Bus()
+    agent, procmond = bus.client("operator"), bus.procmond()
+    agent.subscribe(LIFECYCLE, group="workers")
+    for beginning, count in ((LAST_SEQUENCE, 2), (LAST_SEQUENCE - 1, 3), (LAST_SEQUENCE + 1, 1)):
+        procmond.sequences[LIFECYCLE] = beginning - 1
+        procmond.publish(LIFECYCLE, *[b"x"] * count, **heading)
+    assert [each.code for each in procmond.notices()] == ["refused"] * 2  # the third is not told
+    assert bus.router.statistics().refused == {"senseless": 3}
+    procmond.sequences[LIFECYCLE] = LAST_SEQUENCE - 2
+    procmond.publish(LIFECYCLE, b"x", b"y", **heading)
+    assert [each.event.sequence for each in agent.jobs()] == [LAST_SEQUENCE - 1, LAST_SEQUENCE]
 
 
 def test_a_new_incarnation_counts_from_one_again() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemoneye.bus.broker.routes import Route, Routes
-from daemoneye.bus.frames import Guarantee, Heading, encode_publish, parse
+from daemoneye.bus.frames import LAST_SEQUENCE, Guarantee, Heading, encode_publish, parse
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusError, LocalProtocolError, TooLarge
 
@@ -33,6 +33,7 @@ def test_a_table_for_one_route_works() -> None:
     ("heading", "sequence", "error", "said"),
     [
         (Heading("a"), 5, LocalProtocolError, "5 after 5"),
+        (Heading("a"), (1 << 64) - 1, LocalProtocolError, "ends at 18446744073709551614"),
         (Heading("a", guarantee=-1), 6, LocalProtocolError, "no guarantee -1"),  # type: ignore[arg-type]  # the point
         (Heading("a", guarantee=99), 6, LocalProtocolError, "no guarantee 99"),  # type: ignore[arg-type]  # the point
         (Heading("a", target="A"), 6, LocalProtocolError, "nobody can be called 'A'"),
@@ -51,6 +52,7 @@ def test_what_may_not_be_published_is_refused_with_its_reason(
         route.check(parse(raw), len(raw), Limits(frame_bytes=108))
 
 
-def test_what_may_be_published_passes() -> None:
-    raw = encode_publish(Heading("a", guarantee=Guarantee.BEST_EFFORT), [b"x"], [1], 1)
+@pytest.mark.parametrize("sequence", [1, LAST_SEQUENCE])
+def test_what_may_be_published_passes(sequence: int) -> None:
+    raw = encode_publish(Heading("a", guarantee=Guarantee.BEST_EFFORT), [b"x"], [1], sequence)
     Route().check(parse(raw), len(raw), Limits(frame_bytes=len(raw)))

@@ -7,7 +7,16 @@ import pytest
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker import wills
 from daemoneye.bus.broker.deliveries import Ending
-from daemoneye.bus.frames import Answer, Correlation, Envelope, Goodbye, Notice, Subscribe, Will
+from daemoneye.bus.frames import (
+    LAST_SEQUENCE,
+    Answer,
+    Correlation,
+    Envelope,
+    Goodbye,
+    Notice,
+    Subscribe,
+    Will,
+)
 from daemoneye.bus.limits import MAX_WILL_BYTES, Limits
 from tests.bus.support import NOW, Bus, Client
 
@@ -189,6 +198,19 @@ def test_a_will_of_the_largest_size_is_kept() -> None:
     bus.router.close(procmond.session)
     later(bus, 2)
     assert [len(each.payload) for each in heard(watching)] == [MAX_WILL_BYTES]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_bad_input_there_is_no_number_for_a_will_behind_the_last_one(count: int) -> None:
+    bus, watching, procmond = scene()
+    procmond.publish(GONE, b"first")  # what comes next here is not looked at closely
+    procmond.sequences[GONE] = LAST_SEQUENCE - 1
+    procmond.publish(GONE, *[b"last"] * count)
+    assert len(heard(watching)) == 1 + count
+    bus.router.close(procmond.session)
+    later(bus, 3)
+    assert heard(watching) == []
+    assert bus.router.statistics().refused == {"senseless": 1}
 
 
 def test_when_very_many_wait_the_oldest_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
