@@ -159,6 +159,14 @@ class Deliveries:
             session.outbox.refuse(stream, run, OVERFLOW)
         self.dirty.add(session)
 
+    def lose(self, recipient: tuple[Session, Stream], messages: int) -> None:
+        """So many messages find no room there; they are lost, and it is told soon."""
+        session, stream = recipient
+        self._runs += 1
+        run = make_run((self._runs, b"", messages, 0, ("", ""), None))
+        session.outbox.refuse(stream, run, OVERFLOW)
+        self.dirty.add(session)
+
     def tell(self, session: Session, value: Value) -> None:
         """Queue a frame of the broker's own."""
         directory = self._directory

@@ -7,15 +7,18 @@ its connection, because it could do nothing but come back and ask for the same a
 
 from __future__ import annotations
 
+from daemoneye.bus.access import Verdict
 from daemoneye.bus.broker.deliveries import Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.streams import (
+    Lane,
+    Stream,
     Subscription,
     default_overflow,
     lane_of,
 )
-from daemoneye.bus.frames import Correlation, Replay, Selection
+from daemoneye.bus.frames import Correlation, Overflow, Replay, Selection
 
 
 def replay(
@@ -34,17 +37,31 @@ def replay(
         return 0
     directory.retained.forget_expired(now_ns)
     values = directory.retained.values(subscription.filter)
+    may_receive = directory.access.may_receive
+    streams: dict[tuple[Lane, Overflow], Stream] = {}
+    lost: dict[Stream, int] = {}
     for value in values:
         topic = value.topic
         if value.target not in ("", identity.name):
             continue
         if wish.selection and not _is_selected(wish.selection, value.correlation):
             continue
-        if not directory.access.may_receive(identity, session.declared, topic).allowed:
+        kind = lane_of(topic), default_overflow(topic)
+        stream = streams.get(kind)
+        if stream is None:
+            stream = streams[kind] = session.outbox.stream_for((subscription,), *kind)
+        is_full = stream.messages >= stream.max_messages
+        # Who may read all of its filter may read what it does not hear of; all else is asked.
+        is_known = is_full and subscription.decision.verdict is Verdict.GRANTED
+        if not (is_known or may_receive(identity, session.declared, topic).allowed):
             continue
-        stream = session.outbox.stream_for((subscription,), lane_of(topic), default_overflow(topic))
+        if is_full:
+            lost[stream] = lost.get(stream, 0) + 1
+            continue
         origin = (value.publisher, topic)
         deliveries.replay((session, stream), value.data, origin, value.expires_at)
+    for stream, messages in lost.items():
+        deliveries.lose((session, stream), messages)
     return len(values)
 
 

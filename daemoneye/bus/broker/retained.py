@@ -13,6 +13,7 @@ for all.  What would pass one is refused as a whole, and no other value has to g
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
@@ -27,7 +28,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
-from daemoneye.bus.topics import TopicFilter, check_topic
+from daemoneye.bus.topics import ONE, RESERVED, TopicFilter
 from daemoneye.errors import BusError, TooLarge
 from daemoneye.framing import pack
 
@@ -181,10 +182,12 @@ class Retained:
         """
         if wanted is None:
             return list(self._values.values())
-        topics = [
-            topic for topic in self._tree.near(wanted) if wanted.matches_levels(check_topic(topic))
-        ]
-        return sorted((self._values[each] for each in topics), key=attrgetter("received_at"))
+        # Of topics, which are filters without wildcards, the tree finds just those that match, but
+        # for the reserved ones.
+        topics: Iterable[str] = self._tree.near(wanted)
+        if wanted.head[0] == ONE:
+            topics = (topic for topic in topics if topic[0] != RESERVED)
+        return sorted(map(self._values.__getitem__, topics), key=attrgetter("received_at"))
 
     def _note_expiry(self, value: Kept) -> None:
         heappush(self._expiring, (value.expires_at, value.topic))
