@@ -156,25 +156,48 @@ class Groups:
                 hint="what it has no room for goes to another, and nobody misses anything",
             )
         group = self._by_key.get((wish.group, wish.filter))
-        if group is None:
-            share = max(1, self._limits.groups // GROUPS_SHARE)
-            if sum(each.founder == name and not _is_idle(each) for each in self) >= share:
-                raise BusError(
-                    f"{name} has begun {share} groups already, and one may begin no more of"
-                    f" {self._limits.groups}",
-                    hint="use fewer, or wider filters; limits.groups is the setting",
-                )
-            if len(self) >= self._limits.groups and not any(_is_idle(each) for each in self):
-                raise BusError(
-                    f"there are {self._limits.groups} groups already",
-                    hint="use fewer, or wider filters; limits.groups is the setting",
-                )
-        elif wish.choice not in (Choice.DEFAULT, group.choice) and not _is_idle(group):
+        if group is None or _is_idle(group):
+            self._check_places(name, group)
+        elif wish.choice not in (Choice.DEFAULT, group.choice):
             raise LocalProtocolError(
                 f"the group {group.name} of {group.filter} goes by {group.choice}, not by"
                 f" {wish.choice}",
                 hint="its first member decides; another choice needs another name",
             )
+
+    def _check_places(self, name: str, idle: Group | None) -> None:
+        """Raises BusError when there is no place for a group that this identity begins.
+
+        It has one that is `idle`, if there is such a group, when its share is not used up.
+        """
+        hint = "use fewer, or wider filters; limits.groups is the setting"
+        mine = [each for each in self if each.founder == name and each is not idle]
+        if len(mine) >= self._share and not any(map(_is_idle, mine)):
+            raise BusError(
+                f"{name} has begun {len(mine)} groups, and one may begin {self._share} of"
+                f" {self._limits.groups}",
+                hint=hint,
+            )
+        if idle is None and len(self) >= self._limits.groups and not any(map(_is_idle, self)):
+            raise BusError(f"there are {len(self)} groups already", hint=hint)
+
+    def _make_room(self, name: str) -> None:
+        """Forget groups that would not be missed, when one more that this identity begins needs it.
+
+        Of its own, when its share is used up, because an idle one may have work again at any time.
+        """
+        for some, most in (
+            ([each for each in self if each.founder == name], self._share),
+            (list(self), self._limits.groups),
+        ):
+            idle = [each for each in some if _is_idle(each)]
+            if idle and len(some) >= most:
+                self._forget(min(idle, key=lambda each: each.left_at))
+
+    @property
+    def _share(self) -> int:
+        """How many groups one identity may begin."""
+        return max(1, self._limits.groups // GROUPS_SHARE)
 
     def join(self, session: Session, subscription: Subscription) -> None:
         """A subscription that was checked becomes a member, of a new group if need be."""
@@ -185,10 +208,8 @@ class Groups:
             self._forget(group)
             group = None
         if group is None:
-            idle = [each for each in self if _is_idle(each)]
-            if idle and len(self) >= self._limits.groups:
-                self._forget(min(idle, key=lambda each: each.left_at))
             name = session.identity.name
+            self._make_room(name)
             group = Group(wish.group, subscription.filter, wish.choice, self._now, name)
             self._by_key[key] = group
             self._tree.add(group.filter, group)

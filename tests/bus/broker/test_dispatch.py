@@ -938,6 +938,37 @@ def test_one_identity_begins_a_quarter_of_the_groups_and_joins_as_many_as_it_lik
     assert not greedy.subscribe(JOBS, 4, group="g4").error
 
 
+def come_and_go(client: Client, *names: str) -> None:
+    """Begin these groups, one after the other, and stay in none of them."""
+    for name in names:
+        assert not client.subscribe(JOBS, group=name).error
+        client.say(Unsubscribe(1))
+
+
+def test_who_comes_and_goes_keeps_no_more_groups_than_its_share() -> None:
+    bus = Bus(groups=8)
+    boss, greedy, other = (bus.client(name) for name in ("boss", "greedy", "other"))
+    come_and_go(greedy, *"abcdefgh")
+    assert [each.name for each in bus.router.directory.groups] == ["g", "h"]
+    boss.publish(JOBS, b"x", request=1)  # it waits in all that are left
+    assert boss.read()[-1] == Answer(1, subscribers=2)
+    answer = greedy.subscribe(JOBS, group="i")
+    assert "greedy has begun 2 groups, and one may begin 2 of 8" in answer.detail
+    for number, name in enumerate("ij", 1):
+        assert not other.subscribe(JOBS, number, group=name).error
+    assert law(bus).group_waiting == 2
+
+
+def test_who_begins_an_idle_group_anew_has_it_in_its_share() -> None:
+    bus = Bus(groups=8)
+    greedy = bus.client("greedy")
+    come_and_go(bus.client("one"), "a", "b")
+    come_and_go(bus.client("two"), "c", "d")
+    answers = [greedy.subscribe(JOBS, number, group=name) for number, name in enumerate("abc", 1)]
+    assert [bool(each.error) for each in answers] == [False, False, True]
+    assert "greedy has begun 2 groups" in answers[-1].detail
+
+
 def test_rows_of_subscriptions_tell_of_groups() -> None:
     bus = Bus()
     boss = bus.client("boss")
