@@ -99,7 +99,7 @@ class Dialogue(Generic[Owner, Waiter]):
 
         try:
             yield under
-        except BaseException as error:
+        except BaseException as error:  # an interrupt or a cancellation too
             if isinstance(error, BusBroken) or (said and isinstance(error, DeadlineExceeded)):
                 return
             self._link.will = before
