@@ -378,8 +378,8 @@ def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
     return stamp + _number_field(21, pid) + _number_field(22, incarnation) + _number_field(28, 0)
 
 
-def last_alone(frame: pb.Frame) -> tuple[bytes, int]:
-    """The last message of a publish as a frame that nobody has to answer; its payload's size.
+def last_alone(frame: pb.Frame) -> tuple[bytes, int, int]:
+    """The last message of a publish as a frame nobody has to answer, its payload's size, its time.
 
     Raises LocalProtocolError when its body is not what it claims.
     """
@@ -397,7 +397,7 @@ def last_alone(frame: pb.Frame) -> tuple[bytes, int]:
     alone.ClearField("request")
     alone.count, alone.sequence = 1, frame.sequence + frame.count - 1
     alone.body = pb.Batch(payload=body.payload[-1:], time=body.time[-1:]).SerializeToString()
-    return alone.SerializeToString(), len(body.payload[-1])
+    return alone.SerializeToString(), len(body.payload[-1]), body.time[-1]
 
 
 def arrival_stamp(now_ns: int) -> bytes:

@@ -4,6 +4,9 @@ Whoever publishes asks for it, message by message; of a batch the last one is ke
 body is opened here and nowhere else.  A value stays until another takes its place, until it has
 expired, or until somebody who may publish there clears it; that its payload is empty means nothing.
 
+Another takes its place when it comes, except one that was long on its way and is the older of the
+two: after a death of the broker all clients say again what they had retained, in any order.
+
 A value is kept as the frame it is sent in, stamped with who published it and as a replay, so a new
 subscription costs no encoding.  Values are found by filter in a tree of their topics, each of which
 is a filter that matches itself alone.  The bounds: so many topics for each identity, so many bytes
@@ -35,6 +38,9 @@ from daemoneye.framing import pack
 RETAINED_SHARE = 4
 """One identity may have so much of the room for all: one divided by this."""
 
+LATE_NS = 50_000_000
+"""A value that came so much later than it was published was said again, or waited in a client."""
+
 VALUE_OVERHEAD_BYTES = 1000
 """What a value takes besides its frame: its object, and its places in dictionary and tree."""
 
@@ -49,8 +55,10 @@ class Kept:
     """Who did: the identity whose share of topics it is in."""
     sequence: int
     """The publisher's number for it."""
+    time: int
+    """When it was published, Unix time in ns."""
     received_at: int
-    """Unix time in ns."""
+    """The same of when it came."""
     expires_at: int
     """The same; 0: never."""
     size: int
@@ -69,6 +77,15 @@ class Kept:
         """What it takes of the room for all."""
         return len(self.data) + VALUE_OVERHEAD_BYTES
 
+    def is_overtaken(self, before: Kept | None) -> bool:
+        """Whether what is there is newer.  Of what comes at once the order of coming decides."""
+        return (
+            before is not None
+            and before.time > self.time
+            and self.received_at - self.time > LATE_NS
+            and self.received_at >= before.received_at  # else the clock was set back
+        )
+
 
 def value_of(frame: OuterFrame, publisher: str, stamp: bytes) -> Kept:
     """The value that a publish asks to be kept; `stamp` says of whom it is, and when it came.
@@ -81,11 +98,12 @@ def value_of(frame: OuterFrame, publisher: str, stamp: bytes) -> Kept:
             f"a payload of {frame.large_bytes} bytes on {frame.topic} cannot be retained",
             hint="retain what fits into a frame, such as the name of a file",
         )
-    alone, size = last_alone(frame)
+    alone, size, time = last_alone(frame)
     return Kept(
         topic=frame.topic,
         publisher=publisher,
         sequence=frame.sequence + frame.count - 1,
+        time=time,
         received_at=received_at_of(stamp),
         expires_at=frame.expires_at,
         size=size,
@@ -120,6 +138,8 @@ class Retained:
         """Raises BusError when there is no room for this value."""
         self.forget_expired(value.received_at)
         before = self._values.get(value.topic)
+        if value.is_overtaken(before):
+            return
         mine = before is not None and before.publisher == value.publisher
         if not mine and self._of_identity[value.publisher] >= limits.retained_topics:
             raise BusError(
@@ -142,7 +162,9 @@ class Retained:
             )
 
     def keep(self, value: Kept) -> None:
-        """Keep it instead of what was there, unless it has expired already."""
+        """Keep it instead of what was there, unless it has expired already, or that is newer."""
+        if value.is_overtaken(self._values.get(value.topic)):
+            return
         self.forget(value.topic)
         if 0 < value.expires_at <= value.received_at:
             return

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.retained import (
+    LATE_NS,
     RETAINED_SHARE,
     VALUE_OVERHEAD_BYTES,
     Kept,
@@ -313,3 +314,32 @@ def test_values_that_replace_each_other_leave_no_trail_of_their_ends() -> None:
     for number in range(1000):
         store.keep(value("a", 1, 10**6 + number))
     assert len(store._expiring) < 100
+
+
+def told(name: bytes, published_at: int, came_at: int) -> Kept:
+    raw = encode_publish(Heading("a", retain=True), [name], [published_at], 1)
+    return value_of(parse(raw), "p", identity_stamp("p", "agent", 1, 1) + arrival_stamp(came_at))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stays"),
+    [
+        ((100, 101), (99, 102), False),  # both at once: the order of coming decides
+        ((100, 101), (99, 99 + LATE_NS), False),
+        ((100, 101), (99, 99 + LATE_NS + 1), True),  # said again, after a newer one
+        ((99, LATE_NS), (100, 100 + 2 * LATE_NS), False),  # said again, and the newer one
+        ((100, 5 * LATE_NS), (5, 5 + 2 * LATE_NS), False),  # the clock was set back
+    ],
+)
+def test_a_value_that_is_said_again_takes_the_place_of_older_ones_alone(
+    before: tuple[int, int], after: tuple[int, int], stays: bool
+) -> None:
+    store, limits = Retained(), Limits()
+    first, second = told(b"before", *before), told(b"after", *after)
+    for each in (first, second):
+        store.check(each, limits)
+        store.keep(each)
+    assert store.values() == [first if stays else second]
+    # Nor is there room to be found for what is not kept.
+    if stays:
+        store.check(replace(second, data=bytes(limits.retained_bytes)), limits)
