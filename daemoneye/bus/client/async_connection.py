@@ -84,6 +84,7 @@ class AsyncConnection:
         self._loop = home()
         self.link: Link[AsyncSubscription] = Link(_job)
         self.writer = AsyncWriter(self._loop, Limits())
+        self.link.watch(self.writer.retaining.topics, self.writer.retaining.heard)
         self.dialogue: Dialogue[AsyncSubscription, Awaited] = Dialogue(self.link, self.writer.tally)
         self._sock: socket.socket | None = None
         self._passes_descriptors = False  # on this connection, either way

@@ -284,7 +284,7 @@ class AsyncWriter:
     def _gave(self, outgoing: Outgoing) -> None:
         self.tally.sent += outgoing.messages
         if type(outgoing) is Sealed and outgoing.retains:
-            self.retaining.keep(outgoing)
+            self.retaining.keep(outgoing, _now_ns())
 
     def _left(self, frames: list[Outgoing]) -> None:
         """A frame that was cut off in the middle goes again as a whole, before what came later."""

@@ -86,6 +86,7 @@ class Connection:
         self.waiting = waiting
         self.link: Link[Subscription] = Link(_job)
         self.writer = Writer(Limits())
+        self.link.watch(self.writer.retaining.topics, self.writer.retaining.heard)
         self.reader = Reader(self._read, self._recover, self._tend)
         self._vigil = BrokerVigil(0.0, 2, 0.0)  # of this connection
         self.dialogue: Dialogue[Subscription, Inbox[Response]] = Dialogue(

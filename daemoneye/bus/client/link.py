@@ -23,7 +23,7 @@ while it had no connection, is in its own counters and its log, and no subscribe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic
@@ -160,6 +160,10 @@ def _as_it_is(event: Envelope, hold: Hold, owner: object) -> Envelope:
     return event
 
 
+def _not_heard(topic: str, time_ns: int) -> None:
+    """Nobody wants to know."""
+
+
 class Link(Generic[Owner]):
     """One client's end of the bus, over any number of connections."""
 
@@ -167,11 +171,13 @@ class Link(Generic[Owner]):
         "_again",
         "_cutter",
         "_for_group",
+        "_heard",
         "_holdings",
         "_job",
         "_marked",
         "_numbers",
         "_owed",
+        "_own",
         "_reason",
         "_repeats",
         "_sequences",
@@ -201,6 +207,8 @@ class Link(Generic[Owner]):
         self.slots = Slots()
         """Where we have to reply."""
         self._serving = False  # whether what follows is for one who serves
+        self._own: Collection[str] = ()
+        self._heard: Callable[[str, int], object] = _not_heard
         self._numbers = count(1)
         self._cutter = FrameCutter(0)
         self._holdings = Holdings()
@@ -222,6 +230,10 @@ class Link(Generic[Owner]):
         # What marks told since the last delivery, and where that was: the broker tells it again.
         self._told: dict[Owner, Counter[str]] = {}
         self._told_at = 0
+
+    def watch(self, topics: Collection[str], heard: Callable[[str, int], object]) -> None:
+        """Have a value that is retained on one of these told: its topic, and its time in ns."""
+        self._own, self._heard = topics, heard
 
     # ---- wishes ---------------------------------------------------------------------------------
 
@@ -438,6 +450,8 @@ class Link(Generic[Owner]):
             messages = len(events)
         if self._for_group:
             events = self._to_settle(frame, events, marked)
+        if self._own and frame.topic in self._own and frame.retain and events:
+            self._heard(frame.topic, events[-1].time_ns)
         may_repeat = frame.replayed or (self._repeats and frame.retain)
         for owner, interests in marked.items():
             for interest in interests:

@@ -3,11 +3,15 @@
 A retained value lives in the broker and belongs to whoever published it: a broker that was started
 anew has none, and is told them again, under the sequences they had.  So subscribers that have heard
 them know that they have.  What is not written yet is not here; it waits with all else that does.
+
+A value that another has put in the place of ours is not ours to say again.  We know of it when we
+hear it; else the broker keeps the newer one, when it is told both.  What another has cleared we
+cannot know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import NamedTuple
@@ -20,10 +24,11 @@ _BYTES = Limits().retained_bytes
 
 
 class _Written(NamedTuple):
-    """A retained value, and how many were written before it."""
+    """A retained value, how many were written before it, and when it was, in ns of Unix time."""
 
     place: int
     sealed: Sealed
+    at: int
 
 
 class Retaining:
@@ -33,6 +38,7 @@ class Retaining:
         "_asked",
         "_bytes",
         "_epoch",
+        "_heard",
         "_max_bytes",
         "_max_topics",
         "_places",
@@ -46,6 +52,7 @@ class Retaining:
         self._values: dict[str, _Written] = {}
         # By request: whose answer somebody waits for, once they are written.
         self._asked: dict[int, _Written | None] = {}
+        self._heard: dict[str, int] = {}  # when what came last on the topics of these was published
         self._places = count(1)
         self._bytes = 0
         self._epoch = 0
@@ -55,12 +62,17 @@ class Retaining:
     def __len__(self) -> int:
         return len(self._values)
 
-    def keep(self, sealed: Sealed) -> None:
+    @property
+    def topics(self) -> Collection[str]:
+        """Of all values, as they are at each time."""
+        return self._values.keys()
+
+    def keep(self, sealed: Sealed, now_ns: int) -> None:
         """This frame, of one retained value, was written.
 
         One whose answer somebody waits for counts once that is there, inside of `asking`.
         """
-        written = _Written(next(self._places), sealed)
+        written = _Written(next(self._places), sealed, now_ns)
         if not sealed.asked:
             self._put(written)
         elif sealed.request in self._asked:
@@ -104,12 +116,27 @@ class Retaining:
     def forget(self, topic: str) -> None:
         """Nothing is retained there any more, or may not be."""
         written = self._values.pop(topic, None)
+        self._heard.pop(topic, None)
         if written is not None:
             self._bytes -= written.sealed.size
 
+    def heard(self, topic: str, time_ns: int) -> None:
+        """A value came that was published there at this time: ours, or one that took its place.
+
+        May be called beside all else, by who reads while others write.
+        """
+        if topic in self._values:
+            self._heard[topic] = time_ns
+
     def due(self, epoch: int) -> list[Sealed]:
         """What a broker in this life has to be told before all else that is published."""
-        return [] if epoch == self._epoch else [each.sealed for each in self._values.values()]
+        if epoch == self._epoch:
+            return []
+        return [
+            each.sealed
+            for topic, each in self._values.items()
+            if self._heard.get(topic, 0) <= each.at
+        ]
 
     def told(self, epoch: int) -> None:
         """The broker in this life knows them."""

@@ -389,7 +389,7 @@ class Writer:
         if type(outgoing) is Sealed:
             written = self._write_bytes(outgoing.data, deadline)
             if written and outgoing.retains:
-                self.retaining.keep(outgoing)
+                self.retaining.keep(outgoing, _now_ns())
         else:
             assert type(outgoing) is Apart
             if self._freight.refuses(outgoing):  # another broker than the one it was meant for

@@ -581,3 +581,17 @@ def test_a_will_that_was_taken_back_is_taken_back_in_a_session_that_goes_on() ->
     assert link.connected(1, FRAME_BYTES) == []
     again = Resumed(5, Resumption.COMPLETE)
     assert link.connected(1, FRAME_BYTES, resumed=again) == [Will()]
+
+
+def test_what_may_take_the_place_of_our_value_is_told_with_its_topic_and_time() -> None:
+    joined, heard = Joined(), list[tuple[str, int]]()
+    joined.want("events.#")
+    joined.link.watch(("events.demo.state",), lambda *told: heard.append(told))
+    source = joined.bus.client("source")
+    source.publish("events.demo.other", b"", retain=True)
+    source.publish("events.demo.state", b"")
+    joined.hear()
+    assert heard == []
+    source.publish("events.demo.state", b"1", b"2", retain=True)
+    joined.hear()
+    assert heard == [("events.demo.state", NOW)]

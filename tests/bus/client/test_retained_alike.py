@@ -145,3 +145,38 @@ def test_a_broker_started_anew_is_told_again_and_subscribers_hear_it_once(
             assert took(events, 1) == [(b"3", False)]
         with other.subscribe("events.#") as events:
             assert took(events, 1) == [(b"meanwhile", True)]
+
+
+def test_of_several_publishers_the_newest_value_outlives_the_broker(
+    process: BrokerProcess,
+) -> None:
+    with process.client() as one, process.client() as other, process.client() as bus:
+        one.publish_confirmed(STATE, b"old", retain=True)
+        other.publish_confirmed(STATE, b"new", retain=True)
+        for _ in range(4):  # whoever comes back first
+            restarted(process, one, other, bus)
+            wait_for(lambda: bus.retained(STATE), "the value to be back")
+            with bus.subscribe(STATE, replay="all") as events:
+                assert took(events, 1) == [(b"new", True)]
+
+
+def test_who_hears_what_took_the_place_of_a_value_does_not_say_it_again(
+    process: BrokerProcess,
+) -> None:
+    with process.client() as one, process.client() as other:
+        one.publish_confirmed(STATE, b"replaced", retain=True)
+        one.publish_confirmed("events.demo.other", b"", retain=True)
+        with one.subscribe(STATE) as events:
+            other.publish_confirmed(STATE, b"new", retain=True)
+            assert took(events, 2) == [(b"replaced", True), (b"new", False)]
+        other.close()
+        restarted(process, one)
+        wait_for(lambda: one.retained("events.#"), "the other value to be back")
+        assert [row.topic for row in one.retained("events.#")] == ["events.demo.other"]
+
+
+def restarted(process: BrokerProcess, *clients: BusClient) -> None:
+    """Another life of the broker, once all of these are back."""
+    process.kill()
+    process.start()
+    wait_for(lambda: all(each.connected for each in clients), "all to be back")

@@ -22,9 +22,9 @@ def test_the_last_value_of_each_topic_is_due_once_to_each_life_of_the_broker() -
     mine = Retaining()
     assert mine.due(1) == []
     mine.told(1)
-    mine.keep(said("a", b"1"))
-    mine.keep(said("b", b"2"))
-    mine.keep(said("a", b"3"))
+    mine.keep(said("a", b"1"), 10)
+    mine.keep(said("b", b"2"), 10)
+    mine.keep(said("a", b"3"), 10)
     assert mine.due(1) == []
     assert mine.due(2) == [said("b", b"2"), said("a", b"3")]
     assert len(mine.due(2)) == 2  # until it was told
@@ -37,14 +37,14 @@ def test_the_last_value_of_each_topic_is_due_once_to_each_life_of_the_broker() -
 
 def test_what_was_refused_is_not_said_again_and_what_was_before_it_is() -> None:
     mine = Retaining()
-    mine.keep(said("a", b"good"))
+    mine.keep(said("a", b"good"), 10)
     with pytest.raises(AccessDenied), mine.asking() as under:
-        mine.keep(said("a", b"denied", under(5)))
+        mine.keep(said("a", b"denied", under(5)), 10)
         raise AccessDenied("no", rule="")
     assert values(mine) == [b"good"]
     with mine.asking() as under:
-        mine.keep(said("a", b"refused", under(6)))
-        mine.keep(said("a", b"better", under(7)))
+        mine.keep(said("a", b"refused", under(6)), 10)
+        mine.keep(said("a", b"better", under(7)), 10)
         assert values(mine) == [b"good"]
     assert values(mine) == [b"better"]
 
@@ -53,8 +53,8 @@ def test_who_asks_on_one_topic_at_once_has_each_an_answer_of_its_own() -> None:
     mine = Retaining()
     accepted, refused = mine.asking(), mine.asking()
     first, second = accepted.__enter__(), refused.__enter__()
-    mine.keep(said("a", b"accepted", first(5)))
-    mine.keep(said("a", b"refused", second(6)))
+    mine.keep(said("a", b"accepted", first(5)), 10)
+    mine.keep(said("a", b"refused", second(6)), 10)
     accepted.__exit__(None, None, None)
     assert refused.__exit__(AccessDenied, AccessDenied("no", rule=""), None) is False
     assert values(mine) == [b"accepted"]
@@ -64,8 +64,8 @@ def test_the_value_that_was_written_last_counts_whenever_its_answer_comes() -> N
     mine = Retaining()
     one, other = mine.asking(), mine.asking()
     first, second = one.__enter__(), other.__enter__()
-    mine.keep(said("a", b"first", first(5)))
-    mine.keep(said("a", b"second", second(6)))
+    mine.keep(said("a", b"first", first(5)), 10)
+    mine.keep(said("a", b"second", second(6)), 10)
     other.__exit__(None, None, None)
     one.__exit__(None, None, None)
     assert values(mine) == [b"second"]
@@ -76,7 +76,7 @@ def test_what_is_written_when_nobody_waits_any_more_leaves_nothing_behind() -> N
     with pytest.raises(TimeoutError), mine.asking() as under:
         under(5)
         raise TimeoutError
-    mine.keep(said("a", b"late", 5))
+    mine.keep(said("a", b"late", 5), 10)
     assert values(mine) == []
     assert not mine._asked
 
@@ -85,6 +85,21 @@ def test_what_is_written_when_nobody_waits_any_more_leaves_nothing_behind() -> N
 def test_it_is_bounded_and_counts_what_it_forgets(bounds: tuple[int, int]) -> None:
     mine = Retaining(*bounds)
     for topic in "abc":
-        mine.keep(said(topic, b"xx"))
+        mine.keep(said(topic, b"xx"), 10)
     assert [each.retains for each in mine.due(1)] == ["b", "c"]
     assert (len(mine), mine.forgotten) == (2, 1)
+
+
+def test_what_another_has_put_in_its_place_is_not_ours_to_say_again() -> None:
+    mine = Retaining()
+    mine.heard("a", 5)  # before ours
+    mine.keep(said("a", b"ours"), 10)
+    mine.keep(said("b", b"kept"), 10)
+    mine.heard("a", 9)  # ours, as it comes back
+    assert values(mine) == [b"ours", b"kept"]
+    mine.heard("a", 11)
+    mine.heard("c", 11)
+    assert values(mine) == [b"kept"]
+    mine.keep(said("a", b"ours again"), 12)
+    assert values(mine) == [b"kept", b"ours again"]
+    assert not mine._heard
