@@ -54,13 +54,13 @@ class Client:
     cutter: FrameCutter = field(default_factory=lambda: FrameCutter(4 << 20))
     sequences: dict[str, int] = field(default_factory=dict)
 
-    def say(self, *values: Value) -> None:
+    def say(self, *values: Value, now_ns: int = NOW) -> None:
         """Say this in one turn, and have the router take as many more as it needs."""
         self.router.next_turn()
-        self.router.receive(self.session, [encode(value) for value in values], NOW)
+        self.router.receive(self.session, [encode(value) for value in values], now_ns)
         while self.session in self.router.unfinished:
             self.router.next_turn()
-            self.router.resume(self.session, NOW)
+            self.router.resume(self.session, now_ns)
 
     def frame(self, topic: str, *payloads: bytes, request: int = 0, **heading: object) -> bytes:
         """The next frame of these payloads, numbered as a client does."""

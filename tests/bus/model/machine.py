@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bus.model.travelling import Travelling
+from tests.bus.model.retaining import Retaining
 
 
-class Bus(Travelling):
+class Bus(Retaining):
     """Everything that clients, rules and time can do to a bus."""

@@ -19,6 +19,8 @@ class Message:
     publisher: str
     topic: str
     target: str = ""
+    expires_at: int = 0
+    """Unix time in ns; 0: never."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemoneye.bus.access import AccessRule
-from daemoneye.bus.frames import Choice, Overflow, Settling
+from daemoneye.bus.frames import Choice, Overflow, Replay, Settling
 from tests.bus.model.accounts import Accounts
 from tests.bus.model.copies import Copies
 from tests.bus.model.groups import Groups
@@ -66,13 +66,30 @@ class Steps(RuleBasedStateMachine):
         self.prepare()
         for seat, text in zip(self.world.seats.values(), wishes, strict=True):
             self._come(seat)
-            self.world.subscribe(seat, text, Overflow.DEFAULT, room, room)
+            self.subscribe(seat, text, Overflow.DEFAULT, room, room)
 
     def prepare(self) -> None:
         """Nothing has happened yet: have the promises ready."""
         self.accounts = Accounts()
         self.copies = Copies()
         self.groups = Groups()
+
+    def subscribe(
+        self,
+        seat: Seat,
+        text: str,
+        policy: Overflow,
+        room: int,
+        credit: int,
+        replay: Replay = Replay.IF_NEW,
+    ) -> None:
+        """It may be refused."""
+        number = self.world.subscribe(seat, text, policy, room, credit, replay)
+        if number:
+            self.subscribed(seat, number)
+
+    def subscribed(self, seat: Seat, number: int) -> None:
+        """A new subscription holds."""
 
     # ---- who is there ---------------------------------------------------------------------------
 
@@ -82,7 +99,7 @@ class Steps(RuleBasedStateMachine):
         if seat.client is None:
             self._come(seat)
             for text in texts:
-                self.world.subscribe(seat, text, Overflow.DEFAULT, 6, 6)
+                self.subscribe(seat, text, Overflow.DEFAULT, 6, 6)
 
     @rule(name=some_name, cleanly=st.booleans())
     def somebody_goes(self, name: str, cleanly: bool) -> None:
@@ -105,7 +122,7 @@ class Steps(RuleBasedStateMachine):
     ) -> None:
         seat = self.world.seats[name]
         if seat.is_here:
-            self.world.subscribe(seat, text, policy, room, credit)
+            self.subscribe(seat, text, policy, room, credit)
 
     @rule(name=some_name, which=st.integers(0, 7))
     def somebody_unsubscribes(self, name: str, which: int) -> None:
@@ -292,6 +309,10 @@ class Steps(RuleBasedStateMachine):
                 if allowed and isinstance(item, Got):
                     assert may_read(self.world.rules, seat.name, item.event.topic)
 
+    def hear(self, seat: Seat, came: Got) -> None:
+        """A message came, for itself or as what was kept."""
+        self.copies.take(self.world, seat, came)
+
     def _read(self, seat: Seat, share: float) -> None:
         for came in self.world.read(seat, share):
             if isinstance(came, Job):
@@ -299,7 +320,7 @@ class Steps(RuleBasedStateMachine):
                 continue
             self.accounts.take(seat, came)
             if isinstance(came, Got):
-                self.copies.take(self.world, seat, came)
+                self.hear(seat, came)
 
     def _read_all(self, seat: Seat) -> None:
         assert seat.client is not None

@@ -93,3 +93,5 @@ class Travelling(Steps):
             goes_on = number in seat.wishes
             is_new = self.world.say_again(seat, number)
             assert not (goes_on and is_new)
+            if is_new and number in seat.wishes:
+                self.subscribed(seat, number)

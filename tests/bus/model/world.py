@@ -14,11 +14,13 @@ from daemoneye.bus.frames import (
     Answer,
     Carriage,
     Choice,
+    Clear,
     Credit,
     Envelope,
     Goodbye,
     Notice,
     Overflow,
+    Replay,
     Resumption,
     Settle,
     Settling,
@@ -37,6 +39,7 @@ from tests.bus.support import NOW, Bus, Client, Heard
 SECOND = 1_000_000_000
 RESUME_TIMEOUT = 60.0
 LONGEST_OUTBOX = 64
+RETAINED_TOPICS = 2
 
 
 class World:
@@ -47,6 +50,7 @@ class World:
             "subscription_messages_at_most": LONGEST_OUTBOX,
             "resume_messages": resume_messages,
             "resume_timeout": RESUME_TIMEOUT,
+            "retained_topics": RETAINED_TOPICS,
         }
         self.router = Bus(**self.limits).router
         self._largest_outbox = self._largest_frame = 1
@@ -118,7 +122,7 @@ class World:
         assert client is not None
         wish = seat.unsaid.pop(number)
         before = client.session.subscriptions.get(number)
-        client.say(wish.said)
+        client.say(wish.said, now_ns=self.now_ns)
         after = client.session.subscriptions.get(number)
         if after is not None:
             wish.granted = wish.said.credit_messages
@@ -127,7 +131,15 @@ class World:
 
     # ---- what they do ---------------------------------------------------------------------------
 
-    def subscribe(self, seat: Seat, text: str, overflow: Overflow, room: int, credit: int) -> int:
+    def subscribe(
+        self,
+        seat: Seat,
+        text: str,
+        overflow: Overflow,
+        room: int,
+        credit: int,
+        replay: Replay = Replay.IF_NEW,
+    ) -> int:
         """Its number; 0 when it was refused."""
         assert seat.client is not None
         self._numbers += 1
@@ -136,12 +148,13 @@ class World:
             number,
             text,
             overflow,
+            replay=replay,
             max_messages=room,
             credit_messages=credit,
             credit_bytes=1 << 40,
             request=number,
         )
-        seat.client.say(wish)
+        seat.client.say(wish, now_ns=self.now_ns)
         if number not in seat.client.session.subscriptions:
             return 0
         seat.wishes[number] = Wish(wish, credit)
@@ -233,6 +246,25 @@ class World:
     def largest_run(self) -> int:
         """Messages joined at most: past a quarter of an outbox the broker adds no frame."""
         return self._largest_outbox // 4 + self._largest_frame
+
+    def retain(self, seat: Seat, message: Message) -> None:
+        """Publish it, to be kept for who subscribes later."""
+        client = seat.client
+        assert client is not None
+        raw = client.frame(
+            message.topic,
+            str(message.number).encode(),
+            target=message.target,
+            partition_key=str(message.number % 5),
+            expires_at=message.expires_at,
+            retain=True,
+        )
+        self.router.receive(client.session, [raw], self.now_ns)
+
+    def clear(self, seat: Seat, topic: str) -> None:
+        """What is kept there is not kept any more."""
+        assert seat.client is not None
+        seat.client.say(Clear(topic, request=1), now_ns=self.now_ns)
 
     def publish_again(self, seat: Seat) -> None:
         """It cannot know that its last frames were taken, and repeats them: none may be heard."""
