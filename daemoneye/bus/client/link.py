@@ -403,6 +403,8 @@ class Link(Generic[Owner]):
 
     def _note_told(self, owners: Iterable[Owner], lost: Mapping[str, int], messages: int) -> None:
         """A mark told this behind so many messages of the read."""
+        for owner in owners:
+            self._sequences.lost(owner)
         if self._told_at != self.received + messages:
             self._told.clear()
             self._told_at = self.received + messages
@@ -481,9 +483,10 @@ class Link(Generic[Owner]):
 
         Said by the broker to a new subscription, or by its publisher to a new broker.
         """
-        if not self._sequences.has_heard(owner, events[-1]):
+        if not self._sequences.is_past(owner, events[-1]):
             return events, self._sequences.missed(owner, events)
-        if any(each.options.replay is Replay.ALL for each in interests):
+        wants_all = any(each.options.replay is Replay.ALL for each in interests)
+        if wants_all or self._sequences.may_have_lost(owner, events[-1]):
             return events, 0
         if lost:  # nothing is left that could tell it
             self._owed.setdefault(owner, Counter()).update(lost)

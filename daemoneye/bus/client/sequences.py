@@ -3,6 +3,10 @@
 Each owner of subscriptions has a memory of its own: the last sequence it heard of each publisher
 and topic, and on which connection.  Two owners of one client do not hear the same: one may have
 lost what the other got, or be subscribed again a moment later.
+
+That a later number was heard does not mean that one before it was, when the owner has lost
+something on the same connection: the broker says how much that was, and not what.  So after a loss
+a value that is said again is taken, once for each publisher and topic.
 """
 
 from __future__ import annotations
@@ -23,12 +27,14 @@ _Key: TypeAlias = tuple[Publisher, str]
 class Sequences(Generic[Owner]):
     """The last sequence that each owner heard of each publisher and topic."""
 
-    __slots__ = ("_connection", "_memories")
+    __slots__ = ("_connection", "_losses", "_memories")
 
     def __init__(self) -> None:
         self._connection = 0
-        # Of each owner: on which connection it heard the pair last, and the sequence then.
+        # Of each owner: on which connection it heard the pair last, the sequence then, and how
+        # many losses it had when a value that was said again made good for them.
         self._memories: dict[Owner, dict[_Key, list[int]]] = {}
+        self._losses: dict[Owner, int] = {}
 
     def begin(self, owner: Owner) -> None:
         """From now on this owner listens."""
@@ -37,6 +43,7 @@ class Sequences(Generic[Owner]):
     def forget(self, owner: Owner) -> None:
         """It listens no more."""
         self._memories.pop(owner, None)
+        self._losses.pop(owner, None)
 
     def reconnect(self) -> None:
         """What comes from now on comes over another connection."""
@@ -54,7 +61,7 @@ class Sequences(Generic[Owner]):
         key = (header.publisher, header.topic)
         cell = memory.get(key)
         if cell is None:
-            memory[key] = [self._connection, last]
+            memory[key] = [self._connection, last, 0]
             while len(memory) > max(1, REMEMBERED_SEQUENCES // len(self._memories)):
                 del memory[next(iter(memory))]
             return 0
@@ -64,11 +71,27 @@ class Sequences(Generic[Owner]):
         cell[0] = self._connection
         return max(0, events[0].sequence - before - 1)
 
-    def has_heard(self, owner: Owner, event: Envelope) -> bool:
+    def lost(self, owner: Owner) -> None:
+        """The broker says that the owner has lost something."""
+        if owner in self._memories:
+            self._losses[owner] = self._losses.get(owner, 0) + 1
+
+    def is_past(self, owner: Owner, event: Envelope) -> bool:
         """Whether the owner has heard this message, or one after it."""
-        header = event.header
-        cell = self._memories.get(owner, {}).get((header.publisher, header.topic))
+        cell = self._cell(owner, event)
         return cell is not None and event.sequence <= cell[1]
+
+    def may_have_lost(self, owner: Owner, event: Envelope) -> bool:
+        """Whether a message that it is past may be among what it has lost; once after each loss."""
+        cell, losses = self._cell(owner, event), self._losses.get(owner, 0)
+        if cell is None or cell[2] == losses or cell[1] == event.sequence:
+            return False
+        cell[2] = losses
+        return True
+
+    def _cell(self, owner: Owner, event: Envelope) -> list[int] | None:
+        header = event.header
+        return self._memories.get(owner, {}).get((header.publisher, header.topic))
 
     def __len__(self) -> int:
         return sum(map(len, self._memories.values()))

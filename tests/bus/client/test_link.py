@@ -595,3 +595,27 @@ def test_what_may_take_the_place_of_our_value_is_told_with_its_topic_and_time() 
     source.publish("events.demo.state", b"1", b"2", retain=True)
     joined.hear()
     assert heard == [("events.demo.state", NOW)]
+
+
+def test_a_state_that_was_lost_by_overflow_comes_again_with_a_new_session() -> None:
+    joined = Joined()
+    joined.want("events.demo.#", max_messages=1)
+    source = joined.bus.client("source")
+
+    def heard() -> list[tuple[bytes, dict[str, int]]]:
+        found = []
+        for _, delivery in joined.hear().deliveries:
+            found += [(bytes(each.payload), dict(each.lost)) for each in delivery.events]
+            joined.session.say(*delivery.consumed())
+        return found
+
+    source.publish("events.demo.state", b"1")
+    source.publish("events.demo.state", b"lost", retain=True)
+    source.publish("events.demo.state", b"3")
+    assert heard() == [(b"3", {"overflow": 2})]
+    for again in ([b"lost"], []):
+        joined.bus.router.close(joined.session.session)
+        joined.link.lost()
+        joined.session = joined.bus.client("operator")
+        joined.session.say(*joined.link.connected(EPOCH, FRAME_BYTES))
+        assert [payload for _ in range(3) for payload, _ in heard()] == again

@@ -76,8 +76,28 @@ def test_what_was_heard_is_told_from_what_is_new() -> None:
     heard = listening("me", "you")
     heard.missed("me", run(3, 5))
     heard.reconnect()
-    assert [heard.has_heard("me", run(n, n)[0]) for n in (4, 5, 6)] == [True, True, False]
-    assert not heard.has_heard("me", run(5, 5, "events.demo.other")[0])
-    assert not heard.has_heard("you", run(5, 5)[0])
-    assert not heard.has_heard("nobody", run(5, 5)[0])
+    assert [heard.is_past("me", run(n, n)[0]) for n in (4, 5, 6)] == [True, True, False]
+    assert not heard.is_past("me", run(5, 5, "events.demo.other")[0])
+    assert not heard.is_past("you", run(5, 5)[0])
+    assert not heard.is_past("nobody", run(5, 5)[0])
     assert heard.missed("me", run(8, 8)) == 2
+
+
+def test_what_is_past_may_have_been_lost_once_after_a_loss_of_its_owner() -> None:
+    heard = listening("me", "you")
+    for owner in ("me", "you"):
+        heard.missed(owner, run(1, 4))
+    value = run(3, 3)[0]
+    assert not heard.may_have_lost("me", value)
+    heard.lost("me")
+    heard.lost("nobody")
+    assert not heard.may_have_lost("me", run(4, 4)[0])  # the very one that was heard last
+    assert not heard.may_have_lost("you", value)
+    assert not heard.may_have_lost("me", run(3, 3, "events.demo.other")[0])
+    assert [heard.may_have_lost("me", value) for _ in range(2)] == [True, False]
+    heard.missed("me", run(5, 5))
+    heard.lost("me")
+    assert heard.may_have_lost("me", value)
+    for owner in ("me", "you"):
+        heard.forget(owner)
+    assert not heard._losses
