@@ -66,12 +66,15 @@ from daemoneye.bus.kinds import (
 from daemoneye.bus.proto import frames_pb2 as pb
 from daemoneye.bus.publishes import (
     LAST_SEQUENCE,
+    MAX_HEADING_BYTES,
+    MAX_KEY_CHARACTERS,
     MIN_MESSAGE_BYTES,
     REPLAYED_STAMP,
     Guarantee,
     Heading,
     arrival_stamp,
     call_stamp,
+    check_heading,
     chunk_head,
     correlation_of,
     delivery_stamp,
@@ -91,6 +94,8 @@ from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
     "LAST_SEQUENCE",
+    "MAX_HEADING_BYTES",
+    "MAX_KEY_CHARACTERS",
     "MIN_MESSAGE_BYTES",
     "NO_LOSS",
     "NO_SELECTION",
@@ -143,6 +148,7 @@ __all__ = [
     "Will",
     "arrival_stamp",
     "call_stamp",
+    "check_heading",
     "chunk_head",
     "client_value",
     "control_value",

@@ -38,6 +38,12 @@ from daemoneye.framing import HEADER_BYTES, pack_length
 MIN_MESSAGE_BYTES = 10
 """No message takes less in a body: two bytes of payload field and eight of time."""
 
+MAX_HEADING_BYTES = 16 << 10
+"""What stands in a frame beside its messages has no more: each of them may have to go with it."""
+
+MAX_KEY_CHARACTERS = 255
+"""No key is longer."""
+
 LAST_SEQUENCE = (1 << 64) - 2
 """The highest number that a message may have: so the one behind it can be said, too."""
 
@@ -100,6 +106,23 @@ class Heading:
                 f"a publish on {self.topic!r} cannot be said: {error}"
             ) from error
         object.__setattr__(self, "prefix", frame.SerializeToString())
+
+
+def check_heading(topic: str, size: int, key: str) -> None:
+    """Refuse what stands beside messages in `size` bytes, or a key, that is too long.
+
+    Raises TooLarge and LocalProtocolError.
+    """
+    if size > MAX_HEADING_BYTES:
+        raise TooLarge(
+            f"{size} bytes on {topic} stand beside its messages, and {MAX_HEADING_BYTES} may",
+            hint="say less in content type, correlation and tags",
+        )
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise LocalProtocolError(
+            f"a key has at most {MAX_KEY_CHARACTERS} characters, and not {len(key)}",
+            hint="the id of what has to be handled in order, for example",
+        )
 
 
 def packed_publish(

@@ -34,6 +34,7 @@ from daemoneye.bus.frames import (
     received_at_of,
     single_publishes,
 )
+from daemoneye.bus.limits import Limits
 from daemoneye.errors import (
     BackPressure,
     BusError,
@@ -130,6 +131,7 @@ class Dispatch:
             limits = self._directory.limits
             wanted = max(each.room(limits) for each in takers)
             singles = single_publishes(frame, raw, limits.group_bytes, wanted)
+            _check_length(frame, singles, limits)
         except TooLarge:
             if binding:
                 raise
@@ -377,6 +379,15 @@ def is_kept(frame: OuterFrame) -> bool:
     if guarantee != Guarantee.DEFAULT:
         return guarantee == Guarantee.AT_LEAST_ONCE
     return bool(frame.topic.startswith("control."))
+
+
+def _check_length(frame: OuterFrame, singles: list[bytes], limits: Limits) -> None:
+    """Refuse what a member could not read: said anew, a message may be longer than it came."""
+    if max(map(len, singles), default=0) > limits.frame_bytes:
+        raise TooLarge(
+            f"a message on {frame.topic} by itself is past the limit of {limits.frame_bytes} bytes",
+            hint="say less beside its payload",
+        )
 
 
 def _hindrance(group: Group, frame: OuterFrame) -> BusError | None:

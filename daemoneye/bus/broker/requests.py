@@ -128,8 +128,9 @@ class Requests:
         try:
             if will.topic:
                 self._check_publisher(session, will.topic, "leave a will on")
-                if len(will.payload) > MAX_WILL_BYTES:
-                    raise too_large_a_will(will.topic, len(will.payload))
+                size = len(will.payload) + len(will.content_type.encode())
+                if size > MAX_WILL_BYTES:
+                    raise too_large_a_will(will.topic, size)
         except BusError as error:
             self._refuse(session, will.request, error, "publish", will.topic)
             if not will.request:  # said again on a new connection: nobody waits for the answer

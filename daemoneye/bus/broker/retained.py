@@ -27,13 +27,14 @@ from daemoneye.bus.frames import (
     OuterFrame,
     correlation_of,
     last_alone,
+    read_outer,
     received_at_of,
 )
-from daemoneye.bus.limits import Limits
+from daemoneye.bus.limits import MAX_STAMP_BYTES, Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
 from daemoneye.bus.topics import ONE, RESERVED, TopicFilter
 from daemoneye.errors import BusError, TooLarge
-from daemoneye.framing import pack
+from daemoneye.framing import HEADER_BYTES, pack
 
 RETAINED_SHARE = 4
 """One identity may have so much of the room for all: one divided by this."""
@@ -67,10 +68,13 @@ class Kept:
     """What the payload is."""
     target: str
     """The one identity it is for; empty: all."""
-    correlation: Correlation
-    """How it belongs to other events."""
     data: bytes
     """The frame that a new subscription is sent, with its header."""
+
+    @property
+    def correlation(self) -> Correlation:
+        """What it belongs to; read when it is asked for, because thousands of tags take much."""
+        return correlation_of(read_outer(self.data[HEADER_BYTES:]))
 
     @property
     def cost(self) -> int:
@@ -109,7 +113,6 @@ def value_of(frame: OuterFrame, publisher: str, stamp: bytes) -> Kept:
         size=size,
         content_type=frame.content_type,
         target=frame.target,
-        correlation=correlation_of(frame),
         data=pack(alone + stamp + REPLAYED_STAMP),
     )
 
@@ -140,6 +143,12 @@ class Retained:
         before = self._values.get(value.topic)
         if value.is_overtaken(before):
             return
+        if len(value.data) - HEADER_BYTES > limits.frame_bytes + MAX_STAMP_BYTES:
+            raise TooLarge(
+                f"the value on {value.topic} by itself is past the limit of {limits.frame_bytes}"
+                " bytes",
+                hint="say less beside its payload",
+            )
         mine = before is not None and before.publisher == value.publisher
         if not mine and self._of_identity[value.publisher] >= limits.retained_topics:
             raise BusError(

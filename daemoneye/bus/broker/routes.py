@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from daemoneye.bus.access import Decision
 from daemoneye.bus.broker.streams import Stream, Subscription
-from daemoneye.bus.frames import LAST_SEQUENCE, MIN_MESSAGE_BYTES, Guarantee, OuterFrame
+from daemoneye.bus.frames import (
+    LAST_SEQUENCE,
+    MIN_MESSAGE_BYTES,
+    Guarantee,
+    OuterFrame,
+    check_heading,
+)
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import escaped, is_level
 from daemoneye.errors import LocalProtocolError, TooLarge
@@ -98,6 +104,7 @@ class Route:
                 f" from {frame.sequence} on go past it",
                 hint="number the messages of each topic 1, 2, 3 … for the life of the connection",
             )
+        check_heading(frame.topic, size - len(frame.body), frame.partition_key)
         if frame.target and not is_level(frame.target):
             raise LocalProtocolError(
                 f"nobody can be called {escaped(frame.target)}",

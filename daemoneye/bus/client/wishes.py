@@ -25,6 +25,7 @@ from daemoneye.bus.frames import (
     Replay,
     Selection,
     Will,
+    check_heading,
 )
 from daemoneye.bus.limits import MAX_WILL_BYTES, too_large_a_will
 from daemoneye.bus.topics import Topic, TopicFilter, check_topic, is_level
@@ -36,9 +37,6 @@ OFFERED = tuple(Overflow)
 
 UNTIL_HANDLED = "handled"
 """What a confirmed publish may wait for beyond its being taken."""
-
-MAX_KEY = 255
-"""Characters of a partition key."""
 
 _GUARANTEES = {
     "": Guarantee.DEFAULT,
@@ -139,8 +137,8 @@ def will_of(topic: object, payload: Any, retain: bool) -> Will:
     """
     text, content, content_type = in_bytes(topic, payload)
     check_topic(text)
-    if len(content) > MAX_WILL_BYTES:
-        raise too_large_a_will(text, len(content))
+    if (size := len(content) + len(content_type.encode())) > MAX_WILL_BYTES:
+        raise too_large_a_will(text, size)
     return Will(text, content, content_type, retain)
 
 
@@ -187,11 +185,7 @@ def heading_of(
         retain=retain,
         until_handled=bool(until),
     )
-    if len(heading.partition_key) > MAX_KEY:
-        raise LocalProtocolError(
-            f"a key has at most {MAX_KEY} characters, and not {len(heading.partition_key)}",
-            hint="the id of what has to be handled in order, for example",
-        )
+    check_heading(topic, len(heading.prefix), key)
     return heading
 
 

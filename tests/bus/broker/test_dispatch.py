@@ -27,6 +27,7 @@ from daemoneye.bus.frames import (
 )
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.proto import events_pb2
+from tests.bus.broker.test_retained import with_tags_without_a_value
 from tests.bus.support import NOW, Bus, Client, Given
 
 JOBS = "control.demo.jobs"
@@ -892,6 +893,20 @@ def test_small_together_and_large_one_by_one_is_lost_to_the_group_alone() -> Non
     assert boss.read()[-1] == Answer(1, subscribers=1)
     assert len(plain.events()) == 200
     assert law(bus).lost == {"oversize": 200}
+
+
+def test_bad_input_what_is_longer_alone_than_a_member_reads_is_refused() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = members(bus, 1)
+    room = bus.router.limits.frame_bytes - 1500 * 8 - 100
+    raw = with_tags_without_a_value(boss.frame(JOBS, bytes(room), b"", request=1), 1500)
+    assert len(raw) <= bus.router.limits.frame_bytes
+    bus.router.receive(boss.session, [raw], NOW)
+    answer = boss.read()[-1]
+    assert isinstance(answer, Answer)
+    assert (answer.error, "by itself" in answer.detail) == ("TooLarge", True)
+    assert worker.jobs() == []
 
 
 def test_a_group_of_what_the_broker_says_is_refused() -> None:

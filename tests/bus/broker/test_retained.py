@@ -343,3 +343,22 @@ def test_a_value_that_is_said_again_takes_the_place_of_older_ones_alone(
     # Nor is there room to be found for what is not kept.
     if stays:
         store.check(replace(second, data=bytes(limits.retained_bytes)), limits)
+
+
+def with_tags_without_a_value(raw: bytes, count: int) -> bytes:
+    """The same publish with tags in two bytes less each than anybody else says them in."""
+    tags = b"".join(b"\x2a\x06\x0a\x04%04x" % number for number in range(count))
+    return raw + b"\x4a" + bytes([len(tags) & 0x7F | 0x80, len(tags) >> 7]) + tags
+
+
+@pytest.mark.parametrize("too_long", [False, True])
+def test_bad_input_what_is_longer_alone_than_a_client_reads_is_not_kept(too_long: bool) -> None:
+    bus = Bus()
+    source = bus.client("source")
+    most = bus.router.limits.frame_bytes - (0 if too_long else 2 * 1500)
+    spare = len(with_tags_without_a_value(source.frame("events.a", b"", retain=True), 1500)) + 4
+    source.sequences.clear()
+    raw = source.frame("events.a", bytes(most - spare), retain=True)
+    bus.router.receive(source.session, [with_tags_without_a_value(raw, 1500)], NOW)
+    assert ("events.a" in bus.router.directory.retained) is not too_long
+    assert bus.router.statistics().refused == ({"oversize": 1} if too_long else {})

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from daemoneye.bus.broker.routes import Route, Routes
-from daemoneye.bus.frames import LAST_SEQUENCE, Guarantee, Heading, encode_publish, parse
+from daemoneye.bus.frames import (
+    LAST_SEQUENCE,
+    MAX_HEADING_BYTES,
+    MAX_KEY_CHARACTERS,
+    Guarantee,
+    Heading,
+    encode_publish,
+    parse,
+)
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusError, LocalProtocolError, TooLarge
 
@@ -56,3 +66,26 @@ def test_what_may_not_be_published_is_refused_with_its_reason(
 def test_what_may_be_published_passes(sequence: int) -> None:
     raw = encode_publish(Heading("a", guarantee=Guarantee.BEST_EFFORT), [b"x"], [1], sequence)
     Route().check(parse(raw), len(raw), Limits(frame_bytes=len(raw)))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_stands_beside_messages_at_its_limit_and_one_past_it(more: int) -> None:
+    def saying(characters: int) -> bytes:
+        return encode_publish(Heading("a", content_type="t" * characters), [b"x"], [1], 1)
+
+    def beside(raw: bytes) -> int:
+        return len(raw) - len(parse(raw).body)
+
+    counts = range(MAX_HEADING_BYTES, 0, -1)
+    most = next(each for each in counts if beside(saying(each)) <= MAX_HEADING_BYTES)
+    raw = saying(most + more)
+    with pytest.raises(TooLarge, match="beside its messages") if more else nullcontext():
+        Route().check(parse(raw), len(raw), Limits())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_key_at_its_limit_and_one_past_it(more: int) -> None:
+    heading = Heading("a", partition_key="k" * (MAX_KEY_CHARACTERS + more))
+    raw = encode_publish(heading, [b"x"], [1], 1)
+    with pytest.raises(LocalProtocolError, match="a key has at most") if more else nullcontext():
+        Route().check(parse(raw), len(raw), Limits())

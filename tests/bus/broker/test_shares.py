@@ -78,11 +78,11 @@ def test_small_events_are_not_dropped_for_large_ones() -> None:
 
 
 def test_b14_a_publish_past_the_bound_of_a_subscription_is_oversize_and_keeps_no_payload() -> None:
-    yard = Yard()
+    yard = Yard(turn_bytes=4096)
     publisher, subscriber = yard.carrier("agent-1"), yard.carrier("agent-2")
     subscriber.subscribe("events.#", max_bytes=1)
     for _ in range(3):
-        publisher.pass_on(BATCH, WHOLE, correlation=Correlation("x" * 200_000))
+        publisher.pass_on(BATCH, WHOLE, correlation=Correlation("x" * 10_000))
     heard = subscriber.read()
     assert (payloads(heard), lost(heard)) == ([], {"oversize": 3})
     assert yard.in_flight == (0, 0)

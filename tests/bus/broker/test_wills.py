@@ -200,6 +200,16 @@ def test_a_will_of_the_largest_size_is_kept() -> None:
     assert [len(each.payload) for each in heard(watching)] == [MAX_WILL_BYTES]
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_content_type_of_a_will_counts_with_its_payload(more: int) -> None:
+    _, _, procmond = scene()
+    half = MAX_WILL_BYTES // 2
+    procmond.say(Will(GONE, bytes(half), "t" * (half + more), request=3))
+    assert [each.error for each in procmond.read() if isinstance(each, Answer)] == (
+        ["TooLarge"] if more else [""]
+    )
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_bad_input_there_is_no_number_for_a_will_behind_the_last_one(count: int) -> None:
     bus, watching, procmond = scene()
