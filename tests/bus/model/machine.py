@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bus.model.retaining import Retaining
+from tests.bus.model.leaving import Leaving
 
 
-class Bus(Retaining):
+class Bus(Leaving):
     """Everything that clients, rules and time can do to a bus."""

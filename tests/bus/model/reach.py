@@ -20,7 +20,18 @@ def matches(text: str, topic: str) -> bool:
 
 def may_read(rules: tuple[AccessRule, ...], name: str, topic: str) -> bool:
     """An agent reads everything but what is denied to it."""
-    return not any(rule.who == name and matches(rule.filter, topic) for rule in rules)
+    return not _is_denied(rules, name, "read-only", topic)
+
+
+def may_publish(rules: tuple[AccessRule, ...], name: str, topic: str) -> bool:
+    """And it publishes everywhere but where that is."""
+    return not _is_denied(rules, name, "write-only", topic)
+
+
+def _is_denied(rules: tuple[AccessRule, ...], name: str, access: str, topic: str) -> bool:
+    return any(
+        (rule.who, rule.access) == (name, access) and matches(rule.filter, topic) for rule in rules
+    )
 
 
 def wanting(world: World, message: Message) -> list[tuple[str, frozenset[int]]]:

@@ -68,6 +68,8 @@ class Seat:
     """What was written and has not come; while it is away, what went with the connection."""
     published: list[bytes] = field(default_factory=list)
     """The frames that it said last."""
+    will: Message | None = None
+    """What is to be said when it ends without a goodbye."""
     received: int = 0
     """How many messages came in its session."""
     since: list[Missed] = field(default_factory=list)

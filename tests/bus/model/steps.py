@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.broker.streams import DISCONNECTED
 from daemoneye.bus.frames import Choice, Overflow, Replay, Settling
 from tests.bus.model.accounts import Accounts
 from tests.bus.model.copies import Copies
@@ -38,16 +39,16 @@ POLICIES = (
 some_name = st.sampled_from(NAMES)
 some_share = st.integers(0, 100).map(lambda percent: percent / 100)
 some_topics = st.lists(st.sampled_from(TOPICS), min_size=1, max_size=12)
-some_rules = st.lists(
-    st.builds(
-        AccessRule,
-        some_name,
-        st.just("read-only"),
-        st.sampled_from(("events.process.+", "events.demo.tick", "control.#")),
-        st.just(True),
-    ),
-    max_size=2,
-).map(tuple)
+some_denials = st.builds(
+    AccessRule,
+    some_name,
+    st.just("read-only"),
+    st.sampled_from(("events.process.+", "events.demo.tick", "control.#")),
+    st.just(True),
+) | st.builds(
+    AccessRule, some_name, st.just("write-only"), st.just("control.last.+"), st.just(True)
+)
+some_rules = st.lists(some_denials, max_size=2).map(tuple)
 
 
 class Steps(RuleBasedStateMachine):
@@ -91,13 +92,19 @@ class Steps(RuleBasedStateMachine):
     def subscribed(self, seat: Seat, number: int) -> None:
         """A new subscription holds."""
 
+    def came(self, seat: Seat) -> None:
+        """There is a connection, for a new session or for one that goes on."""
+
+    def left(self, seat: Seat, cause: str) -> None:
+        """There is none any more."""
+
     # ---- who is there ---------------------------------------------------------------------------
 
-    @rule(name=some_name, texts=st.lists(st.sampled_from(FILTERS), max_size=3))
-    def somebody_comes(self, name: str, texts: list[str]) -> None:
+    @rule(name=some_name, texts=st.lists(st.sampled_from(FILTERS), max_size=3), same=st.booleans())
+    def somebody_comes(self, name: str, texts: list[str], same: bool) -> None:
         seat = self.world.seats[name]
         if seat.client is None:
-            self._come(seat)
+            self._come(seat, same=same)
             for text in texts:
                 self.subscribe(seat, text, Overflow.DEFAULT, 6, 6)
 
@@ -105,6 +112,7 @@ class Steps(RuleBasedStateMachine):
     def somebody_goes(self, name: str, cleanly: bool) -> None:
         seat = self.world.seats[name]
         if seat.is_here:
+            self.left(seat, "goodbye" if cleanly else DISCONNECTED)
             self.world.go(seat, cleanly=cleanly)
             self.accounts.end(seat)
 
@@ -237,6 +245,10 @@ class Steps(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((0.1, 1.0, 3.0, 31.0, 61.0)))
     def time_passes(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """So much later, what is due is done."""
         self.world.pass_time(seconds)
 
     # ---- what has to hold -----------------------------------------------------------------------
@@ -289,13 +301,17 @@ class Steps(RuleBasedStateMachine):
 
     def end(self, seat: Seat) -> None:
         """Its session is over."""
+        assert seat.client is not None
+        ending = self.world.router.doomed.get(seat.client.session)
+        self.left(seat, (ending.cause or ending.reason) if ending is not None else DISCONNECTED)
         self.accounts.end(seat)
         seat.clear()
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _come(self, seat: Seat) -> None:
-        self.world.come(seat)
+    def _come(self, seat: Seat, *, same: bool = False) -> None:
+        self.world.come(seat, same=same)
+        self.came(seat)
         self.accounts.begin(seat)
         self.copies.begin(seat)
 
@@ -345,7 +361,7 @@ class Steps(RuleBasedStateMachine):
     def _do_all_work(self) -> None:
         """Whoever has work does it: what is left then is what no member may take."""
         for _ in range(400):
-            self.world.pass_time(3.0)
+            self.pass_time(3.0)
             for seat in self.world.seats.values():
                 if seat.is_here:
                     self._read_all(seat)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from daemoneye.bus.broker.streams import DISCONNECTED
 from tests.bus.model.seats import Seat
 from tests.bus.model.steps import Steps, some_name, some_share
 from tests.bus.model.travels import Travels
@@ -76,6 +77,7 @@ class Travelling(Steps):
 
     def _lose(self, seat: Seat) -> None:
         self.world.lose(seat)
+        self.left(seat, DISCONNECTED)
         self.travels.lost(self.world, seat)
         self.look_who_is_over()
 
@@ -83,6 +85,7 @@ class Travelling(Steps):
         dropped = list(seat.wishes)[:drops]
         kept = (seat.wishes.keys() | seat.unsaid.keys()) - set(dropped)
         found = self.world.come_back(seat, kept)
+        self.came(seat)
         for number in dropped:
             del seat.wishes[number]
             self.accounts.forget(seat, number)

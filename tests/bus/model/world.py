@@ -27,6 +27,7 @@ from daemoneye.bus.frames import (
     StreamMark,
     Subscribe,
     Unsubscribe,
+    Will,
     encode,
     parse,
 )
@@ -40,6 +41,7 @@ SECOND = 1_000_000_000
 RESUME_TIMEOUT = 60.0
 LONGEST_OUTBOX = 64
 RETAINED_TOPICS = 2
+WILL_TIMEOUT = 2.0
 
 
 class World:
@@ -51,6 +53,7 @@ class World:
             "resume_messages": resume_messages,
             "resume_timeout": RESUME_TIMEOUT,
             "retained_topics": RETAINED_TOPICS,
+            "will_timeout": WILL_TIMEOUT,
         }
         self.router = Bus(**self.limits).router
         self._largest_outbox = self._largest_frame = 1
@@ -59,13 +62,17 @@ class World:
         self.now_ns = NOW
         self._numbers = 0
         self._lives = 0
+        self.lives: dict[str, int] = {}
+        """The incarnation that each name is or was last."""
 
     # ---- who is there ---------------------------------------------------------------------------
 
-    def come(self, seat: Seat) -> None:
-        """Its client connects; it begins with nothing."""
+    def come(self, seat: Seat, *, same: bool = False) -> None:
+        """A client connects, of the same life of its process or another; it begins with nothing."""
         self._lives += 1
-        identity = Identity(seat.name, "agent", incarnation=self._lives, pid=4242)
+        if not same or seat.name not in self.lives:
+            self.lives[seat.name] = self._lives
+        identity = Identity(seat.name, "agent", incarnation=self.lives[seat.name], pid=4242)
         session = self.router.open(identity, Declared(), self.now_ns, number=self._lives)
         seat.clear()
         seat.client = Client(self.router, session)
@@ -265,6 +272,15 @@ class World:
         """What is kept there is not kept any more."""
         assert seat.client is not None
         seat.client.say(Clear(topic, request=1), now_ns=self.now_ns)
+
+    def leave_will(self, seat: Seat, will: Message | None) -> None:
+        """This is to be said when it ends without a goodbye; None: nothing."""
+        assert seat.client is not None
+        if will is None:
+            seat.client.say(Will(), now_ns=self.now_ns)
+        else:
+            said = Will(will.topic, str(will.number).encode())
+            seat.client.say(said, now_ns=self.now_ns)
 
     def publish_again(self, seat: Seat) -> None:
         """It cannot know that its last frames were taken, and repeats them: none may be heard."""
