@@ -32,6 +32,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     group          one group: its members, its queue, its law of counting
     groups         all of them: who joins and leaves, and what becomes of their jobs
     dispatch       what groups are given: taken in, handed out, settled
+    announcements  what the broker says in its own name
     dead_letters   a job that nobody handled, in words of the bus
     calls          handed to one who serves, replied to once
     servers        who serves which topic, and the calls in their hands

@@ -14,15 +14,15 @@ session; only bytes that break the protocol do.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 
 from daemoneye.bus.access import AccessList, Declared, Identity
 from daemoneye.bus.broker.admission import Admission
 from daemoneye.bus.broker.agenda import WORK_IN_A_TURN, Agenda
+from daemoneye.bus.broker.announcements import Announcements
 from daemoneye.bus.broker.away import Away
 from daemoneye.bus.broker.calls import Calls
-from daemoneye.bus.broker.dead_letters import dead_letter
 from daemoneye.bus.broker.deliveries import (
     CONFIRM_EVERY,
     Deliveries,
@@ -31,9 +31,7 @@ from daemoneye.bus.broker.deliveries import (
 )
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
-from daemoneye.bus.broker.reports import ALL_LOSSES
 from daemoneye.bus.broker.requests import Requests
-from daemoneye.bus.broker.retained import value_of
 from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.broker.streams import DISCONNECTED, Tally
@@ -57,15 +55,12 @@ from daemoneye.bus.frames import (
     client_value,
     encode_payload,
     encode_publish,
-    identity_stamp,
     read_outer,
 )
 from daemoneye.bus.handshake import Return
-from daemoneye.bus.hierarchy import DENIED, dead_letter_topic, loss_topic, presence_topic
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
 from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
-from daemoneye.framing import pack_length
 
 NO_CARRIAGE = Carriage()
 
@@ -73,7 +68,6 @@ _WITH_A_BATCH = (PUBLISH, CALL)
 """Kinds of frame whose body the broker does not look into."""
 
 SUPERVISOR = "supervisor"
-BROKER = "broker"
 
 
 class Router:
@@ -81,13 +75,11 @@ class Router:
 
     __slots__ = (
         "_admission",
-        "_announced",
-        "_announcer",
+        "_announcements",
         "_away",
         "_calls",
         "_deliveries",
         "_dispatch",
-        "_heard",
         "_requests",
         "_supervisor",
         "clock",
@@ -129,9 +121,7 @@ class Router:
             self.directory, self._deliveries, self.uploads, self._dispatch, self.handed_up
         )
         self._supervisor = Session(speaker, Declared(), self.directory.backlog, 0)
-        self._announcer = identity_stamp(BROKER, BROKER, 0, epoch)
-        self._announced: Counter[str] = Counter()  # by topic, which is their sequence
-        self._heard = 0  # how many of those somebody heard
+        self._announcements = Announcements(self.directory, self._deliveries, epoch)
 
     # ---- sessions -----------------------------------------------------------------------------
 
@@ -225,7 +215,7 @@ class Router:
         total = Tally.empty()
         total.add(self._deliveries.past)
         published = self._deliveries.published
-        published += self._supervisor.publishing.messages + self._heard
+        published += self._supervisor.publishing.messages + self._announcements.heard
         for session in self.directory:
             total.add(session.outbox.tally())
             published += session.publishing.messages
@@ -270,13 +260,10 @@ class Router:
         self._away.keep_time()
         self._dispatch.keep_time()
         while self._dispatch.dead:
-            dead = self._dispatch.dead.popleft()
-            topic = dead_letter_topic(dead.group.name)
-            if self.is_heard(topic):
-                self.announce(topic, dead_letter(dead, self.limits.frame_bytes // 2), now_ns)
+            self._announcements.bury(self._dispatch.dead.popleft(), now_ns)
         for last in self.directory.wills.due():
             self._send_will(last, now_ns)
-        self._tell_news(now_ns)
+        self._announcements.tell_news(now_ns)
         self._calls.keep_time()
         self._settle()
 
@@ -298,23 +285,6 @@ class Router:
                 who = last.session.identity.name
                 self.directory.reports.denied(who, "publish", topic, error.rule)
         self._deliveries.published += 1
-
-    def _tell_news(self, now_ns: int) -> None:
-        """Who came and went, and for who listens: what was denied and lost."""
-        directory, now = self.directory, now_ns / 1e9
-        presence, reports = directory.presence, directory.reports
-        for client in presence.news(now):
-            self.announce(presence_topic(client.identity), client, now_ns, retain=True)
-        while presence.forgotten:
-            directory.retained.forget(presence_topic(presence.forgotten.pop()))
-        for denial in reports.denials(now):
-            self.announce(DENIED, denial, now_ns)
-        if reports.looks_for_losses:
-            if not directory.is_wanted(ALL_LOSSES):
-                reports.rest()
-                return
-            for report in reports.losses(directory, now):
-                self.announce(loss_topic(report.identity), report, now_ns)
 
     # ---- frames in ----------------------------------------------------------------------------
 
@@ -433,22 +403,9 @@ class Router:
         """Whether anybody would get what is published there."""
         return bool(self.directory.listeners(topic))
 
-    def announce(self, topic: str, payload: Payload, now_ns: int, *, retain: bool = False) -> None:
+    def announce(self, topic: str, payload: Payload, now_ns: int) -> None:
         """Publish as `broker`, where nobody else may: below `$bus`."""
-        recipients = self.directory.listeners(topic)
-        if not (recipients or retain):
-            return
-        content, content_type = encode_payload(payload)
-        self._announced[topic] += 1
-        heading = Heading(topic, content_type=content_type, retain=retain)
-        raw = encode_publish(heading, [content], [now_ns], self._announced[topic])
-        stamp = self._announcer + arrival_stamp(now_ns)
-        if retain:
-            self.directory.retained.keep(value_of(read_outer(raw), BROKER, stamp))
-        data = b"".join((pack_length(len(raw) + len(stamp)), raw, stamp))
-        if recipients:
-            self._heard += 1
-            self._deliveries.deliver(recipients, data, 1, (BROKER, topic))
+        self._announcements.say(topic, payload, now_ns)
         self._settle()
 
     def count_refusal(self, error: BusError) -> None:

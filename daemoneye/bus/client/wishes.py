@@ -185,6 +185,7 @@ def heading_of(
         retain=retain,
         until_handled=bool(until),
     )
+    check_topic(topic)
     check_heading(topic, len(heading.prefix), key)
     return heading
 

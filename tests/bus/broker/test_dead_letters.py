@@ -12,7 +12,7 @@ from daemoneye.bus.frames import Choice, Heading, encode_publish
 from daemoneye.bus.topics import TopicFilter
 
 
-@pytest.mark.parametrize(("room", "fits"), [(5, True), (4, False)])
+@pytest.mark.parametrize(("room", "fits"), [(6, True), (5, False)])
 def test_a_payload_is_told_up_to_a_size_and_its_size_always(room: int, fits: bool) -> None:
     raw = encode_publish(Heading("a.b", content_type="t"), [b"12345"], [77], 9)
     job = Job(1, raw, Letter("a.b", "who", "k"), None)
