@@ -129,7 +129,7 @@ class Dispatch:
             return Offer((), None, binding, tuple(losing))
         try:
             limits = self._directory.limits
-            wanted = max(each.room(limits) for each in takers)
+            wanted = 1 if frame.count == 1 else max(each.room(limits) for each in takers)
             singles = single_publishes(frame, raw, limits.group_bytes, wanted)
             _check_length(frame, singles, limits)
         except TooLarge:

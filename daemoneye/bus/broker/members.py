@@ -175,9 +175,12 @@ class Member:
         if len(self.in_flight) >= limits.in_flight:
             return True
         balance, streams = self.subscription.balance, self._streams.values()
-        waiting = sum(len(stream.queue) for stream in streams)
+        waiting = size = 0
+        for stream in streams:
+            waiting += len(stream.queue)
+            size += stream.bytes
         # What is being written is in the balance already; it is left out where that matters.
-        if not balance.lasts(waiting, sum(stream.bytes for stream in streams)):
+        if not balance.lasts(waiting, size):
             size = sum(len(run.data) for stream in streams for run in stream.queue)
             if not balance.lasts(waiting, size):
                 return True

@@ -72,8 +72,9 @@ class InOrder:
 
     def remove(self, job: Job) -> None:
         """It does not wait any more.  Raises ValueError when it is not here."""
-        if job in self._again:
-            self._again.remove(job)
+        position = bisect_left(self._again, job.number, key=_number)
+        if position < len(self._again) and self._again[position] is job:
+            del self._again[position]
         else:
             self._new.remove(job)
 
