@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from daemoneye.bus.access import AccessRule
 from tests.bus.model.last_words import LastWords
 from tests.bus.model.reach import may_publish, wanting
 from tests.bus.model.retaining import Retaining
@@ -37,6 +38,10 @@ class Leaving(Retaining):
         self.world.router.end(name, life, "exit:1")
         self.look_who_is_over()
         self.last_words.ended(self.world, (name, life), "exit:1")
+
+    @rule(name=some_name)
+    def somebody_may_not_say_its_will(self, name: str) -> None:
+        self.change_rules((AccessRule(name, "write-only", "control.last.+", deny=True),))
 
     @invariant()
     def the_broker_knows_these_wills(self) -> None:

@@ -239,6 +239,10 @@ class Steps(RuleBasedStateMachine):
 
     @rule(rules=some_rules)
     def rules_change(self, rules: tuple[AccessRule, ...]) -> None:
+        self.change_rules(rules)
+
+    def change_rules(self, rules: tuple[AccessRule, ...]) -> None:
+        """These hold from now on."""
         for name, numbers in self.world.set_rules(rules).items():
             for number in numbers:
                 self.accounts.forget(self.world.seats[name], number)
