@@ -398,7 +398,15 @@ def identity_stamp(name: str, role: str, pid: int, incarnation: int) -> bytes:
     client's own claim stand.
     """
     stamp = pb.Stamp(publisher=name, publisher_role=role).SerializeToString()
-    return stamp + _number_field(21, pid) + _number_field(22, incarnation) + _number_field(28, 0)
+    return b"".join(
+        (
+            stamp,
+            _number_field(21, pid),
+            _number_field(22, incarnation),
+            delivery_stamp(0, 0),
+            _number_field(28, 0),
+        )
+    )
 
 
 def last_alone(frame: pb.Frame) -> tuple[bytes, int, int]:

@@ -55,7 +55,7 @@ def test_a_publish_has_these_bytes() -> None:
 def test_a_stamp_has_these_bytes() -> None:
     stamp = identity_stamp("p", "agent", 300, 2) + arrival_stamp(1)
     assert stamp.hex(" ") == (
-        "a2 01 01 70 c2 01 05 61 67 65 6e 74 a8 01 ac 02 b0 01 02 e0 01 00"
+        "a2 01 01 70 c2 01 05 61 67 65 6e 74 a8 01 ac 02 b0 01 02 d0 01 00 d8 01 00 e0 01 00"
         " c9 01 01 00 00 00 00 00 00 00"
     )
 
@@ -131,11 +131,16 @@ def test_the_stamp_replaces_every_claim_of_the_client(pid: int, incarnation: int
         publisher_incarnation=99,
         publisher_role="agent",
         received_at=12,
+        delivery=5,
+        delivery_count=2,
+        replayed=True,
     ).SerializeToString()
     raw = forged + identity_stamp("mallory", "worker", pid, incarnation) + arrival_stamp(34)
     (event,) = delivered(raw)
     assert event.publisher == ("mallory", "worker", pid, incarnation)
-    assert event.header.received_at == 34
+    assert (event.header.received_at, event.retained) == (34, False)
+    passed_on = parse(raw)
+    assert (passed_on.delivery, passed_on.delivery_count, passed_on.replayed) == (0, 0, False)
 
 
 def test_no_stamp_is_longer_than_the_allowance() -> None:

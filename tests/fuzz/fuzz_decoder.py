@@ -85,6 +85,7 @@ def _check_stamp(raw: bytes) -> None:
     for event in [found] if isinstance(found, BadBody) else found:
         assert event.publisher == ("mallory", "worker", 666, 5)
     assert passed_on.received_at == NOW
+    assert (passed_on.delivery, passed_on.delivery_count, passed_on.replayed) == (0, 0, False)
     for name in ("topic", "count", "sequence", "target", "body", "expires_at", "kind"):
         assert getattr(passed_on, name) == getattr(frame, name)
     assert [type(found)] == [type(envelopes(frame))]

@@ -156,7 +156,7 @@ def _shuffle(dice: random.Random, fields: list[Field]) -> list[Field]:
 
 def _renumber(dice: random.Random, fields: list[Field]) -> list[Field]:
     at = dice.randrange(len(fields))
-    number = dice.choice((*range(1, 27), 0, 99, 1 << 20, (1 << 29) - 1))
+    number = dice.choice((*range(1, 29), 0, 99, 1 << 20, (1 << 29) - 1))
     fields[at] = (number, *fields[at][1:])
     return fields
 
@@ -184,7 +184,7 @@ def _changed_bytes(dice: random.Random, value: bytes) -> bytes:
 
 
 def _add(dice: random.Random, fields: list[Field]) -> list[Field]:
-    number = dice.choice((*range(1, 27), 99))
+    number = dice.choice((*range(1, 29), 99))
     values: tuple[Field, ...] = (
         (number, _VARINT, varint(dice.choice(NUMBERS))),
         (number, _BYTES, dice.choice(TEXTS).encode()),
