@@ -51,7 +51,8 @@ def heaviest(members: Iterable[Member], key: str) -> Member | None:
     By rendezvous hashing: who comes takes keys from all in equal parts, who goes leaves its own to
     the others, and nobody else's key moves.
     """
-    return max(members, key=lambda each: _weight(key, each.label), default=None)
+    number = _number(key)
+    return max(members, key=lambda each: _weight(number, each.label), default=None)
 
 
 def oldest(members: Iterable[Member], key: str) -> Member | None:
@@ -66,13 +67,16 @@ OWNERS: dict[Choice, Callable[[Iterable[Member], str], Member | None]] = {
 """Whose a message of a key is, of those who may have it (the oldest first), room or none."""
 
 
-def _weight(key: str, label: str) -> int:
-    return (_number(key) ^ _number(label)) * _ODD & _ALL
+def _weight(key: int, label: str) -> int:
+    return (key ^ _number_of_label(label)) * _ODD & _ALL
 
 
-@lru_cache(maxsize=1 << 14)
 def _number(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+_number_of_label = lru_cache(maxsize=1 << 12)(_number)
+"""Of labels alone, which are names of identities: keys are what publishers like."""
 
 
 class Line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from sys import getrefcount
 
 import pytest
 from hypothesis import given
@@ -87,6 +88,14 @@ def test_a_key_moves_only_when_its_own_member_goes(count: int, data: st.DataObje
     for key in data.draw(st.lists(st.text(max_size=5), max_size=20)):
         before, after = by_key(members, key), by_key(left, key)
         assert after is before or before is gone
+
+
+def test_no_key_is_remembered_when_its_member_is_found() -> None:
+    members, key = crew(2), "".join(["key ", "of a publish"])
+    before = getrefcount(key)
+    for _ in range(3):
+        assert heaviest(members, key) in members
+    assert getrefcount(key) == before
 
 
 def test_keys_are_spread_over_all() -> None:
