@@ -82,7 +82,13 @@ class Outbox:
     # ---- what comes in ------------------------------------------------------------------------
 
     def say(self, frame: bytes, limits: Limits) -> str:
-        """Queue a frame of the broker's own (with its header); why the client has to go, or ""."""
+        """Queue a frame of the broker's own (with its header); why the client has to go, or "".
+
+        Not for who is away: it belongs to a connection, and the next one begins with what the
+        client says, and is told of that.
+        """
+        if self.is_away:
+            return ""
         self._urgent.append(frame)
         self._urgent_bytes += len(frame)
         self.backlog.change(len(frame))

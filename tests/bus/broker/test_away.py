@@ -347,6 +347,25 @@ def test_with_very_many_clients_each_keeps_less() -> None:
 # ---- rights, policies, payloads -----------------------------------------------------------------
 
 
+def test_rights_that_go_and_come_again_meanwhile_end_nothing() -> None:
+    station = Station()
+    publisher, traveller = station.client("p"), station.traveller()
+    traveller.listen("events.demo.a")
+    traveller.hear_all()
+    traveller.lose()
+    rule = AccessRule("operator", "read-only", "events.demo.#", deny=True)
+    station.router.set_rules(Limits(), AccessList((rule,)))
+    station.router.set_rules(Limits(), AccessList(()))
+    assert traveller.come_back() is Resumption.COMPLETE
+    said = [
+        decode(raw) for raw in traveller.cutter.feed(b"".join(traveller.session.take(1 << 16, NOW)))
+    ]
+    assert not [each for each in said if isinstance(each, Notice)]
+    assert [each.error for each in said if isinstance(each, Answer)] == [""]
+    publisher.publish(TOPICS[0], b"x")
+    assert traveller.tally.offered == 1
+
+
 def test_b8_what_may_not_be_received_any_more_is_denied_to_who_comes_back() -> None:
     station = Station()
     publisher, traveller = station.client("p"), station.traveller()
