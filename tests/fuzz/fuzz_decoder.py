@@ -256,6 +256,7 @@ def _attack(dice: random.Random, router: Router, mallory: Session) -> Session | 
     except (RemoteProtocolError, TooLarge) as error:  # as the shell does
         mallory.tell(Notice("protocol", detail=_printable(error)), router.limits)
         router.close(mallory)
+        router.doomed.pop(mallory, None)  # what stood before may have cut her off already
         _check_said(_read(mallory))
         return None
     if dice.random() < 0.3:  # groups and wills do much of their work then
