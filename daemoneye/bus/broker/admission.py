@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from daemoneye.bus.broker.answers import refusal
-from daemoneye.bus.broker.deliveries import REFUSED, Deliveries
+from daemoneye.bus.broker.deliveries import Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import NO_OFFER, Dispatch
 from daemoneye.bus.broker.jobs import Pledge
@@ -17,11 +16,10 @@ from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.retained import Kept, value_of
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session, Standing
-from daemoneye.bus.broker.statistics import DENIED
 from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
-from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, Notice, OuterFrame
-from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
+from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, OuterFrame
+from daemoneye.bus.topics import check_topic
 from daemoneye.errors import AccessDenied, BackPressure, BusError, TooLarge
 from daemoneye.framing import pack_length
 
@@ -168,21 +166,14 @@ class Admission:
 
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""
-        self._deliveries.count_refusal(error)
-        if isinstance(error, AccessDenied):
-            who, rule = session.identity.name, error.rule
-            self._directory.reports.denied(who, "publish", frame.topic, rule)
-        if frame.request:
-            self._deliveries.tell(session, refusal(frame.request, error))
+        topic, request = frame.topic, frame.request
+        self._deliveries.note_refusal(session, error, "publish", topic)
+        if request:
+            self._deliveries.tell_refusal(session, request, error)
             return
-        refusals = session.publishing.count_refusal(frame.topic)
+        refusals = session.publishing.count_refusal(topic)
         if refusals & (refusals - 1) == 0:
-            said = refusal(0, error)
-            code = DENIED if said.rule else REFUSED
-            detail = f"{said.error}: {said.detail} ({refusals} so far)"
-            self._deliveries.tell(
-                session, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule)
-            )
+            self._deliveries.tell_refusal(session, 0, error, topic, f" ({refusals} so far)")
 
     def _check_room(self, recipients: Recipients, messages: int, size: int, is_large: bool) -> int:
         """Refuse a confirmed publish as a whole that somebody would lose who may lose nothing.

@@ -44,7 +44,6 @@ from daemoneye.bus.frames import (
     call_stamp,
     encode,
 )
-from daemoneye.bus.topics import MAX_CHARACTERS
 from daemoneye.errors import (
     AccessDenied,
     BackPressure,
@@ -123,7 +122,7 @@ class Calls:
                 )
             server = self._choose(frame.topic, len(raw))
         except BusError as error:
-            self._refuse(caller, frame, error)
+            self._deliveries.refuse(caller, frame.request, error, "publish", frame.topic)
             return
         number = self._deliveries.next_number()
         whole = stamp + call_stamp(number)
@@ -198,15 +197,6 @@ class Calls:
                 hint="call again in a moment, or have more processes serve it",
             )
         return min(free, key=_in_hand)
-
-    def _refuse(self, caller: Session, frame: OuterFrame, error: BusError) -> None:
-        self._deliveries.count_refusal(error)
-        said = refusal(frame.request, error)
-        if frame.request:
-            self._deliveries.tell(caller, said)
-            return
-        code, detail = DENIED if said.rule else REFUSED, f"{said.error}: {said.detail}"
-        self._deliveries.tell(caller, Notice(code, frame.topic[:MAX_CHARACTERS], detail, said.rule))
 
     # ---- replying -------------------------------------------------------------------------------
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from daemoneye.bus.broker.answers import refusal
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.runs import Run, make_run
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.shares import offer_large
-from daemoneye.bus.broker.statistics import reason_of
+from daemoneye.bus.broker.statistics import DENIED, reason_of
 from daemoneye.bus.broker.streams import OVERFLOW, Stream, Tally
 from daemoneye.bus.broker.wills import CLEAN
 from daemoneye.bus.frames import Confirm, Notice, Value, parcel_stamp
-from daemoneye.errors import BusError
+from daemoneye.bus.topics import MAX_CHARACTERS
+from daemoneye.errors import AccessDenied, BusError
 from daemoneye.framing import pack, pack_length
 
 
@@ -46,7 +48,7 @@ CONFIRM_EVERY = 1024
 """A publisher is told after so many messages how many were taken; a ping tells it too."""
 
 REFUSED = "refused"
-"""The notice of a publish that was refused for another reason than a rule."""
+"""The notice of what was refused for another reason than a rule."""
 
 
 class Deliveries:
@@ -187,6 +189,33 @@ class Deliveries:
     def count_refusal(self, error: BusError) -> None:
         """One frame more is refused for this."""
         self.refusals[reason_of(error)] += 1
+
+    def note_refusal(self, session: Session, error: BusError, action: str, topic: str) -> None:
+        """Count what is refused to a client, and report it when that is for want of a right.
+
+        `action` is what it wanted to do with the topic; empty: nothing that there are rights for.
+        """
+        self.count_refusal(error)
+        if action and isinstance(error, AccessDenied):
+            self._directory.reports.denied(session.identity.name, action, topic, error.rule)
+
+    def tell_refusal(
+        self, session: Session, request: int, error: BusError, topic: str = "", more: str = ""
+    ) -> None:
+        """Answer it, or say so in a notice, with some `more`, when nobody waits for an answer."""
+        said = refusal(request, error)
+        if request:
+            self.tell(session, said)
+            return
+        code, detail = DENIED if said.rule else REFUSED, f"{said.error}: {said.detail}{more}"
+        self.tell(session, Notice(code, topic[:MAX_CHARACTERS], detail, said.rule))
+
+    def refuse(
+        self, session: Session, request: int, error: BusError, action: str = "", topic: str = ""
+    ) -> None:
+        """Count, report and tell that something is refused."""
+        self.note_refusal(session, error, action, topic)
+        self.tell_refusal(session, request, error, topic)
 
     def condemn(self, session: Session, ending: Ending) -> None:
         """The session has to go at the end of this turn."""

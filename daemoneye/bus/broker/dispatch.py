@@ -259,9 +259,9 @@ class Dispatch:
         if code == LATE:
             self._deliveries.refusals[LATE] += len(deliveries)
         else:
-            self._deliveries.count_refusal(error)
+            self._deliveries.note_refusal(session, error, "", "")
         if said.request:
-            self._deliveries.tell(session, refusal(said.request, error))
+            self._deliveries.tell_refusal(session, said.request, error)
             return
         for delivery in deliveries:
             detail = f"{said.what} of delivery {delivery}: {error}"

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from daemoneye.bus.broker.answers import answer, refusal
+from daemoneye.bus.broker.answers import answer
 from daemoneye.bus.broker.calls import Calls
-from daemoneye.bus.broker.deliveries import GOODBYE, REFUSED, Deliveries
+from daemoneye.bus.broker.deliveries import GOODBYE, Deliveries
 from daemoneye.bus.broker.directory import Directory
 from daemoneye.bus.broker.dispatch import Dispatch
 from daemoneye.bus.broker.replay import replay
 from daemoneye.bus.broker.reports import ALL_LOSSES
 from daemoneye.bus.broker.session import Session
-from daemoneye.bus.broker.statistics import DENIED
 from daemoneye.bus.frames import (
     Answer,
     Cancel,
     Clear,
     Credit,
     Goodbye,
-    Notice,
     Ping,
     Pong,
     Query,
@@ -33,7 +31,7 @@ from daemoneye.bus.frames import (
     Will,
 )
 from daemoneye.bus.limits import MAX_WILL_BYTES, too_large_a_will
-from daemoneye.bus.topics import MAX_CHARACTERS, check_topic
+from daemoneye.bus.topics import check_topic
 from daemoneye.errors import AccessDenied, BusError
 
 
@@ -63,7 +61,7 @@ class Requests:
             renewed = self._directory.renew(session, wish)
             subscription = renewed or self._directory.subscribe(session, wish)
         except BusError as error:
-            self._refuse(session, wish.request, error, "subscribe", wish.filter)
+            self._deliveries.refuse(session, wish.request, error, "subscribe", wish.filter)
             return
         decision = subscription.decision
         narrowed = tuple(each.text for each in decision.cut)
@@ -88,7 +86,7 @@ class Requests:
         try:
             self._directory.unsubscribe(session, wish.subscription)
         except BusError as error:
-            self._refuse(session, wish.request, error)
+            self._deliveries.refuse(session, wish.request, error)
         else:
             self._deliveries.tell(session, Answer(wish.request))
 
@@ -127,22 +125,17 @@ class Requests:
         """Keep what is to be said when this client ends without a word."""
         try:
             if will.topic:
-                self._check_publisher(session, will.topic, "leave a will on")
+                self._check_publisher(session, will.topic, "set a will on")
                 size = len(will.payload) + len(will.content_type.encode())
                 if size > MAX_WILL_BYTES:
                     raise too_large_a_will(will.topic, size)
         except BusError as error:
-            self._refuse(session, will.request, error, "publish", will.topic)
-            if not will.request:  # said again on a new connection: nobody waits for the answer
-                said = refusal(0, error)
-                code, topic = DENIED if said.rule else REFUSED, will.topic[:MAX_CHARACTERS]
-                detail = f"the will: {said.detail}"
-                self._deliveries.tell(session, Notice(code, topic, detail, said.rule))
+            self._deliveries.refuse(session, will.request, error, "publish", will.topic)
             return
         if will.topic:
-            self._directory.wills.leave(session, will)
+            self._directory.wills.set(session, will)
         else:
-            self._directory.wills.take_back(session)
+            self._directory.wills.clear(session)
         if will.request:
             self._deliveries.tell(session, Answer(will.request))
 
@@ -151,7 +144,7 @@ class Requests:
         try:
             self._check_publisher(session, clear.topic, "clear")
         except BusError as error:
-            self._refuse(session, clear.request, error, "publish", clear.topic)
+            self._deliveries.refuse(session, clear.request, error, "publish", clear.topic)
         else:
             self._directory.retained.forget(clear.topic)
             self._deliveries.tell(session, Answer(clear.request))
@@ -167,17 +160,9 @@ class Requests:
         try:
             said = answer(self._directory, session, query)
         except BusError as error:
-            self._refuse(session, query.request, error)
+            self._deliveries.refuse(session, query.request, error)
         else:
             self._deliveries.tell(session, said)
-
-    def _refuse(
-        self, session: Session, request: int, error: BusError, action: str = "", topic: str = ""
-    ) -> None:
-        self._deliveries.count_refusal(error)
-        if action and isinstance(error, AccessDenied):
-            self._directory.reports.denied(session.identity.name, action, topic, error.rule)
-        self._deliveries.tell(session, refusal(request, error))
 
     def _ping(self, session: Session, ping: Ping) -> None:
         self._deliveries.confirm(session)

@@ -60,7 +60,7 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
-from daemoneye.errors import AccessDenied, BusError, RemoteProtocolError
+from daemoneye.errors import BusError, RemoteProtocolError
 
 NO_CARRIAGE = Carriage()
 
@@ -280,10 +280,7 @@ class Router:
             # Who comes back numbers on from what it has said itself.
             route.sequence = sequence - 1
         except BusError as error:
-            self._deliveries.count_refusal(error)
-            if isinstance(error, AccessDenied):
-                who = last.session.identity.name
-                self.directory.reports.denied(who, "publish", topic, error.rule)
+            self._deliveries.note_refusal(last.session, error, "publish", topic)
         self._deliveries.published += 1
 
     # ---- frames in ----------------------------------------------------------------------------

@@ -57,11 +57,11 @@ class Wills:
     def __len__(self) -> int:
         return len(self._set) + len(self._waiting)
 
-    def leave(self, session: Session, will: Will) -> None:
+    def set(self, session: Session, will: Will) -> None:
         """This is its will from now on."""
         self._set[session] = will
 
-    def take_back(self, session: Session) -> None:
+    def clear(self, session: Session) -> None:
         """It has none; harmless when it had none."""
         self._set.pop(session, None)
 

@@ -6,7 +6,14 @@ import pytest
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker import reports
-from daemoneye.bus.frames import Clear, Envelope, Subscribe, Unsubscribe
+from daemoneye.bus.frames import (
+    Clear,
+    Envelope,
+    Heading,
+    Subscribe,
+    Unsubscribe,
+    encode_call,
+)
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.proto.events_pb2 import Denial, LossReport
 from tests.bus.support import NOW, Bus, Client
@@ -68,6 +75,18 @@ def test_b5_a_rule_with_a_place_for_a_name_is_good_for_that_name_only() -> None:
     worker.publish("health.ab.x", b"not mine")
     rung(bus)
     assert denials(watching) == [("a", "publish", "health.ab.x", 1)]
+
+
+@pytest.mark.parametrize("request_number", [0, 1])
+def test_a_call_that_is_refused_for_want_of_a_right_is_told_like_a_publish(
+    request_number: int,
+) -> None:
+    bus = Bus()
+    watching, eye = watcher(bus, DENIED), bus.client("eye", "observer")
+    raw = encode_call(Heading("control.admin.a"), b"", NOW, request_number)
+    bus.router.receive(eye.session, [raw], NOW)
+    rung(bus)
+    assert denials(watching) == [("eye", "publish", "control.admin.a", 1)]
 
 
 def test_of_a_client_one_denial_is_told_in_a_second_with_how_many_there_were() -> None:

@@ -38,6 +38,15 @@ def test_all_that_a_client_may_say_is_obeyed() -> None:
     assert {CODECS[each].kind for each in (*_OBEYED, Chunk)} == SAID_BY_CLIENTS
 
 
+def test_what_is_refused_and_nobody_asked_about_is_told_in_a_notice() -> None:
+    watching = Bus().client("watching", "observer")
+    watching.say(Subscribe(1, "control.admin.#"), Unsubscribe(7))
+    denied, senseless = watching.notices()
+    assert (denied.code, denied.topic, bool(denied.rule)) == ("denied", "control.admin.#", True)
+    assert senseless.code == "refused"
+    assert senseless.detail == "LocalProtocolError: there is no subscription 7"
+
+
 def test_a_refused_subscription_says_what_may_be_read() -> None:
     answer = Bus().client("watching", "observer").subscribe("control.admin.#")
     assert answer.error == "AccessDenied"
