@@ -35,11 +35,13 @@ def test_b8_a_dead_letter_brings_its_payload_to_who_may_read_its_topic() -> None
     assert spy.subscribe(SECRET).error == "AccessDenied"
     for each in (operator, spy):
         assert not each.subscribe("$bus.dead.#").error
-    rejected(bus, b"secret")
+    rejected(bus, b"secret", content_type="t")
     (full,), (bare,) = letters(operator), letters(spy)
-    assert (full.payload, full.cause) == (b"secret", "no")
+    assert (full.payload, full.content_type, full.cause) == (b"secret", "t", "no")
     assert (bare.payload, bare.payload_bytes, bare.topic) == (b"", 6, SECRET)
-    assert bare.cause == f"no (its payload is left out for who may not read {SECRET})"
+    # What may quote the payload stays with it.
+    assert (bare.reason, bare.content_type) == ("rejected", "")
+    assert bare.cause == f"it is told to who may read {SECRET}"
 
 
 @pytest.mark.parametrize("content_type", ["t", "t" * 16_000])
