@@ -149,7 +149,7 @@ def test_what_came_too_late_is_told(tidy: Path, kind: Threads | Tasks) -> None:
             (again,) = given(jobs, 1)  # after its time, as there is nobody else
             assert again.delivery_count == 2
             # By our clock or by the broker's, which began before it came to us.
-            with pytest.raises(LocalProtocolError, match="its time (is|was) up"):
+            with pytest.raises(LocalProtocolError, match=r"its time (is|was) up"):
                 first.ack(timeout=scaled(5))
             again.ack(timeout=scaled(5))
             assert handled(broker) == 1
