@@ -1,8 +1,9 @@
 """The bus against a model of each of its promises, by random steps.
 
 `world` is the real router with clients in memory, and `seats` who they are.  What has to hold is
-said in a few lines each: `accounts`, `copies`, `groups`, `travels`, `values`, `last_words`, about
-what `reach` finds.  `steps` are what happens every day, `travelling` what happens to connections,
-`retaining` what is kept for who subscribes later, `leaving` what is said for who ended, and
-`machine` takes all of them; `python -m tests.bus.model` takes many.
+said in a few lines each: `accounts`, `copies`, `groups`, `travels`, `values`, `last_words`,
+`calls`, about what `reach` finds.  `steps` are what happens every day, `travelling` what happens to
+connections, `retaining` what is kept for who subscribes later, `leaving` what is said for who
+ended, `calling` what somebody is asked to do, and `machine` takes all of them;
+`python -m tests.bus.model` takes many.
 """

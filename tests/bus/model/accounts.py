@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from daemoneye.bus.broker.members import WorkStream
+from daemoneye.bus.broker.servers import CallStream, ReplyStream
 from daemoneye.bus.frames import StreamMark, decode, parse
 from daemoneye.framing import HEADER_BYTES, FrameCutter
 from tests.bus.model.seats import Got, Missed, Seat
+
+APART = (WorkStream, CallStream, ReplyStream)
+"""What is in these is the account of groups and of calls."""
 
 
 class Accounts:
@@ -87,7 +91,7 @@ def waiting(seat: Seat) -> Counter[frozenset[int]]:
     outbox = seat.client.session.outbox
     found: Counter[frozenset[int]] = Counter()
     for stream in outbox.streams.values():
-        if not isinstance(stream, WorkStream):  # what is in that is the group's
+        if not isinstance(stream, APART):
             found[frozenset(stream.key.numbers)] += stream.messages + stream.untold.total()
     for sent in outbox.sending.frames:
         told = decode(sent.data[HEADER_BYTES:]) if sent.run is None else None
@@ -95,7 +99,7 @@ def waiting(seat: Seat) -> Counter[frozenset[int]]:
             found[seat.live(told.subscriptions)] += sum(told.lost.values())
     if outbox.sending.begun:
         sent = outbox.sending.frames[0]
-        if sent.run and sent.stream and not isinstance(sent.stream, WorkStream):
+        if sent.run and sent.stream and not isinstance(sent.stream, APART):
             # The broker counts runs, and some frames of this one are on their way.
             written = FrameCutter(1 << 20).feed(sent.data[: outbox.sending.begun])
             found[frozenset(sent.stream.key.numbers)] -= sum(parse(raw).count for raw in written)

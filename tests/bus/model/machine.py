@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bus.model.leaving import Leaving
+from tests.bus.model.calling import Calling
 
 
-class Bus(Leaving):
+class Bus(Calling):
     """Everything that clients, rules and time can do to a bus."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from daemoneye.bus.frames import Envelope, Subscribe
 from tests.bus.support import Client
@@ -62,6 +63,10 @@ class Seat:
     """Of its memberships."""
     in_hand: list[Job] = field(default_factory=list)
     """What it was given by groups and has not settled."""
+    serving: dict[int, str] = field(default_factory=dict)
+    """The topics that it serves, by subscription."""
+    called: list[int] = field(default_factory=list)
+    """The slots of the calls that came and that it has not replied to."""
     marked: tuple[int, ...] = ()
     """Whose the next message is that is written."""
     coming: deque[Coming] = field(default_factory=deque)
@@ -127,9 +132,44 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Called:
+    """A call came."""
+
+    subscription: int
+    slot: int
+    event: Envelope
+
+    @property
+    def number(self) -> int:
+        return int(bytes(self.event.payload))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A call ended, or any other request did."""
+
+    request: int
+    outcome: str
+    """What the reply says; of an answer, its error."""
+    by: str = ""
+    """Who replied."""
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """The broker told something about a slot."""
+
+    slot: int
+    code: str
+
+
+OfCalls: TypeAlias = Called | Answered | Noticed
+
+
+@dataclass(frozen=True)
 class Coming:
     """A whole frame, on its way."""
 
     messages: int
-    items: tuple[Got | Missed | Job, ...]
+    items: tuple[Got | Missed | Job | OfCalls, ...]
     """What it is to who reads it."""

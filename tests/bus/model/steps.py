@@ -16,7 +16,7 @@ from tests.bus.model.accounts import Accounts
 from tests.bus.model.copies import Copies
 from tests.bus.model.groups import Groups
 from tests.bus.model.reach import may_read, wanting
-from tests.bus.model.seats import Got, Job, Message, Seat
+from tests.bus.model.seats import Called, Got, Job, Message, OfCalls, Seat
 from tests.bus.model.world import World
 
 NAMES = "abcd"
@@ -326,17 +326,23 @@ class Steps(RuleBasedStateMachine):
             for item in frame.items:
                 if isinstance(item, Got):
                     assert not item.subscriptions & seat.unsaid.keys()
-                if allowed and isinstance(item, Got):
+                if allowed and isinstance(item, Got | Called):
                     assert may_read(self.world.rules, seat.name, item.event.topic)
 
     def hear(self, seat: Seat, came: Got) -> None:
         """A message came, for itself or as what was kept."""
         self.copies.take(self.world, seat, came)
 
+    def hear_of_call(self, seat: Seat, came: OfCalls) -> None:
+        """It is called, or its call ended, or it is told of one."""
+
     def _read(self, seat: Seat, share: float) -> None:
         for came in self.world.read(seat, share):
             if isinstance(came, Job):
                 self.groups.take(self.world, seat, came)
+                continue
+            if isinstance(came, OfCalls):
+                self.hear_of_call(seat, came)
                 continue
             self.accounts.take(seat, came)
             if isinstance(came, Got):

@@ -21,6 +21,7 @@ from daemoneye.bus.frames import (
     Notice,
     Overflow,
     Replay,
+    Reply,
     Resumption,
     Settle,
     Settling,
@@ -34,7 +35,20 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
 from daemoneye.framing import FrameCutter
-from tests.bus.model.seats import Coming, Got, Job, Membership, Message, Missed, Seat, Wish
+from tests.bus.model.seats import (
+    Answered,
+    Called,
+    Coming,
+    Got,
+    Job,
+    Membership,
+    Message,
+    Missed,
+    Noticed,
+    OfCalls,
+    Seat,
+    Wish,
+)
 from tests.bus.support import NOW, Bus, Client, Heard
 
 SECOND = 1_000_000_000
@@ -42,6 +56,8 @@ RESUME_TIMEOUT = 60.0
 LONGEST_OUTBOX = 64
 RETAINED_TOPICS = 2
 WILL_TIMEOUT = 2.0
+OPEN_CALLS = 4
+IN_FLIGHT = 3
 
 
 class World:
@@ -54,6 +70,8 @@ class World:
             "resume_timeout": RESUME_TIMEOUT,
             "retained_topics": RETAINED_TOPICS,
             "will_timeout": WILL_TIMEOUT,
+            "calls": OPEN_CALLS,
+            "in_flight": IN_FLIGHT,
         }
         self.router = Bus(**self.limits).router
         self._largest_outbox = self._largest_frame = 1
@@ -107,6 +125,8 @@ class World:
         seat.marked = ()
         seat.memberships.clear()
         seat.in_hand.clear()
+        seat.serving.clear()
+        seat.called.clear()
         seat.unsaid.update(seat.wishes)
         seat.waited_until = self.router.clock.now + RESUME_TIMEOUT
 
@@ -301,6 +321,8 @@ class World:
                 for number in [each for each in seat.memberships if each not in left]:
                     del seat.memberships[number]
                     seat.in_hand = [each for each in seat.in_hand if each.subscription != number]
+                for number in [each for each in seat.serving if each not in left]:
+                    del seat.serving[number]
         return ended
 
     def pass_time(self, seconds: float) -> None:
@@ -325,7 +347,7 @@ class World:
         seat.coming.extend(whole)
         return whole
 
-    def read(self, seat: Seat, share: float = 1.0) -> Iterator[Got | Missed | Job]:
+    def read(self, seat: Seat, share: float = 1.0) -> Iterator[Got | Missed | Job | OfCalls]:
         """It reads a part of what is on its way."""
         for _ in range(round(len(seat.coming) * share)):
             frame = seat.coming.popleft()
@@ -336,6 +358,10 @@ class World:
                 if isinstance(item, Job):
                     if item.subscription in seat.memberships:
                         seat.in_hand.append(item)
+                        yield item
+                    continue
+                if isinstance(item, OfCalls):
+                    if not isinstance(item, Called) or item.subscription in seat.serving:
                         yield item
                     continue
                 came = replace(item, subscriptions=seat.live(item.subscriptions))
@@ -352,13 +378,15 @@ class World:
         [number], [event] = seat.marked, heard
         assert isinstance(event, Envelope)
         membership = seat.memberships.get(number)
+        if number in seat.serving:
+            return Coming(frame.count, (Called(number, frame.delivery, event),))
         if membership is None:
             return Coming(frame.count, ())
         payload = int(bytes(event.payload))
         job = Job(number, membership, frame.delivery, frame.delivery_count, payload)
         return Coming(frame.count, (job,))
 
-    def _item(self, seat: Seat, heard: Heard) -> Got | Missed | None:
+    def _item(self, seat: Seat, heard: Heard) -> Got | Missed | OfCalls | None:
         match heard:
             case StreamMark():
                 seat.marked = heard.subscriptions
@@ -366,8 +394,13 @@ class World:
                     return Missed(frozenset(seat.marked), heard.lost)
             case Envelope():
                 return Got(frozenset(seat.marked), heard)
-            case Answer() | Notice():
-                pass
+            case Answer():
+                return Answered(heard.request, heard.error)
+            case Notice():
+                return Noticed(heard.delivery, heard.code)
+            case Reply():
+                said = heard.rejected or bytes(heard.payload).decode()
+                return Answered(heard.request, said, heard.publisher.name)
             case _:
                 encode(heard)  # type: ignore[arg-type]  # whatever it is, it is a value of ours
         return None
