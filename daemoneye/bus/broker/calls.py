@@ -254,6 +254,7 @@ class Calls:
 
     def cancel(self, caller: Session, cancel: Cancel) -> None:
         """The caller waits no more; when the reply is on its way already, nothing happens."""
+        self.run()  # what was lost before it was written is not to be told of
         call = self._by_caller.get(caller, {}).get(cancel.request)
         if call is not None:
             self._take_back(call, "its caller waits no more")
@@ -263,6 +264,7 @@ class Calls:
 
     def keep_time(self) -> None:
         """End the calls whose time is up."""
+        self.run()  # what was lost before it was written is not to be told of
         for call in [each for each in self._open.values() if self._is_over(each)]:
             self._expire(call)
         clock = self._directory.clock
@@ -283,7 +285,8 @@ class Calls:
                         self._fail(call, CALLER_GONE)
                 case Lost(slot, reason) if slot in self._open:
                     if reason == EXPIRED:
-                        self._expire(self._open[slot])
+                        # Whoever serves has not seen it, and is told nothing.
+                        self._fail(self._open[slot], EXPIRED, _UNWRITTEN)
                     else:
                         self._fail(self._open[slot], reason_of(_LOST), _LOST)
                 case Unheard(session, request) if session in self._directory:
@@ -351,6 +354,10 @@ def _in_hand(server: Server) -> int:
 
 _UNREAD = BackPressure(
     "the reply found no room: too many wait to be read", hint="read faster, or call less at once"
+)
+_UNWRITTEN = DeadlineExceeded(
+    "the time for the call was up before it was written to who serves",
+    hint="give it more time, or have more processes serve it",
 )
 _LOST = BackPressure(
     "the call was dropped before it was written to who serves: too much waits for it",

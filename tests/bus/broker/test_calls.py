@@ -407,6 +407,26 @@ def test_a_call_that_expires_before_it_is_written_is_answered() -> None:
     assert (1, "DeadlineExceeded") in told(caller)
 
 
+@pytest.mark.parametrize("first", ["a frame", "the clock", "a cancel"])
+def test_who_serves_is_told_nothing_of_a_call_that_expired_before_it_was_written(
+    first: str,
+) -> None:
+    bus, caller, server = pair()
+    bus.router.tell(server.session, Notice("any"))  # so that what comes next waits behind it
+    call(caller, 1, seconds=1.0)
+    server.read(NOW + 3 * SECOND)
+    bus.router.clock.pass_time(3.0)
+    if first == "a frame":
+        caller.publish("events.demo.tick", b"any")
+    elif first == "the clock":
+        bus.router.keep_time(NOW + 3 * SECOND)
+    else:
+        caller.say(Cancel(1))
+    assert told(caller) == [(1, "DeadlineExceeded")]
+    assert server.notices() == []
+    assert bus.router.statistics().failed == {"expired": 1}
+
+
 def test_a_call_that_has_to_make_room_is_answered() -> None:
     bus, caller, server = pair()
     bus.router.tell(server.session, Notice("any"))  # so that what comes next waits behind it
