@@ -14,6 +14,8 @@ from tests.bus.model.steps import some_name
 from tests.bus.model.world import SECOND
 
 CALLED = ("control.last.call", "events.demo.tick")
+DUTIFUL = "d"
+"""Whoever has this name serves whenever it has a connection."""
 
 some_topic = st.sampled_from(CALLED)
 
@@ -86,6 +88,17 @@ class Calling(Leaving):
     def somebody_may_not_call(self, name: str) -> None:
         self.change_rules((AccessRule(name, "write-only", CALLED[0], deny=True),))
 
+    @rule(name=some_name, seconds=st.sampled_from((1.0, 3.0)))
+    def somebody_reads_before_the_broker_looks_at_its_clock(
+        self, name: str, seconds: float
+    ) -> None:
+        self.world.now_ns += round(seconds * SECOND)
+        self.world.router.clock.pass_time(seconds)
+        seat = self.world.seats[name]
+        if seat.is_here:
+            self._write(seat, 1 << 16, 1.0)
+        self.pass_time(0.0)
+
     # ---- who replies ----------------------------------------------------------------------------
 
     @rule(
@@ -149,6 +162,11 @@ class Calling(Leaving):
     def pass_time(self, seconds: float) -> None:
         super().pass_time(seconds)
         self.calls.keep_time(self.world.router.clock.now)
+
+    def came(self, seat: Seat) -> None:
+        super().came(seat)
+        if seat.name == DUTIFUL:
+            self._serve(seat, CALLED[0], 4)
 
     def left(self, seat: Seat, cause: str) -> None:
         super().left(seat, cause)
