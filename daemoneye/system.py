@@ -284,11 +284,12 @@ def has_ended(pid: int) -> bool:
 
 
 def _is_readable(pidfd: int) -> bool:
-    if sys.platform == "win32":
-        return False
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    readable = False
+    if sys.platform != "win32":
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        readable = bool(poll.poll(0))
+    return readable
 
 
 NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
