@@ -60,7 +60,7 @@ class Telling(bytes):
 class Keeping:
     """How much of what was written is kept for each client; shared by all of a broker."""
 
-    __slots__ = ("count_at_bytes", "max_bytes", "max_messages")
+    __slots__ = ("count_at_bytes", "let_go_bytes", "max_bytes", "max_messages")
 
     def __init__(self, max_messages: int = 1024, max_bytes: int = 8 << 20) -> None:
         self.set(max_messages, max_bytes)
@@ -71,6 +71,8 @@ class Keeping:
         self.max_bytes = max_bytes
         self.count_at_bytes = max_bytes + max_bytes // 8
         """Past this it is counted: a bit higher, so that it is not at every write."""
+        self.let_go_bytes = max_bytes // 8
+        """Up to here what has come may stay, until something pushes it out."""
 
 
 class Unreceived:
@@ -78,7 +80,7 @@ class Unreceived:
 
     Every message passes here, so hardly anything happens then: the queue itself bounds how many
     entries there are, bytes are counted when they may have become too many, and messages when the
-    client says what came, or comes back.
+    client comes back.
     """
 
     __slots__ = ("bytes", "entries", "keeping", "noted", "torn", "written")
@@ -92,7 +94,7 @@ class Unreceived:
         self.noted = 0
         """How many of them the client had when those were last taken out."""
         self.bytes = 0
-        """How much is kept, at most."""
+        """How much is kept, at most: what has been pushed out since it was counted is in it."""
         self.torn = 0
         """Who has received fewer than so many may have missed something that is not kept.
 
@@ -137,11 +139,14 @@ class Unreceived:
     def received(self, messages: int) -> None:
         """The client has so many of the session, in all; more than were written means nothing.
 
-        Those are taken out when that is all there are, or many of them.
+        Those are taken out when much memory may be kept, and they are many, or all there are.  Else
+        what is written next pushes them out, one by one: a thousand at once would keep others
+        waiting, and a queue that empties and fills again has the garbage collector look through it.
         """
-        if not self.noted < messages <= self.written:
+        keeping, news = self.keeping, messages - self.noted
+        if self.bytes <= keeping.let_go_bytes or not 0 < news <= self.written - self.noted:
             return
-        if messages == self.written or messages - self.noted >= self.keeping.max_messages // 8:
+        if messages == self.written or news >= keeping.max_messages // 8:
             self.take_out(messages)
 
     def take_out(self, messages: int) -> None:
@@ -155,7 +160,7 @@ class Unreceived:
             kept += 1
         if kept < len(entries):
             self.entries = _room_for(self.keeping, islice(entries, len(entries) - kept, None))
-            self.bytes = _size_of(self.entries)
+        self.bytes = _size_of(self.entries)
         self.noted = messages
 
     def forget_all(self) -> None:

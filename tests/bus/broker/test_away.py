@@ -312,8 +312,8 @@ def _run_of(payload: bytes) -> bytes:
     return b"".join(traveller.session.take(1 << 16, NOW)[1:])
 
 
-def test_what_is_known_to_have_come_is_not_kept() -> None:
-    station = Station(resume_messages=8)
+def test_much_that_is_known_to_have_come_is_not_kept() -> None:
+    station = Station(resume_messages=8, resume_bytes=500)
     publisher, traveller = station.client("p"), station.traveller()
     traveller.listen("events.demo.a")
     for _ in range(3):
@@ -327,6 +327,25 @@ def test_what_is_known_to_have_come_is_not_kept() -> None:
     assert unreceived.messages == 1
     traveller.say(Credit(1, 0, 0, received=3))
     assert (unreceived.messages, unreceived.bytes) == (0, 0)
+
+
+def test_little_that_is_known_to_have_come_is_pushed_out_by_what_follows() -> None:
+    station = Station(resume_messages=8)
+    publisher, traveller = station.client("p"), station.traveller()
+    traveller.listen("events.demo.a")
+    for _ in range(3):
+        publisher.publish(TOPICS[0], b"x")
+    traveller.hear_all()
+    unreceived = traveller.session.outbox.sending.unreceived
+    traveller.say(Credit(1, 0, 0, received=3))
+    assert len(unreceived.entries) == 3
+    for _ in range(9):
+        publisher.publish(TOPICS[0], b"x")
+    traveller.hear_all()
+    assert len(unreceived.entries) == 9  # one more than may be says that there were more
+    traveller.lose()
+    assert traveller.come_back() is Resumption.COMPLETE
+    assert traveller.tally.delivered == 12
 
 
 def test_with_very_many_clients_each_keeps_less() -> None:
