@@ -246,8 +246,12 @@ class Stream:
     @property
     def has_credit(self) -> bool:
         """Whether every subscription has room at the client."""
-        for each in self.subscriptions:  # noqa: SIM110 - half the price of `all`, for every run
-            if not each.balance.is_open:
+        for each in self.subscriptions:
+            balance = each.balance  # its `is_open`, without a call for every run
+            if (
+                balance.sent_messages >= balance.granted_messages
+                or balance.sent_bytes >= balance.granted_bytes
+            ):
                 return False
         return True
 
@@ -355,7 +359,9 @@ class Stream:
         self.bytes += size
         self.backlog.change(size + RUN_OVERHEAD_BYTES)
         for each in self.subscriptions:
-            each.balance.charge(messages, size)
+            balance = each.balance  # as `charge`
+            balance.sent_messages += messages
+            balance.sent_bytes += size
         return run
 
     def begin_oldest(self) -> Run:
@@ -371,8 +377,13 @@ class Stream:
 
     def delivered(self, run: Run) -> int:
         """The kernel has all of it; how many messages it has."""
-        self._forget(run)
-        messages = run.messages
+        _, data, messages, _, _, parcel = run  # as `_forget`
+        size = len(data)
+        self.messages -= messages
+        self.bytes -= size
+        self.backlog.change(-size - RUN_OVERHEAD_BYTES)
+        if parcel is not None:
+            self.backlog.holding.drop(parcel)
         self.tally.delivered += messages
         return messages
 
