@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit, exit_of
@@ -40,7 +43,8 @@ A module has `add_arguments(parser, command)` and `run(options) -> int`.
 """
 
 _TAKE_A_VALUE = ("--run-dir", "--instance")
-_BROKEN_PIPE = 128 + 13
+_SIGNALLED = 128
+_BROKEN_PIPE = _SIGNALLED + 13
 _LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=|\Z)")
 """What no text is taken for, unless `--` stands before it."""
 
@@ -89,9 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     _open_what_is_closed()
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
+        with _ended_by_signals():
+            code = _dispatch(arguments)
+            sys.stdout.flush()
+            return code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.USAGE
     except KeyboardInterrupt:
@@ -106,6 +111,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _explain(error, debug=debug)
         _note("this is a bug in daemoneye or in code it was given; --debug shows where")
         return code
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """What asks a command to end lets it say goodbye first, as Ctrl-C does.
+
+    Who goes without a word is waited for, and what was on its way to it counts as lost.  What was
+    ignored (`nohup`) stays so; `run` has handlers of its own.
+    """
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise SystemExit(_SIGNALLED + number)
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        asking = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+        before = {each: signal.getsignal(each) for each in asking if each is not None}
+        before = {each: how for each, how in before.items() if how is signal.SIG_DFL}
+    for each in before:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, how in before.items():
+            signal.signal(each, how)
 
 
 def _open_what_is_closed() -> None:

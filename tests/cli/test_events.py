@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from typing import IO, Any
+
+import pytest
 
 from tests.cli.instance import DAEMONEYE, Instance, command, environment
 from tests.support import scaled, wait_for
@@ -62,7 +65,12 @@ def test_without_an_instance_it_says_how_to_start_one(tidy: Path) -> None:
     assert "daemoneye run" in done.stderr
 
 
-def test_ctrl_c_is_quiet(instance: Instance) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_what_ends_it_is_quiet_and_lets_it_say_goodbye(
+    instance: Instance, number: signal.Signals, code: int
+) -> None:
     with subprocess.Popen(
         [*DAEMONEYE, "events", "-f", "events.demo.nothing"],
         env=environment(instance.directory),
@@ -74,9 +82,11 @@ def test_ctrl_c_is_quiet(instance: Instance) -> None:
             lambda: "events.demo.nothing" in instance.command("bus", "subs").stdout,
             "the subscription",
         )
-        watching.send_signal(2)
+        watching.send_signal(number)
         assert watching.communicate(timeout=scaled(10)) == ("", "")
-    assert watching.returncode == 130
+    assert watching.returncode == code
+    clients = json.loads(instance.command("bus", "clients", "--json").stdout)
+    assert not any(each["away"] for each in clients["clients"])
 
 
 def test_a_conversation_is_watched_alone(instance: Instance) -> None:
