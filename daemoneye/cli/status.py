@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,8 @@ _BUS_COUNTERS = {
     "delivered_total": "delivered",
     "lost_total": "lost",
 }
+
+_LOST = re.compile(r"lost_(\w+)_total")
 
 _BROKER = "broker"
 """The name of the child that the bus stands on."""
@@ -147,7 +150,15 @@ def bus_words(document: Document) -> str:
     counted = (
         f"{broker[key]} {_counted(word, broker[key])}" for key, word in _BUS_COUNTERS.items()
     )
-    return f"bus: {', '.join(counted)}"
+    return f"bus: {', '.join(counted)}{_by_reason(broker)}"
+
+
+def _by_reason(broker: Document) -> str:
+    """Why so many are lost, the most first: what waited for one who left is no overflow."""
+    found = ((_LOST.fullmatch(key), number) for key, number in broker.items())
+    reasons = {match[1].replace("_", "-"): number for match, number in found if match and number}
+    told = sorted(reasons.items(), key=lambda each: -each[1])
+    return f" ({', '.join(f'{harmless(why)} {number}' for why, number in told)})" if told else ""
 
 
 def _counted(word: str, number: int) -> str:

@@ -69,6 +69,17 @@ def test_it_can_be_read_in_forty_columns() -> None:
     assert "→ daemoneye explain procmond" in lines
 
 
+def test_what_is_lost_is_told_by_reason() -> None:
+    document = status(child("broker"))
+    document["broker"] |= {
+        "lost_total": 8,
+        "lost_overflow_total": 1,
+        "lost_broker_restart_total": 7,
+        "lost_expired_total": 0,
+    }
+    assert picture(document)[-1].endswith("8 lost (broker-restart 7, overflow 1)")
+
+
 def test_one_client_is_no_clients() -> None:
     document = status(child("broker"))
     document["broker"] |= {"clients": 1, "subscriptions": 1}
