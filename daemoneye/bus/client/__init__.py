@@ -4,6 +4,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
 
     link           the client's side of the protocol, between bytes and what they mean
     interests      what a client wants to hear, and its room for it
+    gaps           what each owner has missed, until its next message tells it
     sequences      what was lost with a connection, from the numbers of messages
     dialogue       who waits for which answer, and what the broker said unasked
     answers        what an answer means to whoever asked, and what none means

@@ -108,7 +108,8 @@ class Interest(Generic[Owner]):
 
     def arrived(self, messages: int, size: int) -> None:
         """A run has come."""
-        self.received = (self.received[0] + messages, self.received[1] + size)
+        total_messages, total_bytes = self.received
+        self.received = total_messages + messages, total_bytes + size
 
     def taken(self, messages: int, size: int) -> Credit | None:
         """The owner is done with that much; the grant to send, when it is time for one."""

@@ -2,40 +2,23 @@
 
 Bytes that were read go in; deliveries for their owners, answers and notices come out.  What the
 client wants of the broker (its subscriptions) is kept here and belongs to the client: after every
-reconnect it is said again.
-
-**Gaps.**  In one session the broker itself says what a subscription missed, also when the session
-goes on over another connection: then it sends again what did not come, and tells again the losses
-behind which no delivery came, which are forgotten here.  What was lost with a session, or was past
-what the broker keeps, it cannot say, but sequences can: they rise by one for each message of a
-publisher on a topic.  Then the first delivery of each publisher and topic is compared, for each
-owner by itself, with the last one before (`sequences`).  The reason is `disconnected` when it is
-the same life of the broker and `broker-restart` when it is another.  The first delivery of each
-subscription has that reason in any case, with a count of zero when sequences show nothing missing:
-something may have been missed from a publisher that has not been heard since.  The count is an
-upper bound where a publisher sends to single targets, because their messages have numbers too.
-
-For the same reason a jump on one connection counts as nothing: it may be messages for others, or
-refused ones, or what the broker tells as lost in any case.  So what a publisher dropped itself,
-while it had no connection, is in its own counters and its log, and no subscriber is told.
+reconnect it is said again.  What an owner missed, its next delivery tells (`gaps`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import count
 from typing import Generic
 
 from daemoneye.bus.client.answers import Response
 from daemoneye.bus.client.calling import Slots, Standing, served
+from daemoneye.bus.client.gaps import Gaps
 from daemoneye.bus.client.holdings import Held, Holdings
 from daemoneye.bus.client.interests import Interest, Options, Owner
-from daemoneye.bus.client.sequences import Sequences
 from daemoneye.bus.client.work import Hold
 from daemoneye.bus.frames import (
-    NO_LOSS,
     PUBLISH,
     Answer,
     BadBody,
@@ -48,7 +31,6 @@ from daemoneye.bus.frames import (
     Ping,
     Pong,
     Release,
-    Replay,
     Reply,
     Resumption,
     StreamMark,
@@ -168,22 +150,16 @@ class Link(Generic[Owner]):
     """One client's end of the bus, over any number of connections."""
 
     __slots__ = (
-        "_again",
         "_cutter",
         "_for_group",
+        "_gaps",
         "_heard",
         "_holdings",
         "_job",
         "_marked",
         "_numbers",
-        "_owed",
         "_own",
-        "_reason",
-        "_repeats",
-        "_sequences",
         "_serving",
-        "_told",
-        "_told_at",
         "connection",
         "epoch",
         "interests",
@@ -212,24 +188,12 @@ class Link(Generic[Owner]):
         self._numbers = count(1)
         self._cutter = FrameCutter(0)
         self._holdings = Holdings()
-        self._marked: tuple[dict[Owner, tuple[Interest[Owner], ...]], Mapping[str, int]] = (
-            {},
-            NO_LOSS,
-        )
-        # What a mark told and no delivery has carried yet.
-        self._owed: dict[Owner, Counter[str]] = {}
-        self._sequences: Sequences[Owner] = Sequences()
-        # After a reconnect: which interests have not been told of it yet, and why it was.
-        self._again: set[int] = set()
-        self._reason = ""
-        self._repeats = False  # whether publishers may say again what they said before
+        self._marked: dict[Owner, tuple[Interest[Owner], ...]] = {}  # for whom what follows is
+        self._gaps: Gaps[Owner] = Gaps()
         self.session = 0
         """What the next connection names to go on with the session; 0: a new one begins."""
         self.received = 0
         """How many messages came in this session."""
-        # What marks told since the last delivery, and where that was: the broker tells it again.
-        self._told: dict[Owner, Counter[str]] = {}
-        self._told_at = 0
 
     def watch(self, topics: Collection[str], heard: Callable[[str, int], object]) -> None:
         """Have a value that is retained on one of these told: its topic, and its time in ns."""
@@ -245,17 +209,16 @@ class Link(Generic[Owner]):
         """From now on this is wanted, on this connection and every later one."""
         interest = Interest(self.number(), filter_text, options, owner)
         self.interests[interest.number] = interest
-        self._sequences.begin(owner)
+        self._gaps.begin(owner)
         return interest
 
     def forget(self, interest: Interest[Owner]) -> Unsubscribe:
         """It is not wanted any more; what to say."""
         self.interests.pop(interest.number, None)
-        self._again.discard(interest.number)
+        self._gaps.leave(interest.number)
         self.slots.leave(interest.number)
         if not any(each.owner == interest.owner for each in list(self.interests.values())):
-            self._owed.pop(interest.owner, None)
-            self._sequences.forget(interest.owner)
+            self._gaps.forget(interest.owner)
         return Unsubscribe(interest.number, self.number())
 
     def forget_owner(self, owner: Owner) -> list[Unsubscribe]:
@@ -296,22 +259,22 @@ class Link(Generic[Owner]):
         `max_payload_bytes` is the largest payload that may come apart from its frame; `resumed`
         is the session on it.
         """
-        self._mark({}, NO_LOSS)
+        self._mark({})
         if self.epoch and resumed.resumption is not Resumption.COMPLETE:
-            self._reason = "disconnected" if epoch == self.epoch else "broker-restart"
             # What a member of a group missed, another got; calls are nothing that is missed.
-            self._again = {
-                number
-                for number, each in self.interests.items()
-                if not (each.options.group or each.options.serve)
-            }
-            self._sequences.reconnect()
-            self._repeats = True
+            self._gaps.reconnect(
+                "disconnected" if epoch == self.epoch else "broker-restart",
+                [
+                    number
+                    for number, each in self.interests.items()
+                    if not (each.options.group or each.options.serve)
+                ],
+            )
         if resumed.resumption is Resumption.NONE:
             self.received = 0
-        elif self._told_at == self.received:
-            self._unlearn()
-        self._told.clear()
+            self._gaps.end_session()
+        else:
+            self._gaps.go_on(self.received)
         self.session = resumed.session
         self.epoch = epoch
         self._cutter = FrameCutter(max_frame_bytes + MAX_STAMP_BYTES)
@@ -326,13 +289,6 @@ class Link(Generic[Owner]):
         if will is not None and (will.topic or resumed.resumption is not Resumption.NONE):
             wishes.append(will)
         return wishes
-
-    def _unlearn(self) -> None:
-        """The broker tells again what no delivery has come behind."""
-        for owner, told in self._told.items():
-            owed = self._owed.pop(owner, Counter()) - told
-            if owed:
-                self._owed[owner] = owed
 
     def lost(self) -> None:
         """The connection is gone, and what was in our hands went to others."""
@@ -373,10 +329,9 @@ class Link(Generic[Owner]):
     def _take(self, value: Value, received: Received[Owner], messages: int) -> None:
         match value:
             case StreamMark():
-                marked = self._by_owner(value.subscriptions)
-                if value.lost:
-                    self._note_told(marked, value.lost, messages)
-                self._mark(marked, value.lost)
+                self._mark(self._by_owner(value.subscriptions))
+                if value.lost and not self._serving:
+                    self._gaps.lose(self._marked, value.lost, self.received + messages)
             case Answer() if value.request in self.interests:
                 self.interests[value.request].acknowledge_timeout = value.acknowledge_timeout
                 # Subscribing is asked under the interest's own number, so this is its answer.
@@ -401,25 +356,9 @@ class Link(Generic[Owner]):
             case _:
                 pass  # a later broker may say more than we know
 
-    def _note_told(self, owners: Iterable[Owner], lost: Mapping[str, int], messages: int) -> None:
-        """A mark told this behind so many messages of the read."""
-        for owner in owners:
-            self._sequences.lost(owner)
-        if self._told_at != self.received + messages:
-            self._told.clear()
-            self._told_at = self.received + messages
-        for owner in owners:
-            self._told.setdefault(owner, Counter()).update(lost)
-
-    def _mark(
-        self, marked: dict[Owner, tuple[Interest[Owner], ...]], lost: Mapping[str, int]
-    ) -> None:
-        """What follows is for these; what the last mark told and nothing followed is still owed."""
-        owners, untold = self._marked
-        if untold and not self._serving:
-            for owner in owners:
-                self._owed.setdefault(owner, Counter()).update(untold)
-        self._marked = (marked, lost)
+    def _mark(self, marked: dict[Owner, tuple[Interest[Owner], ...]]) -> None:
+        """What follows is for these."""
+        self._marked = marked
         self._for_group = any(each[0].options.group for each in marked.values())
         self._serving = any(each[0].options.serve for each in marked.values())
 
@@ -435,7 +374,7 @@ class Link(Generic[Owner]):
         """Hand out a publish; how many messages it has."""
         if self._serving:
             return self._serve(frame, size, received)
-        marked, lost = self._marked
+        marked, gaps = self._marked, self._gaps
         held: Held | None = None
         events: list[Envelope] | BadBody
         if frame.large_bytes:
@@ -454,43 +393,18 @@ class Link(Generic[Owner]):
             events = self._to_settle(frame, events, marked)
         if self._own and frame.topic in self._own and frame.retain and events:
             self._heard(frame.topic, events[-1].time_ns)
-        may_repeat = frame.replayed or (self._repeats and frame.retain)
+        may_repeat = frame.replayed or (gaps.repeats and frame.retain)
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)
-            told, missed = events, 0
-            if self._for_group:
-                pass  # what it missed, another member got
-            elif may_repeat and events:
-                told, missed = self._repeated(owner, interests, events, lost)
+            if self._for_group:  # what it missed, another member got
+                told = gaps.tell_owed(owner, interests, events)
+            elif may_repeat:
+                told = gaps.tell_repeated(owner, interests, events)
             else:
-                missed = self._sequences.missed(owner, events)
-            if lost or missed or self._again or self._owed:
-                told = self._telling(told, interests, lost, missed)
+                told = gaps.tell(owner, interests, events)
             received.deliveries.append((owner, Delivery(interests, told, messages, size, held)))
-        if lost and events:
-            self._marked = (self._marked[0], NO_LOSS)
         return messages
-
-    def _repeated(
-        self,
-        owner: Owner,
-        interests: tuple[Interest[Owner], ...],
-        events: list[Envelope],
-        lost: Mapping[str, int],
-    ) -> tuple[list[Envelope], int]:
-        """What its owner wants of a retained value that may have come before; as `missed`, too.
-
-        Said by the broker to a new subscription, or by its publisher to a new broker.
-        """
-        if not self._sequences.is_past(owner, events[-1]):
-            return events, self._sequences.missed(owner, events)
-        wants_all = any(each.options.replay is Replay.ALL for each in interests)
-        if wants_all or self._sequences.may_have_lost(owner, events[-1]):
-            return events, 0
-        if lost:  # nothing is left that could tell it
-            self._owed.setdefault(owner, Counter()).update(lost)
-        return [], 0
 
     def _to_settle(
         self,
@@ -519,7 +433,7 @@ class Link(Generic[Owner]):
             received.unreadable += (events,)
             received.replies += (Reply(frame.delivery, rejected=f"unreadable: {events.reason}"),)
             events = []
-        for owner, interests in self._marked[0].items():
+        for owner, interests in self._marked.items():
             number = interests[0].number
             for interest in interests:
                 interest.arrived(frame.count, size)
@@ -549,25 +463,3 @@ class Link(Generic[Owner]):
             received.replies += (Release((frame.parcel,)),)
             return None
         return self._holdings.hold(frame.parcel, users)
-
-    # ---- gaps -----------------------------------------------------------------------------------
-
-    def _telling(
-        self,
-        events: list[Envelope],
-        interests: tuple[Interest[Owner], ...],
-        lost: Mapping[str, int],
-        missed: int,
-    ) -> list[Envelope]:
-        """These events, the first of them saying what its owner missed."""
-        if not events:
-            return events
-        said = Counter(lost)
-        said.update(self._owed.pop(interests[0].owner, {}))
-        numbers = {each.number for each in interests}
-        if missed or self._again & numbers:
-            said[self._reason] += missed
-            self._again -= numbers
-        if not said:
-            return events
-        return [events[0].after(dict(said)), *events[1:]]

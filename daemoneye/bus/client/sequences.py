@@ -57,7 +57,7 @@ class Sequences(Generic[Owner]):
         memory = self._memories.get(owner)
         if memory is None or not events:
             return 0
-        header, last = events[0].header, events[-1].sequence
+        _, _, last, header, _ = events[-1]  # at the price of one of its properties
         key = (header.publisher, header.topic)
         cell = memory.get(key)
         if cell is None:
@@ -65,10 +65,11 @@ class Sequences(Generic[Owner]):
             while len(memory) > max(1, REMEMBERED_SEQUENCES // len(self._memories)):
                 del memory[next(iter(memory))]
             return 0
-        before, cell[1] = cell[1], last
         if cell[0] == self._connection:
+            cell[1] = last
             return 0
-        cell[0] = self._connection
+        before = cell[1]
+        cell[:2] = self._connection, last
         return max(0, events[0].sequence - before - 1)
 
     def lost(self, owner: Owner) -> None:
