@@ -1,23 +1,26 @@
 """One publish at a time, with everything that can be asked of it: rights, receipts, targets.  Pure.
 
 The router takes plain publishes by itself; what comes here is looked at whole, costs a publisher
-an answer or a notice when it is refused, and never its session.
+an answer or a notice when it is refused, and never its session.  First it is decided what becomes
+of a publish (`Admitted`): up to there it can be refused, and nobody has been sent any of it.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from daemoneye.bus.broker.deliveries import Deliveries
 from daemoneye.bus.broker.directory import Directory
-from daemoneye.bus.broker.dispatch import NO_OFFER, Dispatch
+from daemoneye.bus.broker.dispatch import NO_OFFER, Dispatch, Offer
 from daemoneye.bus.broker.jobs import Pledge
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.retained import Kept, value_of
 from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.session import Session, Standing
 from daemoneye.bus.broker.uploads import Uploads
-from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, hand_up
+from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, wishes_of
 from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, OuterFrame
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import AccessDenied, BackPressure, BusError, TooLarge
@@ -28,6 +31,25 @@ LOOKED_AT_FOR_ONE = 16
 
 OPENED_FOR_ONE = 2
 """The same of messages that are opened for groups."""
+
+
+class Admitted(NamedTuple):
+    """A publish that is let in, and what becomes of it."""
+
+    route: Route
+    """Its publisher's, on its topic."""
+    value: Kept | None
+    """What is retained of it."""
+    wishes: Sequence[HandedUp] = ()
+    """For the supervisor, and then for nobody else."""
+    recipients: Recipients = ()
+    """Whose subscriptions it goes to."""
+    missed: int = 0
+    """How many of these are not there and have no room for it."""
+    offer: Offer = NO_OFFER
+    """What groups make of it."""
+    parcel: Parcel | None = None
+    """Its payload, when that came ahead of it."""
 
 
 class Admission:
@@ -93,11 +115,24 @@ class Admission:
         `parcel` is the payload that came ahead of it, if one did and could be kept; the `pledge` is
         that its publisher will be told when groups have handled it.
         """
-        topic = frame.topic
+        admitted = self._decide(session, frame, raw, stamp, parcel, pledge)
+        return self._take(admitted, session, frame, raw, stamp, pledge)
+
+    def _decide(
+        self,
+        session: Session,
+        frame: OuterFrame,
+        raw: bytes,
+        stamp: bytes,
+        parcel: Parcel | None,
+        pledge: Pledge | None,
+    ) -> Admitted:
+        """What becomes of a publish.  Raises the BusError that says why nothing does."""
+        topic, name = frame.topic, session.identity.name
         route = self.route(session, topic)
         if route.decision is not None:
             raise AccessDenied(
-                f"{session.identity.name} may not publish on {topic}",
+                f"{name} may not publish on {topic}",
                 rule=route.decision.rule,
                 hint=route.decision.hint,
             )
@@ -110,16 +145,8 @@ class Admission:
             self.extra_work += looked_at // LOOKED_AT_FOR_ONE
         if frame.target:
             if topic in WISH_TOPICS and not self._directory.named(frame.target):
-                if is_large:
-                    raise TooLarge("a wish has to fit into a frame", hint="leave out what is long")
-                hand_up(
-                    self._handed_up, frame, session.identity.name, self._directory.limits.wishes
-                )
-                route.sequence = frame.sequence + frame.count - 1
-                self._keep(value)
-                return 1
+                return Admitted(route, value, self._wishes(frame, name, is_large))
             recipients = tuple(each for each in recipients if each[0].identity.name == frame.target)
-        name = session.identity.name
         groups = route.groups if not frame.target else ()
         offer = NO_OFFER
         if groups or pledge is not None:
@@ -131,9 +158,26 @@ class Admission:
             self._dispatch.check_room(offer)
         if is_large:
             parcel = self._uploads.admit(parcel, frame)
+        return Admitted(route, value, (), recipients, missed, offer, parcel)
+
+    def _take(
+        self,
+        admitted: Admitted,
+        session: Session,
+        frame: OuterFrame,
+        raw: bytes,
+        stamp: bytes,
+        pledge: Pledge | None,
+    ) -> int:
+        """Do what was decided; how many took it."""
+        route, value, wishes, recipients, missed, offer, parcel = admitted
         route.sequence = frame.sequence + frame.count - 1
-        self._keep(value)
-        origin = (name, topic)
+        if value is not None:
+            self._directory.retained.keep(value)
+        if wishes:
+            self._handed_up += wishes
+            return 1
+        origin = (session.identity.name, frame.topic)
         if parcel is not None:
             frame_bytes, expires_at = raw + stamp, frame.expires_at
             self._deliveries.deliver_large(recipients, parcel, frame_bytes, origin, expires_at)
@@ -160,9 +204,11 @@ class Admission:
         self._directory.retained.check(value, self._directory.limits)
         return value
 
-    def _keep(self, value: Kept | None) -> None:
-        if value is not None:
-            self._directory.retained.keep(value)
+    def _wishes(self, frame: OuterFrame, publisher: str, is_large: bool) -> list[HandedUp]:
+        """What the supervisor is handed of it.  Raises BusError when it cannot be."""
+        if is_large:
+            raise TooLarge("a wish has to fit into a frame", hint="leave out what is long")
+        return wishes_of(frame, publisher, len(self._handed_up), self._directory.limits.wishes)
 
     def _refuse(self, session: Session, frame: OuterFrame, error: BusError) -> None:
         """Count it; answer it, or say so with the first, second, fourth, eighth … of a topic."""

@@ -6,7 +6,6 @@ is not (stopped, crashed) cannot, and "start" is a wish for just those.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from daemoneye.bus import hierarchy
@@ -34,17 +33,17 @@ class HandedUp:
     """What an answer has to carry."""
 
 
-def hand_up(wishes: deque[HandedUp], frame: OuterFrame, publisher: str, limit: int) -> None:
-    """Add the wishes of an admitted publish; at most `limit` may wait.
+def wishes_of(frame: OuterFrame, publisher: str, waiting: int, limit: int) -> list[HandedUp]:
+    """The wishes of an admitted publish, when so many wait already of at most `limit`.
 
     Raises LocalProtocolError when its body is not what it claims, and BackPressure.
     """
     found = envelopes(frame)
     if isinstance(found, BadBody):
         raise LocalProtocolError(f"a wish for {frame.target} cannot be read: {found.reason}")
-    if len(wishes) + len(found) > limit:
-        raise BackPressure(f"{len(wishes)} wishes wait for the supervisor", hint="try again later")
-    wishes.extend(
+    if waiting + len(found) > limit:
+        raise BackPressure(f"{waiting} wishes wait for the supervisor", hint="try again later")
+    return [
         HandedUp(
             topic=each.topic,
             target=each.target,
@@ -54,4 +53,4 @@ def hand_up(wishes: deque[HandedUp], frame: OuterFrame, publisher: str, limit: i
             correlation=each.correlation,
         )
         for each in found
-    )
+    ]
