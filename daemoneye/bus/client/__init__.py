@@ -26,6 +26,7 @@ Shells (!): they touch the world and decide nothing.
     destination    where to connect, and as whom
     gone           what stands where a connection was, after closing and after a fork
     parting        what a client that nobody closed still writes
+    ending         what ends with its block
     requests       calls that came to us, and how threads and tasks reply to them
     dialler        from an address and a key to a connection both sides believe in
 

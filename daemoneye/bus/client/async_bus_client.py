@@ -37,8 +37,9 @@ from daemoneye.bus.client.async_subscriber import AsyncJobs, AsyncSubscription
 from daemoneye.bus.client.calling import call_heading
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
+from daemoneye.bus.client.ending import AsyncEnding
 from daemoneye.bus.client.gone import Gone, closed, remember
-from daemoneye.bus.client.opening import Ending, Opening
+from daemoneye.bus.client.opening import Opening
 from daemoneye.bus.client.wishes import (
     Asked,
     Listening,
@@ -70,7 +71,7 @@ from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
 
 
-class AsyncBusClient(Ending):
+class AsyncBusClient(AsyncEnding):
     """A client of the bus, for tasks."""
 
     __slots__ = ("__weakref__", "_connection", "_counted")

@@ -6,12 +6,11 @@ import time
 from collections.abc import AsyncIterator
 
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
-from daemoneye.bus.client.calling import Served
-from daemoneye.bus.client.opening import Ending
+from daemoneye.bus.client.ending import AsyncEnding
 from daemoneye.bus.client.requests import AsyncRequest
 
 
-class AsyncService(Ending):
+class AsyncService(AsyncEnding):
     """The calls of one topic that came to this client, in the order they came.
 
     Iterating waits for the next call and ends after the `timeout` given to `serve` passes without
@@ -33,7 +32,7 @@ class AsyncService(Ending):
 
     async def __aiter__(self) -> AsyncIterator[AsyncRequest]:
         async for event in self._calls:
-            request = self._request(event)
+            request = AsyncRequest.of(event, self._calls)
             if not request.cancelled:
                 yield request
 
@@ -48,7 +47,7 @@ class AsyncService(Ending):
             event = await self._calls.get(left)
             if event is None:
                 return None
-            request = self._request(event)
+            request = AsyncRequest.of(event, self._calls)
             if not request.cancelled:
                 return request
 
@@ -58,7 +57,3 @@ class AsyncService(Ending):
 
     def __repr__(self) -> str:
         return f"<AsyncService {self.topic}>"
-
-    def _request(self, event: object) -> AsyncRequest:
-        assert isinstance(event, Served)  # a subscription that serves hears nothing else
-        return AsyncRequest((*event, self._calls))  # type: ignore[arg-type]  # a tuple, and one more

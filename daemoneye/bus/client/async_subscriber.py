@@ -14,11 +14,11 @@ from operator import length_hint
 from typing import Protocol, cast
 
 from daemoneye.bus.client.async_waiting import Line, deadline_of
+from daemoneye.bus.client.ending import AsyncEnding
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.jobs import AsyncJob, in_time
 from daemoneye.bus.client.link import Delivery
-from daemoneye.bus.client.opening import Ending
 from daemoneye.bus.client.work import Hold
 from daemoneye.bus.frames import Credit, Envelope, Release, Settling
 from daemoneye.errors import BusClosed, BusError
@@ -47,7 +47,7 @@ class AsyncSource(Protocol):
         """Say what became of a job; wait for the broker's word so many seconds, or not at all."""
 
 
-class AsyncSubscription(Ending):
+class AsyncSubscription(AsyncEnding):
     """Events that match one of some filters, in the order they were published.
 
     Iterating waits for the next event and ends after the `timeout` given to `subscribe` passes

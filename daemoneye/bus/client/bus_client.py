@@ -17,8 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Any, Self, Unpack, cast, overload
+from typing import Any, Unpack, cast, overload
 
 from daemoneye.bus.client.answers import (
     REQUEST_TIMEOUT,
@@ -32,6 +31,7 @@ from daemoneye.bus.client.connection import Connection
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.destination import Destination
 from daemoneye.bus.client.dialler import ATTEMPT_TIMEOUT, Connected, introduce
+from daemoneye.bus.client.ending import Ending
 from daemoneye.bus.client.gone import Gone, closed, remember
 from daemoneye.bus.client.service import Service
 from daemoneye.bus.client.subscriber import Jobs, Subscription
@@ -60,7 +60,7 @@ from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
 
 
-class BusClient:
+class BusClient(Ending):
     """A client of the bus."""
 
     __slots__ = ("__weakref__", "_connection", "_counted")
@@ -466,17 +466,6 @@ class BusClient:
                 connection.close()
             finally:
                 self._counted = connection.counters()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _connection(

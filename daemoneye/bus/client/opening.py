@@ -7,10 +7,9 @@ async with await AsyncBusClient.connect() as bus: ...
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 
 class Closable(Protocol):
@@ -62,24 +61,3 @@ class Opening(Generic[Opened]):
         trace: TracebackType | None,
     ) -> None:
         await self._opened.close()
-
-
-class Ending(ABC):
-    """The end of a block for what is open already."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    async def close(self) -> None:
-        """End it; harmless when done before."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()

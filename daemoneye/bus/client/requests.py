@@ -11,7 +11,7 @@ A `Request` is for threads, an `AsyncRequest` for tasks.  What may be said when 
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 from daemoneye.bus.client.calling import Served, Slot
 from daemoneye.bus.envelope import Payload, encode_payload
@@ -36,6 +36,12 @@ class _Asked(Served):
     """A call with the subscription that it came by behind its slot."""
 
     __slots__ = ()
+
+    @classmethod
+    def of(cls, event: object, calls: object) -> Self:
+        """What came by this subscription."""
+        assert isinstance(event, Served)  # a subscription that serves hears nothing else
+        return cls((*event, calls))  # type: ignore[arg-type]  # a tuple, and one more
 
     @property
     def _source(self) -> Any:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
-from daemoneye.bus.client.calling import Served
+from daemoneye.bus.client.ending import Ending
 from daemoneye.bus.client.requests import Request
 from daemoneye.bus.client.subscriber import Subscription
 
 
-class Service:
+class Service(Ending):
     """The calls of one topic that came to this client, in the order they came.
 
     Iterating waits for the next call and ends after the `timeout` given to `serve` passes without
@@ -34,7 +32,7 @@ class Service:
 
     def __iter__(self) -> Iterator[Request]:
         for event in self._calls:
-            request = self._request(event)
+            request = Request.of(event, self._calls)
             if not request.cancelled:
                 yield request
 
@@ -49,7 +47,7 @@ class Service:
             event = self._calls.get(left)
             if event is None:
                 return None
-            request = self._request(event)
+            request = Request.of(event, self._calls)
             if not request.cancelled:
                 return request
 
@@ -57,20 +55,5 @@ class Service:
         """Serve no more; harmless when done before."""
         self._calls.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"<Service {self.topic}>"
-
-    def _request(self, event: object) -> Request:
-        assert isinstance(event, Served)  # a subscription that serves hears nothing else
-        return Request((*event, self._calls))  # type: ignore[arg-type]  # a tuple, and one more

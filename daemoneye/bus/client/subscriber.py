@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import chain
-from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, cast
 
+from daemoneye.bus.client.ending import Ending
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.jobs import Job, in_time
@@ -48,7 +48,7 @@ class Source(Protocol):
         """Say what became of a job; wait for the broker's word so many seconds, or not at all."""
 
 
-class Subscription:
+class Subscription(Ending):
     """Events that match one of some filters, in the order they were published.
 
     Iterating waits for the next event and ends after the `timeout` given to `subscribe` passes
@@ -143,17 +143,6 @@ class Subscription:
         self.source = source
         self._run, self._current = None, iter(())
         self._advancing = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Subscription {' '.join(self.filters)}>"

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from daemoneye.bus.client.opening import Ending, Opening
+from daemoneye.bus.client.ending import AsyncEnding
+from daemoneye.bus.client.opening import Opening
 from tests.bus.client.loops import in_a_loop
 
 
-class Thing(Ending):
+class Thing(AsyncEnding):
     """Something with an end."""
 
     def __init__(self) -> None:
