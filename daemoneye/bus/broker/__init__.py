@@ -31,6 +31,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     queues         what waits in a group
     group          one group: its members, its queue, its law of counting
     groups         all of them: who joins and leaves, and what becomes of their jobs
+    room           how much groups hold, and in whose share that is
     dispatch       what groups are given: taken in, handed out, settled
     announcements  what the broker says in its own name
     dead_letters   a job that nobody handled, in words of the bus

@@ -8,7 +8,7 @@ done to outboxes, publishers are answered, and dead letters are collected for th
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from math import inf
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ WORK_OF_GROUPS = 512
 
 NO_KEY = "no-key"
 """Why a group that goes by a key has lost what has none."""
+
+_TOO_SLOW = "members are too slow, or there are none"
 
 
 class Offer(NamedTuple):
@@ -154,17 +156,17 @@ class Dispatch:
         if offer.opened is None or not offer.binding:
             return
         limits, size = self._directory.limits, offer.opened.bytes
-        if self._is_crowded(size * len(offer.takers)):
-            raise BackPressure(
-                f"groups have no room: {self._groups.bytes} bytes are in the hands of all of them",
-                hint="their members are too slow, or there are none",
-            )
+        wanted: Counter[str] = Counter()
+        for group in offer.takers:
+            wanted[group.founder] += size
+        if lack := self._groups.room.lack(wanted, limits):
+            raise BackPressure(lack, hint=_TOO_SLOW)
         for group in offer.takers:
             if not group.has_room(offer.opened.messages, size, limits):
                 raise BackPressure(
                     f"the group {group.name} of {group.filter} has no room: {group.waiting}"
                     f" messages wait, {group.bytes} bytes are in its hands",
-                    hint="its members are too slow, or there are none",
+                    hint=_TOO_SLOW,
                 )
 
     def put(self, offer: Offer, messages: int, pledge: Pledge | None) -> int:
@@ -172,7 +174,7 @@ class Dispatch:
 
         Of what has no room, the newest is lost.
         """
-        limits, groups = self._directory.limits, self._groups
+        limits, groups, room = self._directory.limits, self._groups, self._groups.room
         for group, reason in offer.losing:
             group.refuse(reason, messages)
         taken = 0
@@ -182,7 +184,8 @@ class Dispatch:
                 if unopened := messages - len(offer.opened.frames):
                     group.refuse(OVERFLOW, unopened)
                 for frame in offer.opened.frames:
-                    if group.has_room(1, len(frame), limits) and not self._is_crowded(len(frame)):
+                    size = len(frame)
+                    if group.has_room(1, size, limits) and room.has(group.founder, size, limits):
                         groups.put(group, frame, offer.opened.letter, pledge)
                     else:
                         group.refuse(OVERFLOW)
@@ -191,9 +194,6 @@ class Dispatch:
         if pledge is not None and pledge.session is not None:
             groups.pledges.setdefault(pledge.session, {})[pledge] = None
         return taken
-
-    def _is_crowded(self, size: int) -> bool:
-        return self._groups.bytes + size > self._directory.limits.outbound_bytes
 
     # ---- members --------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from daemoneye.bus.broker.group import Group, Work
 from daemoneye.bus.broker.jobs import ABANDONED, EXHAUSTED, REJECTED, Job, Letter, Pledge
 from daemoneye.bus.broker.members import Feedback, Member
 from daemoneye.bus.broker.parcels import Parcels
+from daemoneye.bus.broker.room import Room
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.streams import (
     DENIED,
@@ -63,7 +64,6 @@ class Groups:
         "_numbered",
         "_parcels",
         "_tree",
-        "bytes",
         "due",
         "ended",
         "feedback",
@@ -71,6 +71,7 @@ class Groups:
         "later",
         "past",
         "pledges",
+        "room",
     )
 
     def __init__(self, parcels: Parcels) -> None:
@@ -82,8 +83,8 @@ class Groups:
         self._jobs = 0  # numbered
         self._deadlines: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].deadline)
         self._expiries: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].lapses_at)
-        self.bytes = 0
-        """Of all jobs."""
+        self.room = Room()
+        """What all jobs take."""
         self.in_flight: dict[int, tuple[Group, Job]] = {}
         """By delivery."""
         self.feedback = Feedback(parcels.clock)
@@ -285,7 +286,7 @@ class Groups:
         job = Job(self._jobs, frame, letter, pledge)
         if pledge is not None:
             pledge.left += 1
-        self.bytes += job.size
+        self.room.take(group.founder, job.size)
         group.put(job)
         self._note_expiry(group, job)
 
@@ -353,7 +354,7 @@ class Groups:
         self._end(group, job, reason, cause)
 
     def _end(self, group: Group, job: Job, reason: str, cause: str) -> None:
-        self.bytes -= job.size
+        self.room.give_back(group.founder, job.size)
         self.due[group] = None
         if reason or job.pledge is not None:
             self.ended.append(Ended(group, job, reason, cause))

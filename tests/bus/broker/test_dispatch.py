@@ -501,6 +501,51 @@ def test_group_bytes_bound_what_a_group_has_in_all() -> None:
     assert boss.read()[-1] == Answer(3, subscribers=1)
 
 
+def test_groups_of_one_identity_hold_a_quarter_of_the_room_and_nothing_past_it() -> None:
+    bus = Bus(outbound_bytes=1 << 16)
+    boss, greedy, other = (bus.client(name) for name in ("boss", "greedy", "other"))
+    for number in range(1, 5):
+        assert not greedy.subscribe(JOBS, number, group=f"g{number}", credit_messages=1).error
+    assert not other.subscribe("control.#", group="g", credit_messages=1).error
+    room = bus.router.directory.groups.room
+    boss.publish(JOBS, b"", request=1)
+    one = room.held("other")
+    boss.publish(JOBS, bytes((1 << 12) - 4 * one), request=2)
+    left = (1 << 14) - room.held("greedy")
+    assert 4 * one <= left < 8 * one
+    boss.publish(JOBS, b"", request=3)
+    assert [each.subscribers for each in boss.read() if isinstance(each, Answer)] == [5, 5, 5]
+    boss.publish(JOBS, b"", request=4)
+    assert error_of(boss) == "BackPressure"
+    assert room.held("greedy") == 4 * room.held("other") == room.bytes * 4 // 5
+    boss.publish("control.demo.other", b"", request=5)  # for the group of the other one alone
+    assert boss.read()[-1] == Answer(5, subscribers=1)
+    law(bus)
+
+
+def test_a_full_share_is_named_and_costs_nobody_else_what_is_best_effort() -> None:
+    bus = Bus(outbound_bytes=1 << 16)
+    boss, greedy, other = (bus.client(name) for name in ("boss", "greedy", "other"))
+    assert not greedy.subscribe("events.#", group="g", credit_messages=1).error
+    assert not other.subscribe("events.demo.+", group="g", credit_messages=100).error
+    boss.publish(EVENTS, *([bytes(1000)] * 10), request=1)
+    other.ack(*other.jobs())
+    boss.publish(EVENTS, *([bytes(1000)] * 10), request=2)
+    answers = [each.subscribers for each in boss.read() if isinstance(each, Answer)]
+    assert answers == [2, 2]
+    assert len(other.jobs()) == 10
+    lost = law(bus).lost["overflow"]
+    assert lost > 0
+    boss.publish(EVENTS, bytes(1000), request=3)
+    assert boss.read()[-1] == Answer(3, subscribers=1)
+    assert law(bus).lost["overflow"] == lost + 1
+    boss.publish(EVENTS, bytes(1000), request=4, guarantee=Guarantee.AT_LEAST_ONCE)
+    answer = boss.read()[-1]
+    assert isinstance(answer, Answer)
+    assert answer.error == "BackPressure"
+    assert "the groups that greedy began have no room" in answer.detail
+
+
 def test_what_has_expired_goes_to_nobody_and_is_counted() -> None:
     bus = Bus()
     boss = bus.client("boss")

@@ -81,7 +81,7 @@ def test_nothing_is_left_of_groups_when_all_is_over() -> None:
         bus.router.close(each.session)
     bus.pass_time(11)
     groups = groups_of(bus)
-    assert (len(groups), groups.members, groups.bytes) == (0, 0, 0)
+    assert (len(groups), groups.members, groups.room.bytes) == (0, 0, 0)
     assert not groups.in_flight
     assert not groups.pledges
     assert not groups.ended

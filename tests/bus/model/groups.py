@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.bus.model.seats import Job, Seat
 from tests.bus.model.world import World
 
@@ -34,9 +36,13 @@ class Groups:
         self.acknowledged += 1
 
     def check(self, world: World) -> None:
-        """Offered = handled + lost (by reason) + waiting + in flight."""
-        for group in world.router.directory.groups:
+        """Offered = handled + lost (by reason) + waiting + in flight; and so in bytes."""
+        groups, held = world.router.directory.groups, Counter[str]()
+        for group in groups:
             work = group.work
             waits = group.waiting + group.in_flight
             assert work.offered == work.handled + work.lost.total() + waits, (group, work)
             assert not group.members or not group.delayed or group.waiting
+            held[group.founder] += group.bytes
+        assert groups.room.bytes == held.total()
+        assert all(groups.room.held(name) == size for name, size in held.items())
