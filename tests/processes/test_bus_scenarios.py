@@ -289,7 +289,7 @@ with BusClient.connect(run_dir=sys.argv[1]) as bus, bus.subscribe("events.demo.t
 
 @pytest.mark.skipif(not FEATURES.pidfd, reason="nobody tells here that a process has ended")
 def test_a_session_whose_process_has_ended_is_not_waited_for(tidy: Path) -> None:
-    with broker_process(tidy, heartbeat_interval=0.05) as process, process.client() as bus:
+    with broker_process(tidy) as process, process.client() as bus:
         command = [sys.executable, "-W", "error", "-c", LISTENER, str(process.run_dir.path)]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe) as listener:
@@ -299,3 +299,30 @@ def test_a_session_whose_process_has_ended_is_not_waited_for(tidy: Path) -> None
             listener.kill()
             wait_for(lambda: len(bus.clients()) == 1, "its session to be over")
             assert bus.publish_confirmed(TICK, b"x").subscribers == 0
+
+
+OWNER = """
+import sys
+from daemoneye import BusClient
+
+with BusClient.connect(run_dir=sys.argv[1]) as bus:
+    bus.publish("events.demo.state", b"up", retain=True)
+    bus.set_will("events.demo.state", b"down", retain=True)
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not FEATURES.pidfd, reason="nobody tells here that a process has ended")
+def test_a_will_of_a_process_that_has_ended_comes_before_who_takes_its_place(tidy: Path) -> None:
+    with broker_process(tidy, will_timeout=600) as process, process.client() as bus:
+        command = [sys.executable, "-W", "error", "-c", OWNER, str(process.run_dir.path)]
+        pipe = subprocess.PIPE
+        with bus.subscribe("events.demo.state") as states:
+            for _ in range(2):
+                with subprocess.Popen(command, stdin=pipe, stdout=pipe) as owner:
+                    assert owner.stdout is not None
+                    assert owner.stdout.readline() == b"ready\n"
+                    owner.kill()
+                    said = [states.get(scaled(10)) for _ in range(2)]
+                    assert [each and each.payload for each in said] == [b"up", b"down"]

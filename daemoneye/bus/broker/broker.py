@@ -51,6 +51,10 @@ log = logging.getLogger("daemoneye.broker")
 GAP_SECONDS = 1.0
 """So late a turn means that the broker itself could not run, and all deadlines move."""
 
+LOOK_AFTER = 0.05
+"""Seconds after a connection was lost until it is seen whether its process has ended: that closes
+its sockets a moment before."""
+
 READS_OF_THE_LEFT = 8
 """How often a connection that was left is read once more: more than the kernel keeps of one."""
 
@@ -80,6 +84,7 @@ class Broker:
         self._clients = Clients(self._poller, self._left)
         self._now = time.monotonic()  # when the last turn began
         self._vigil = Vigil(limits.heartbeat_interval, limits.missed_heartbeats, self._now)
+        self._look_after_at = math.inf  # when to see whose process has ended
         self._statistics_at = self._now  # when to tell what was counted
         self._drain_deadline: float | None = None  # once it has begun to end
         self._next_deadline = self._now  # when there is something to do by itself
@@ -320,6 +325,8 @@ class Broker:
         self.door.forget(client)
         if client.session is not None:
             self.router.park(client.session)
+            self._look_after_at = min(self._look_after_at, self._now + LOOK_AFTER)
+            self._next_deadline = min(self._next_deadline, self._look_after_at)
 
     # ---- time, orders, wishes -------------------------------------------------------------------
 
@@ -338,6 +345,7 @@ class Broker:
         deadlines = (
             None if unclaimed is None else self._now + unclaimed,
             self._vigil.next_at,
+            self._look_after_at,
             self._statistics_at,
             self.door.next_deadline(),
             self._clients.next_deadline(),
@@ -349,6 +357,8 @@ class Broker:
     def _keep_time(self, now: float) -> None:
         if now >= self._vigil.next_at:
             self._look_for_silent(now)
+        if now >= self._look_after_at:
+            self._look_for_ended()
         if now >= self._statistics_at:
             self._tell_statistics(now)
         self.door.keep_time(self._clients, now)
@@ -372,14 +382,22 @@ class Broker:
         silence = self._vigil.look(watched, now)
         for session in silence.asked:
             self.router.tell(session, Ping())
-        for session in list(self.router.directory.away):
-            if has_ended(session.identity.pid):
-                self.router.close(session)  # nobody else can go on with it
+        self._look_for_ended()
         for session in silence.lost:
             limits = self.router.limits
             seconds = limits.missed_heartbeats * limits.heartbeat_interval
             detail = f"nothing came from it in {seconds:g} s"
             self.router.cut_off(session, Ending("heartbeat", detail))
+
+    def _look_for_ended(self) -> None:
+        """Wait no longer for sessions whose process has ended; how a child did, is an order."""
+        self._look_after_at = math.inf
+        for session in self.router.missing:
+            who = session.identity
+            if has_ended(who.pid):
+                credential = self.door.keyring.find(who.name, who.incarnation)
+                is_child = credential is not None and credential.incarnation == who.incarnation
+                self.router.bury(session, is_explained=is_child)
 
     def _tell_statistics(self, now: float) -> None:
         interval = self.router.limits.statistics_interval

@@ -169,6 +169,19 @@ class Router:
         self.uploads.forget(session)
         self._settle()
 
+    @property
+    def missing(self) -> list[Session]:
+        """Those that may come back, or are waited for with a will: the shell looks after them."""
+        return list(
+            {**dict.fromkeys(self.directory.away), **dict.fromkeys(self.directory.wills.waiting)}
+        )
+
+    def bury(self, session: Session, *, is_explained: bool) -> None:
+        """Its process has ended, so nobody comes back; with `is_explained`, `end` will say why."""
+        self.close(session)
+        if not is_explained:
+            self.directory.wills.hurry(session)
+
     def end(self, identity: str, incarnation: int, cause: str) -> None:
         """That incarnation is over: its sessions are doomed, everything of theirs released.
 

@@ -2,11 +2,13 @@
 
 One will for each session, set and taken back by its client.  A goodbye ends it.  Any other end
 sends it, after a wait in which the same incarnation may come back, because then nothing has ended;
-but at once when the supervisor says that the incarnation is over, and then with the true cause.
+but at once when its process has ended: who comes instead says what is true then, and a will that
+came later would take the place of that.  Of a child the supervisor says it, with the true cause.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from daemoneye.bus.broker.clock import Clock
@@ -91,6 +93,18 @@ class Wills:
             if who.name == identity and incarnation in (0, who.incarnation):
                 last.cause, last.due_at = cause, self._clock.now
                 self._clock.wake_at(last.due_at)
+
+    def hurry(self, session: Session) -> None:
+        """Its process has ended, nobody knows how; harmless when nothing waits."""
+        last = self._waiting.get(session)
+        if last is not None:
+            last.due_at = self._clock.now
+            self._clock.wake_at(last.due_at)
+
+    @property
+    def waiting(self) -> Collection[Session]:
+        """Whose wills wait for somebody to come back."""
+        return self._waiting.keys()
 
     def due(self) -> list[Last]:
         """What is to be sent now."""

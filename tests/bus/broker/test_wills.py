@@ -117,6 +117,30 @@ def test_a_will_waits_for_its_client_up_to_the_limit_and_no_longer() -> None:
     assert causes(watching) == ["disconnected"]
 
 
+def test_of_a_process_that_has_ended_nothing_is_waited_for() -> None:
+    bus, watching, procmond = scene()
+    bus.router.close(procmond.session)
+    assert bus.router.missing == [procmond.session]
+    bus.router.bury(procmond.session, is_explained=False)
+    later(bus, 0)
+    assert causes(watching) == ["disconnected"]
+    assert bus.router.missing == []
+    bus.router.bury(procmond.session, is_explained=False)
+    later(bus, 10)
+    assert causes(watching) == []
+
+
+def test_why_a_child_has_ended_is_waited_for() -> None:
+    bus, watching, procmond = scene()
+    bus.router.close(procmond.session)
+    bus.router.bury(procmond.session, is_explained=True)
+    later(bus, 0.1)
+    assert causes(watching) == []
+    bus.router.end("procmond", 1, "signal:9")
+    later(bus, 0)
+    assert causes(watching) == ["signal:9"]
+
+
 def test_who_is_cut_off_has_its_will_said_with_the_reason() -> None:
     bus, watching, procmond = scene()
     bus.router.cut_off(procmond.session, Ending("heartbeat", "nothing came"))
