@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ for _name in list(os.environ):
         del os.environ[_name]
 for _name in ("XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"):
     os.environ.pop(_name, None)
+
+# A shell has what it starts in the background ignore a Ctrl-C, and a child inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
