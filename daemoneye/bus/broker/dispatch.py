@@ -246,7 +246,7 @@ class Dispatch:
         elif said.what is Settling.REJECT:
             groups.finish(group, job, REJECTED, said.reason[:MAX_CAUSE] or "no reason was given")
         else:
-            groups.try_again(group, job, f"{place} asked for another try", said.seconds)
+            groups.try_again(group, job, f"{place.session} asked for another try", said.seconds)
 
     def _refuse(
         self,

@@ -50,6 +50,10 @@ class Settled(Envelope):
         """The same job, telling what was missed before it."""
         return type(self)((*self[:4], lost, *self[5:]))
 
+    def __repr__(self) -> str:
+        what = f"{type(self).__name__} {self.topic} #{self.sequence}"
+        return f"<{what} from {self.publisher.name}, try {self.delivery_count}>"
+
 
 class Job(Settled):
     """One message of a group, for this member to handle.

@@ -354,7 +354,8 @@ def test_another_try_goes_to_another_member_and_not_before_its_time() -> None:
 
 def test_who_is_alone_gets_it_again() -> None:
     bus = Bus()
-    boss = bus.client("boss")
+    boss, watching = bus.client("boss"), bus.client("watching")
+    watching.subscribe("$bus.dead.workers")
     (worker,) = members(bus, 1)
     boss.publish(JOBS, b"x")
     for count in range(1, 6):
@@ -363,6 +364,10 @@ def test_who_is_alone_gets_it_again() -> None:
         worker.settle(Settling.RETRY, given)
     assert worker.jobs() == []
     assert law(bus).lost == {"exhausted": 1}
+    bus.pass_time(0)
+    (letter,) = (each for each in watching.read() if isinstance(each, Envelope))
+    told = letter.unpack(events_pb2.DeadLetter)
+    assert told.cause == f"tried 5 times; {worker.session} asked for another try"
 
 
 def test_what_is_rejected_is_a_dead_letter_at_once() -> None:

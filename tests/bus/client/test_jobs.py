@@ -61,6 +61,7 @@ def test_it_is_an_envelope_and_stays_a_job(kind: type[Job] | type[AsyncJob]) -> 
     other = job.carrying(b"other").after({"overflow": 1})
     assert (type(other), other.payload, other.lost) == (kind, b"other", {"overflow": 1})
     assert (other.hold, other.delivery_count) == (HOLD, 2)
+    assert repr(other) == f"<{kind.__name__} a.b #3 from me, try 2>"
 
 
 def test_what_is_anothers_by_now_is_passed_over() -> None:
