@@ -231,12 +231,12 @@ class Dispatch:
         for group, job in mine.values():
             if job.place is not None:
                 groups.hear(session, job.place.subscription.number)
-            self._settle(group, job, said)
+            self._settle(session, group, job, said)
         if said.request:
             self._deliveries.tell(session, Answer(said.request))
 
-    def _settle(self, group: Group, job: Job, said: Settle) -> None:
-        groups, place = self._groups, job.place
+    def _settle(self, session: Session, group: Group, job: Job, said: Settle) -> None:
+        groups = self._groups
         if said.what is Settling.EXTEND:
             groups.extend(group, job, said.seconds)
             return
@@ -246,7 +246,7 @@ class Dispatch:
         elif said.what is Settling.REJECT:
             groups.finish(group, job, REJECTED, said.reason[:MAX_CAUSE] or "no reason was given")
         else:
-            groups.try_again(group, job, f"{place.session} asked for another try", said.seconds)
+            groups.try_again(group, job, f"{session} asked for another try", said.seconds)
 
     def _refuse(
         self,
