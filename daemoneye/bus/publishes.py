@@ -76,7 +76,7 @@ class Heading:
     guarantee: Guarantee = Guarantee.DEFAULT
     """How sure their delivery is."""
     deduplication_id: str = ""
-    """Two with the same are one."""
+    """Carried to who receives it, for its own use: the broker does nothing with it."""
     partition_key: str = ""
     """In a group, equal keys go to the same member."""
     retain: bool = False

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from daemoneye.bus.client.interests import Interest, Owner
-from daemoneye.bus.frames import Answer, Notice, Reply
+from daemoneye.bus.frames import Answer, Heading, Notice, Reply
 from daemoneye.errors import (
     AccessDenied,
     BackPressure,
@@ -127,6 +127,18 @@ def no_answer(timeout: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"no answer from the broker within {timeout:g} s",
         hint="what was asked for may still have happened",
+    )
+
+
+def no_receipt(heading: Heading, timeout: float) -> DeadlineExceeded:
+    """A publish with this heading was made and is not withdrawn, and time is up."""
+    if not heading.until_handled:
+        return no_answer(timeout)
+    return DeadlineExceeded(
+        f"no word within {timeout:g} s that what was published on {heading.topic} is handled",
+        hint="it is not taken back: it waits in its group, or a member works on it. Wait longer"
+        " with timeout=; published again it may be handled twice; `daemoneye bus subs` shows"
+        " which groups there are, and what waits and is in hand there",
     )
 
 

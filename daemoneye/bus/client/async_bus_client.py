@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Unpack, cast, overload
 
 from daemoneye.bus.client.answers import (
@@ -28,6 +29,7 @@ from daemoneye.bus.client.answers import (
     Explanation,
     Receipt,
     explanation_of,
+    no_receipt,
     receipt_of,
 )
 from daemoneye.bus.client.async_connection import AsyncConnection
@@ -255,7 +257,8 @@ class AsyncBusClient(AsyncEnding):
         """Publish and wait for what the broker says became of it.
 
         With `until="handled"` that is when every group that took it has acknowledged it: it raises
-        Rejected when one did not, and NoResponder when there is none.
+        Rejected when one did not, and NoResponder when there is none.  When `timeout` is over
+        first, the message is not taken back.
 
         Raises as `publish`, AccessDenied, BackPressure when somebody who may lose nothing had no
         room for a second (or for `timeout`) and so nobody was sent it, DeadlineExceeded after
@@ -279,7 +282,9 @@ class AsyncBusClient(AsyncEnding):
         course = writer.course(heading, data)
         with writer.retaining.asking() if retain else nullcontext(int) as under:
             answer = await connection.insist(
-                lambda request: writer.publish_on(course, data, under(request)), timeout
+                lambda request: writer.publish_on(course, data, under(request)),
+                timeout,
+                partial(no_receipt, heading, timeout),
             )
         return receipt_of(answer, until_handled=bool(until))
 

@@ -65,6 +65,7 @@ from daemoneye.errors import (
     BusClosed,
     BusError,
     DaemoneyeError,
+    DeadlineExceeded,
     LocalProtocolError,
 )
 from daemoneye.system import receive_with_descriptors
@@ -148,7 +149,12 @@ class AsyncConnection:
 
     # ---- requests -------------------------------------------------------------------------------
 
-    async def ask(self, say: Callable[[int], None], timeout: float) -> Answer:
+    async def ask(
+        self,
+        say: Callable[[int], None],
+        timeout: float,
+        late: Callable[[], DeadlineExceeded] | None = None,
+    ) -> Answer:
         """Say something that carries a request number, and wait for the answer to it.
 
         Raises what the answer says, DeadlineExceeded without one or when nothing could be said,
@@ -162,16 +168,21 @@ class AsyncConnection:
         self.dialogue.pending[request] = reply
         try:
             say(request)
-            return await _answer(reply, timeout, deadline)
+            return await _answer(reply, deadline, late() if late else no_answer(timeout))
         finally:
             self.dialogue.pending.pop(request, None)
 
-    async def insist(self, say: Callable[[int], None], timeout: float) -> Answer:
+    async def insist(
+        self,
+        say: Callable[[int], None],
+        timeout: float,
+        late: Callable[[], DeadlineExceeded],
+    ) -> Answer:
         """As `ask`, and again for a second when somebody has no room: then raises BackPressure."""
         insisting = Insisting(timeout, self._loop.time())
         while True:
             try:
-                return await self.ask(say, max(0.0, insisting.deadline - self._loop.time()))
+                return await self.ask(say, max(0.0, insisting.deadline - self._loop.time()), late)
             except BackPressure:
                 pause = insisting.pause(self._loop.time())
                 if pause is None:
@@ -243,7 +254,8 @@ class AsyncConnection:
             subscription.interests = interests
             for each in wishes:
                 self.writer.send(each)
-            answers = [await _answer(each, REQUEST_TIMEOUT, deadline) for each in replies]
+            late = no_answer(REQUEST_TIMEOUT)
+            answers = [await _answer(each, deadline, late) for each in replies]
             subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except WISH_STANDS:
             pass
@@ -427,8 +439,8 @@ class AsyncConnection:
             give(reply, error)
 
 
-async def _answer(reply: Awaited, timeout: float, deadline: float) -> Answer:
-    answer = await until(reply, deadline, no_answer(timeout))
+async def _answer(reply: Awaited, deadline: float, late: DeadlineExceeded) -> Answer:
+    answer = await until(reply, deadline, late)
     if isinstance(answer, BusError):
         raise answer
     return checked(answer)

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Unpack, cast, overload
 
 from daemoneye.bus.client.answers import (
@@ -24,6 +25,7 @@ from daemoneye.bus.client.answers import (
     Explanation,
     Receipt,
     explanation_of,
+    no_receipt,
     receipt_of,
 )
 from daemoneye.bus.client.calling import call_heading
@@ -232,7 +234,8 @@ class BusClient(Ending):
         """Publish and wait for what the broker says became of it.
 
         With `until="handled"` that is when every group that took it has acknowledged it: it raises
-        Rejected when one did not, and NoResponder when there is none.
+        Rejected when one did not, and NoResponder when there is none.  When `timeout` is over
+        first, the message is not taken back.
 
         Raises as `publish`, LocalProtocolError in a signal handler that fell into this client while
         it writes or reads, AccessDenied, BackPressure when somebody who may lose nothing had no
@@ -257,6 +260,7 @@ class BusClient(Ending):
             answer = connection.insist(
                 lambda request, until: writer.request(heading, data, under(request), until),
                 timeout,
+                partial(no_receipt, heading, timeout),
             )
         return receipt_of(answer, until_handled=bool(until))
 

@@ -136,7 +136,12 @@ class Connection:
 
     # ---- requests -------------------------------------------------------------------------------
 
-    def ask(self, say: Callable[[int, float], None], timeout: float) -> Answer:
+    def ask(
+        self,
+        say: Callable[[int, float], None],
+        timeout: float,
+        late: Callable[[], DeadlineExceeded] | None = None,
+    ) -> Answer:
         """Say something that carries a request number, and wait for the answer to it.
 
         `say` has to be done at its second argument, a time on the monotonic clock.  Raises what
@@ -150,16 +155,21 @@ class Connection:
         deadline = time.monotonic() + timeout
         try:
             say(request, deadline)
-            return self._answer(inbox, timeout, deadline)
+            return self._answer(inbox, deadline, late or partial(no_answer, timeout))
         finally:
             self.dialogue.pending.pop(request, None)
 
-    def insist(self, say: Callable[[int, float], None], timeout: float) -> Answer:
+    def insist(
+        self,
+        say: Callable[[int, float], None],
+        timeout: float,
+        late: Callable[[], DeadlineExceeded],
+    ) -> Answer:
         """As `ask`, and again for a second when somebody has no room: then raises BackPressure."""
         insisting = Insisting(timeout, time.monotonic())
         while True:
             try:
-                return self.ask(say, max(0.0, insisting.deadline - time.monotonic()))
+                return self.ask(say, max(0.0, insisting.deadline - time.monotonic()), late)
             except BackPressure:
                 pause = insisting.pause(time.monotonic())
                 if pause is None:
@@ -216,11 +226,13 @@ class Connection:
                 REQUEST_TIMEOUT,
             )
 
-    def _answer(self, inbox: Inbox[Response], timeout: float, deadline: float) -> Answer:
+    def _answer(
+        self, inbox: Inbox[Response], deadline: float, late: Callable[[], DeadlineExceeded]
+    ) -> Answer:
         try:
             answer = self.reader.get(inbox, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            raise no_answer(timeout) from None
+            raise late() from None
         return checked(answer)
 
     # ---- subscriptions --------------------------------------------------------------------------
@@ -250,7 +262,8 @@ class Connection:
                 self.writer.send_all(want, until)
             finally:
                 self._wishing.release()
-            answers = [self._answer(each, REQUEST_TIMEOUT, until) for each in asked]
+            late = partial(no_answer, REQUEST_TIMEOUT)
+            answers = [self._answer(each, until, late) for each in asked]
             subscription.narrowed = tuple(cut for each in answers for cut in each.narrowed)
         except WISH_STANDS:
             if not subscription.interests:  # it never became a wish

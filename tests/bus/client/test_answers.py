@@ -11,10 +11,12 @@ from daemoneye.bus.client.answers import (
     connection_lost,
     ending_of,
     error_of,
+    no_answer,
+    no_receipt,
     receipt_of,
 )
 from daemoneye.bus.client.interests import Interest, Options
-from daemoneye.bus.frames import Answer, Notice
+from daemoneye.bus.frames import Answer, Heading, Notice
 from daemoneye.errors import AccessDenied, BackPressure, BusError, NoResponder, TooLarge
 
 
@@ -44,6 +46,14 @@ def test_an_answer_without_an_error_is_as_it_came() -> None:
 def test_a_receipt_says_whether_anybody_took_it() -> None:
     assert receipt_of(Answer(1)) == Receipt(Status.NO_SUBSCRIBERS, 0)
     assert receipt_of(Answer(1, subscribers=2)) == Receipt(Status.ACCEPTED, 2)
+
+
+def test_a_publish_without_a_receipt_says_what_it_waited_for() -> None:
+    plain, patient = Heading("a.b"), Heading("a.b", until_handled=True)
+    assert str(no_receipt(plain, 2.0)) == str(no_answer(2.0))
+    late = no_receipt(patient, 0.25)
+    assert late.args == ("no word within 0.25 s that what was published on a.b is handled",)
+    assert "it is not taken back" in late.hint
 
 
 def test_a_subscription_ends_with_the_words_of_the_broker() -> None:

@@ -16,6 +16,7 @@ from daemoneye.bus.proto import events_pb2
 from daemoneye.errors import (
     BackPressure,
     BusBroken,
+    DeadlineExceeded,
     LocalProtocolError,
     NoResponder,
     Rejected,
@@ -275,6 +276,19 @@ def test_a_receipt_waits_until_it_is_handled(broker: Running) -> None:
             assert outcome[0] == Receipt(Status.HANDLED, 1)
             assert isinstance(outcome[1], Rejected)
             assert "the group g of control.demo.jobs" in str(outcome[1])
+
+
+def test_a_wait_for_a_slow_group_says_that_the_message_goes_on(broker: Running) -> None:
+    with broker.client("boss") as boss, broker.client("worker") as worker:
+        with worker.subscribe(JOBS, group="g") as jobs:
+            with pytest.raises(
+                DeadlineExceeded, match=r"no word within 0\.2 s .* is handled"
+            ) as late:
+                boss.publish_confirmed(JOBS, b"slow", until="handled", timeout=0.2)
+            assert "not taken back" in late.value.hint
+            (job,) = given(jobs, 1)
+            job.ack(timeout=scaled(5))
+            assert (payloads([job]), handled(broker)) == ([b"slow"], 1)
 
 
 def test_a_full_group_is_back_pressure_after_a_second(tidy: Path, kind: Threads | Tasks) -> None:
