@@ -47,15 +47,28 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield instance
 
 
+LISTED_TEST = re.compile(r"^(\d+)\. \[`(test_\w+)`\]\((tests/\S+\.py)\)$", re.MULTILINE)
+
+
 def test_every_promise_of_a_subscription_names_tests_that_there_are() -> None:
     rows = table_in(README, "subscription")
-    there = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    listed = {int(number): (name, path) for number, name, path in LISTED_TEST.findall(README)}
     assert len(rows) > 4
+    named: set[int] = set()
     for *_, held_by in rows:
-        named = re.findall(r"`(test_\w+)`", held_by)
-        assert named, held_by
-        for name in named:
-            assert f"def {name}(" in there, name
+        assert re.fullmatch(r"\d+(, \d+)*", held_by), held_by
+        named |= {int(number) for number in held_by.split(", ")}
+    assert named == set(listed) == set(range(1, len(listed) + 1))
+    for name, path in listed.values():
+        assert f"\ndef {name}(" in (ROOT / path).read_text("utf-8"), (name, path)
+
+
+def test_no_promise_of_a_subscription_has_to_be_looked_up_in_another_row() -> None:
+    for row in table_in(README, "subscription"):
+        assert len(row) == 7
+        for cell in row:
+            assert cell
+            assert "as above" not in cell
 
 
 @pytest.mark.parametrize("line", ["make run", "make test"])
@@ -141,6 +154,15 @@ def test_the_exit_codes_are_the_ones_there_are() -> None:
     assert listed == {int(code) for code in Exit} - {Exit.INTERRUPTED, Exit.TERMINATED}
 
 
+def anchors(markdown: str) -> set[str]:
+    """What the headings of a page are called in a link."""
+    headings = re.findall(r"^#+ (.*)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        path, _, anchor = target.partition("#")
+        assert (ROOT / path).exists(), target
+        if anchor:
+            assert anchor in anchors((ROOT / path).read_text("utf-8")), target
