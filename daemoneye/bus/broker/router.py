@@ -252,6 +252,7 @@ class Router:
             handled=work.handled,
             group_waiting=sum(each.waiting for each in groups),
             group_in_flight=len(groups.in_flight),
+            group_bytes=groups.room.bytes,
             calls=self._calls.taken,
             replies=self._calls.replies,
             failed=dict(self._calls.failed),

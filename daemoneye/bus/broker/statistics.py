@@ -68,6 +68,8 @@ class Statistics:
     """Waiting for a member to take them, now."""
     group_in_flight: int = 0
     """In the hands of members, now."""
+    group_bytes: int = 0
+    """The bytes of both, which `queued_bytes` does not have."""
     away: int = 0
     """Of the sessions, those without a connection that are waited for."""
     calls: int = 0
@@ -98,6 +100,7 @@ class Statistics:
             "handled_total": self.handled,
             "group_waiting": self.group_waiting,
             "group_in_flight": self.group_in_flight,
+            "group_bytes": self.group_bytes,
             "calls_total": self.calls,
             "replies_total": self.replies,
             "denied_total": self.refused.get(DENIED, 0),
@@ -127,6 +130,7 @@ class Statistics:
             handled_total=self.handled,
             group_waiting=self.group_waiting,
             group_in_flight=self.group_in_flight,
+            group_bytes=self.group_bytes,
             lost=self.lost,
             refused=self.refused,
             turned_away=self.turned_away,

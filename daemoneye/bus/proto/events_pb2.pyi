@@ -800,7 +800,7 @@ class DeadLetter(_message.Message):
     def __init__(self, group: _Optional[str] = ..., topic: _Optional[str] = ..., payload: _Optional[bytes] = ..., content_type: _Optional[str] = ..., publisher: _Optional[str] = ..., delivery_count: _Optional[int] = ..., cause: _Optional[str] = ..., reason: _Optional[str] = ..., filter: _Optional[str] = ..., payload_bytes: _Optional[int] = ..., sequence: _Optional[int] = ..., time: _Optional[int] = ...) -> None: ...
 
 class BusStatistics(_message.Message):
-    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total", "large_bytes", "large_descriptors", "groups", "handled_total", "group_waiting", "group_in_flight", "away", "calls_total", "replies_total", "failed_calls")
+    __slots__ = ("clients", "subscriptions", "published_total", "delivered_total", "lost_total", "denied_total", "queued", "queued_bytes", "observed_at", "lost", "refused", "turned_away", "cut_off", "postponed_total", "large_bytes", "large_descriptors", "groups", "handled_total", "group_waiting", "group_in_flight", "away", "calls_total", "replies_total", "failed_calls", "group_bytes")
     class LostEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -860,6 +860,7 @@ class BusStatistics(_message.Message):
     CALLS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     REPLIES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     FAILED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BYTES_FIELD_NUMBER: _ClassVar[int]
     clients: int
     subscriptions: int
     published_total: int
@@ -884,4 +885,5 @@ class BusStatistics(_message.Message):
     calls_total: int
     replies_total: int
     failed_calls: _containers.ScalarMap[str, int]
-    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ..., large_bytes: _Optional[int] = ..., large_descriptors: _Optional[int] = ..., groups: _Optional[int] = ..., handled_total: _Optional[int] = ..., group_waiting: _Optional[int] = ..., group_in_flight: _Optional[int] = ..., away: _Optional[int] = ..., calls_total: _Optional[int] = ..., replies_total: _Optional[int] = ..., failed_calls: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    group_bytes: int
+    def __init__(self, clients: _Optional[int] = ..., subscriptions: _Optional[int] = ..., published_total: _Optional[int] = ..., delivered_total: _Optional[int] = ..., lost_total: _Optional[int] = ..., denied_total: _Optional[int] = ..., queued: _Optional[int] = ..., queued_bytes: _Optional[int] = ..., observed_at: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ..., refused: _Optional[_Mapping[str, int]] = ..., turned_away: _Optional[_Mapping[str, int]] = ..., cut_off: _Optional[_Mapping[str, int]] = ..., postponed_total: _Optional[int] = ..., large_bytes: _Optional[int] = ..., large_descriptors: _Optional[int] = ..., groups: _Optional[int] = ..., handled_total: _Optional[int] = ..., group_waiting: _Optional[int] = ..., group_in_flight: _Optional[int] = ..., away: _Optional[int] = ..., calls_total: _Optional[int] = ..., replies_total: _Optional[int] = ..., failed_calls: _Optional[_Mapping[str, int]] = ..., group_bytes: _Optional[int] = ...) -> None: ...

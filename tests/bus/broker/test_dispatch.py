@@ -52,6 +52,7 @@ def law(bus: Bus) -> Statistics:
         ), group
         assert group.bytes >= 0
     found = bus.router.statistics()
+    assert found.group_bytes == sum(group.bytes for group in bus.router.directory.groups)
     streams = [s for each in bus.router.directory for s in each.outbox.streams.values()]
     assert found.queued == sum(stream.messages for stream in streams)
     assert found.message(0.0).lost_total == sum(found.lost.values())  # it can be told
@@ -83,12 +84,15 @@ def test_each_message_goes_to_one_member_and_is_over_when_acknowledged() -> None
     assert sorted(payloads(every)) == [b"%d" % n for n in range(9)]
     assert [len(jobs) for jobs in given] == [3, 3, 3]
     assert all(job.tries == 1 for jobs in given for job in jobs)
-    assert law(bus).group_in_flight == 9
+    counted = law(bus)
+    assert counted.group_in_flight == 9
+    assert counted.group_bytes > 9 * len(b"0")  # the member has them, and the group still does
     for worker, jobs in zip(workers, given, strict=True):
         worker.ack(*jobs)
         assert worker.read() == []
     counted = law(bus)
     assert (counted.handled, counted.group_in_flight, counted.group_waiting) == (9, 0, 0)
+    assert counted.group_bytes == 0
     assert counted.lost == {}
 
 

@@ -40,6 +40,7 @@ SEEN = Statistics(
     handled=31,
     group_waiting=32,
     group_in_flight=33,
+    group_bytes=34,
     calls=20,
     replies=17,
     failed={"expired": 2, "no-responder": 1},
@@ -71,7 +72,7 @@ def test_the_message_says_the_same() -> None:
     assert (message.lost_total, message.denied_total, message.postponed_total) == (3, 4, 5)
     assert (message.large_bytes, message.large_descriptors) == (9, 8)
     assert (message.groups, message.handled_total) == (1, 31)
-    assert (message.group_waiting, message.group_in_flight) == (32, 33)
+    assert (message.group_waiting, message.group_in_flight, message.group_bytes) == (32, 33, 34)
     assert (message.clients, message.queued_bytes, message.observed_at) == (2, 12, 99.5)
 
 
