@@ -361,6 +361,7 @@ def _answer_frame(value: Answer) -> pb.Frame:
     words = {name: said for name in _ANSWER_WORDS if (said := getattr(value, name))}
     body = pb.Answer(
         **words,
+        choice=_CHOICE_WIRE[value.choice],
         narrowed=value.narrowed,
         clients=[
             pb.ClientRow(**{n: getattr(row, n) for n in _CLIENT_COLUMNS}) for row in value.clients
@@ -384,6 +385,7 @@ def _answer(frame: pb.Frame) -> Answer:
     body = pb.Answer.FromString(frame.body)
     return Answer(
         request=frame.request,
+        choice=_CHOICE_OF_WIRE.get(body.choice, Choice.DEFAULT),
         narrowed=tuple(body.narrowed),
         clients=tuple(
             ClientRow(*(getattr(row, n) for n in _CLIENT_COLUMNS)) for row in body.clients

@@ -441,6 +441,8 @@ class Answer:
     """Of a query for topics."""
     acknowledge_timeout: float = 0.0
     """Of a subscribe with a group: in how many seconds a delivery has to be settled."""
+    choice: Choice = Choice.DEFAULT
+    """Of the same: what its group goes by."""
 
 
 @dataclass(frozen=True, slots=True)

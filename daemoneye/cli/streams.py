@@ -10,9 +10,10 @@ from datetime import datetime
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.jobs import Job
-from daemoneye.bus.client.subscriber import Subscription
+from daemoneye.bus.client.subscriber import Jobs, Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.hierarchy import BUS, is_silent
+from daemoneye.bus.kinds import Choice
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
@@ -47,7 +48,8 @@ def print_events(
     end = None if seconds is None else time.monotonic() + seconds
     printed = 0
     with connected(options) as bus, _subscribed(bus, options, filters, group) as events:
-        for line in remarks_on(filters, events.narrowed):
+        choice = events.choice if isinstance(events, Jobs) else Choice.DEFAULT
+        for line in remarks_on(filters, events.narrowed, choice):
             Screen.err().say(harmless(line))
         while options.count is None or printed < options.count:
             left = None if end is None else end - time.monotonic()
@@ -84,13 +86,20 @@ def _subscribed(
     return bus.subscribe(*filters, group=group)
 
 
-def remarks_on(filters: Iterable[str], narrowed: Iterable[str]) -> Iterator[str]:
-    """What a person has to know of a subscription that shows less than was asked for."""
+def remarks_on(
+    filters: Iterable[str], narrowed: Iterable[str], choice: Choice = Choice.DEFAULT
+) -> Iterator[str]:
+    """What a person has to know of a subscription that shows less than was asked for.
+
+    As a member of a group that goes by a choice nobody named here, too.
+    """
     narrowed = tuple(narrowed)
     if silent := [each for each in filters if is_silent(each)]:
         yield f"daemoneye: nothing speaks on {', '.join(silent)}; see daemoneye bus topics '{BUS}'"
     if narrowed:
         yield f"daemoneye: an access rule denies {', '.join(dict.fromkeys(narrowed))}: not shown"
+    if choice not in (Choice.DEFAULT, Choice.LEAST_IN_FLIGHT):
+        yield f"daemoneye: this group goes by {choice}, as its first member chose"
 
 
 def event_line(event: Envelope, screen: Screen) -> str:

@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from daemoneye.bus.frames import Choice
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.cli.screen import Screen
 from daemoneye.cli.streams import event_line, remarks_on
@@ -64,6 +65,12 @@ def test_what_an_access_rule_cuts_out_is_named_once() -> None:
     assert list(remarks_on(["events.#"], cuts)) == [
         "daemoneye: an access rule denies events.process.batch, events.demo.#: not shown"
     ]
+
+
+def test_a_group_that_does_not_go_to_whoever_is_free_is_told() -> None:
+    assert list(remarks_on(["events.#"], (), Choice.LEAST_IN_FLIGHT)) == []
+    (line,) = remarks_on(["events.#"], (), Choice.STANDBY)
+    assert line == "daemoneye: this group goes by standby, as its first member chose"
 
 
 def test_where_nothing_speaks_one_does_not_wait_in_vain() -> None:

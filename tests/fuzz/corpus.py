@@ -93,6 +93,7 @@ SAID_BY_CLIENTS: tuple[Value, ...] = (
 SAID_BY_BROKERS: tuple[Value, ...] = (
     Answer(1, subscribers=2, narrowed=("events.secret.#",), rule="allow"),
     Answer(2, "AccessDenied", "no", "ask", "deny"),
+    Answer(6, acknowledge_timeout=30.0, choice=Choice.STANDBY),
     Answer(
         3,
         clients=(ClientRow("a", "agent", 1, 2, 3, 4, 5, 6, 7, 8),),

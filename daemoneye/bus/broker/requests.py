@@ -16,6 +16,7 @@ from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
     Answer,
     Cancel,
+    Choice,
     Clear,
     Credit,
     Goodbye,
@@ -65,7 +66,10 @@ class Requests:
             return
         decision = subscription.decision
         narrowed = tuple(each.text for each in decision.cut)
-        timeout = self._directory.limits.acknowledge_timeout if wish.group else 0.0
+        membership = self._directory.groups.membership(session, wish.subscription)
+        timeout, choice = 0.0, Choice.DEFAULT
+        if membership is not None:  # whoever names no choice has that of the group
+            timeout, choice = self._directory.limits.acknowledge_timeout, membership[0].choice
         self._deliveries.tell(
             session,
             Answer(
@@ -73,6 +77,7 @@ class Requests:
                 rule=decision.rule,
                 narrowed=narrowed,
                 acknowledge_timeout=timeout,
+                choice=choice,
             ),
         )
         if subscription.filter.intersects(ALL_LOSSES):

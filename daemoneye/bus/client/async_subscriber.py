@@ -20,7 +20,7 @@ from daemoneye.bus.client.interests import Interest
 from daemoneye.bus.client.jobs import AsyncJob, in_time
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.work import Hold
-from daemoneye.bus.frames import Credit, Envelope, Release, Settling
+from daemoneye.bus.frames import Choice, Credit, Envelope, Release, Settling
 from daemoneye.errors import BusClosed, BusError
 
 Run = Delivery["AsyncSubscription"]
@@ -184,6 +184,14 @@ class AsyncJobs(AsyncSubscription):
     """
 
     __slots__ = ()
+
+    @property
+    def choice(self) -> Choice:
+        """Who of the group gets the next one: what its first member chose.
+
+        `Choice.DEFAULT` before the broker has told it.
+        """
+        return self.interests[0].choice if self.interests else Choice.DEFAULT
 
     def __aiter__(self) -> AsyncIterator[AsyncJob]:
         return cast("AsyncIterator[AsyncJob]", super().__aiter__())

@@ -16,7 +16,7 @@ from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.interests import Interest, Options, Owner
 from daemoneye.bus.client.link import Link, Received, Resumed
 from daemoneye.bus.client.notices import Notices, Remark
-from daemoneye.bus.frames import Resumption, Subscribe, Unsubscribe, Value, Will
+from daemoneye.bus.frames import Answer, Resumption, Subscribe, Unsubscribe, Value, Will
 from daemoneye.errors import BusBroken, BusError, DeadlineExceeded
 
 Waiter = TypeVar("Waiter")
@@ -113,6 +113,8 @@ class Dialogue(Generic[Owner, Waiter]):
         if received.confirmed is not None:
             self._tally.confirm(received.confirmed)
         for answer in received.answers:
+            if type(answer) is Answer and answer.request in self._link.interests:
+                self._link.interests[answer.request].choice = answer.choice
             waiter = self.pending.pop(answer.request, None)
             if waiter is not None:
                 outcome.answers.append((waiter, answer))

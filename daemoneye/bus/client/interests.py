@@ -77,6 +77,7 @@ class Interest(Generic[Owner]):
     __slots__ = (
         "acknowledge_timeout",
         "base",
+        "choice",
         "consumed",
         "due",
         "filter",
@@ -94,6 +95,8 @@ class Interest(Generic[Owner]):
         self.owner = owner
         self.acknowledge_timeout = 0.0
         """In how many seconds a delivery has to be settled, when the broker has said so."""
+        self.choice = Choice.DEFAULT
+        """What its group goes by, when it is for one and the broker has said so."""
         limits = _DEFAULTS.subscription_messages, _DEFAULTS.subscription_bytes
         # How many messages and bytes may lie here.
         self.window = (

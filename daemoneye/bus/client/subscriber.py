@@ -21,7 +21,7 @@ from daemoneye.bus.client.jobs import Job, in_time
 from daemoneye.bus.client.link import Delivery
 from daemoneye.bus.client.reader import Inbox, Reader
 from daemoneye.bus.client.work import Hold
-from daemoneye.bus.frames import Credit, Envelope, Release, Settling
+from daemoneye.bus.frames import Choice, Credit, Envelope, Release, Settling
 from daemoneye.errors import BusClosed
 
 Run = Delivery["Subscription"]
@@ -195,6 +195,14 @@ class Jobs(Subscription):
     """
 
     __slots__ = ()
+
+    @property
+    def choice(self) -> Choice:
+        """Who of the group gets the next one: what its first member chose.
+
+        `Choice.DEFAULT` before the broker has told it.
+        """
+        return self.interests[0].choice if self.interests else Choice.DEFAULT
 
     def __iter__(self) -> Iterator[Job]:
         return cast("Iterator[Job]", super().__iter__())

@@ -416,7 +416,7 @@ class Stream(_message.Message):
     def __init__(self, subscription: _Optional[_Iterable[int]] = ..., lost: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("error", "detail", "hint", "rule", "subscribers", "narrowed", "clients", "subscriptions", "retained", "topics", "acknowledge_timeout")
+    __slots__ = ("error", "detail", "hint", "rule", "subscribers", "narrowed", "clients", "subscriptions", "retained", "topics", "acknowledge_timeout", "choice")
     ERROR_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
@@ -428,6 +428,7 @@ class Answer(_message.Message):
     RETAINED_FIELD_NUMBER: _ClassVar[int]
     TOPICS_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    CHOICE_FIELD_NUMBER: _ClassVar[int]
     error: str
     detail: str
     hint: str
@@ -439,7 +440,8 @@ class Answer(_message.Message):
     retained: _containers.RepeatedCompositeFieldContainer[RetainedRow]
     topics: _containers.RepeatedCompositeFieldContainer[TopicRow]
     acknowledge_timeout: float
-    def __init__(self, error: _Optional[str] = ..., detail: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ..., subscribers: _Optional[int] = ..., narrowed: _Optional[_Iterable[str]] = ..., clients: _Optional[_Iterable[_Union[ClientRow, _Mapping]]] = ..., subscriptions: _Optional[_Iterable[_Union[SubscriptionRow, _Mapping]]] = ..., retained: _Optional[_Iterable[_Union[RetainedRow, _Mapping]]] = ..., topics: _Optional[_Iterable[_Union[TopicRow, _Mapping]]] = ..., acknowledge_timeout: _Optional[float] = ...) -> None: ...
+    choice: Choice
+    def __init__(self, error: _Optional[str] = ..., detail: _Optional[str] = ..., hint: _Optional[str] = ..., rule: _Optional[str] = ..., subscribers: _Optional[int] = ..., narrowed: _Optional[_Iterable[str]] = ..., clients: _Optional[_Iterable[_Union[ClientRow, _Mapping]]] = ..., subscriptions: _Optional[_Iterable[_Union[SubscriptionRow, _Mapping]]] = ..., retained: _Optional[_Iterable[_Union[RetainedRow, _Mapping]]] = ..., topics: _Optional[_Iterable[_Union[TopicRow, _Mapping]]] = ..., acknowledge_timeout: _Optional[float] = ..., choice: _Optional[_Union[Choice, str]] = ...) -> None: ...
 
 class Query(_message.Message):
     __slots__ = ("what", "who", "action", "topic")

@@ -11,6 +11,7 @@ from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.statistics import Statistics
 from daemoneye.bus.frames import (
     Answer,
+    Choice,
     Chunk,
     Credit,
     Envelope,
@@ -706,8 +707,20 @@ def test_the_first_member_decides_how_to_choose() -> None:
     answer = other.subscribe(JOBS, group="workers", choice="round-robin")
     assert answer.error == "LocalProtocolError"
     assert "goes by standby, not by round-robin" in answer.detail
-    assert other.subscribe(JOBS, 2, group="workers").error == ""
-    assert other.subscribe("control.#", 3, group="workers", choice="round-robin").error == ""
+    assert answer.choice is Choice.DEFAULT
+    answers = [
+        other.subscribe(JOBS, 2, group="workers"),
+        other.subscribe("control.#", 3, group="workers", choice="round-robin"),
+        other.subscribe("events.#", 4, group="workers"),
+        other.subscribe(JOBS, 5),
+    ]
+    assert [each.error for each in answers] == [""] * 4
+    assert [each.choice for each in answers] == [
+        Choice.STANDBY,
+        Choice.ROUND_ROBIN,
+        Choice.LEAST_IN_FLIGHT,
+        Choice.DEFAULT,
+    ]
 
 
 def test_bad_input_a_group_by_key_needs_one_and_nobody_gets_any_without() -> None:

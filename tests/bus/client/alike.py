@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, cast
 
 from daemoneye.bus.client.async_bus_client import AsyncBusClient
 from daemoneye.bus.client.async_service import AsyncService
-from daemoneye.bus.client.async_subscriber import AsyncSubscription
+from daemoneye.bus.client.async_subscriber import AsyncJobs, AsyncSubscription
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.jobs import AsyncJob
@@ -23,6 +23,7 @@ from daemoneye.bus.client.requests import AsyncRequest
 from daemoneye.bus.client.service import Service
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.envelope import Envelope
+from daemoneye.bus.kinds import Choice
 from daemoneye.lifeline import Passport
 from tests.support import scaled
 
@@ -145,6 +146,10 @@ class _Events:
     @property
     def narrowed(self) -> tuple[str, ...]:
         return self._events.narrowed
+
+    @property
+    def choice(self) -> Choice:
+        return cast("AsyncJobs", self._events).choice
 
     @property
     def filters(self) -> tuple[str, ...]:

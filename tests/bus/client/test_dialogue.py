@@ -11,7 +11,7 @@ from daemoneye.bus.client.dialogue import Dialogue, Outcome
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.link import Link, Received
 from daemoneye.bus.client.notices import Remark
-from daemoneye.bus.frames import Answer, BadBody, Notice, Pong, Publisher, Will
+from daemoneye.bus.frames import Answer, BadBody, Choice, Notice, Pong, Publisher, Will
 from daemoneye.errors import AccessDenied, BusBroken, DeadlineExceeded
 
 
@@ -39,6 +39,14 @@ def test_an_answer_goes_to_who_waits_for_it_once() -> None:
         answers=[("waiter", answers[0])]
     )
     assert told.dialogue.pending == {}
+
+
+def test_what_a_group_goes_by_is_known_from_each_answer() -> None:
+    told = Told()
+    (number,) = told.want("me", "events.a")
+    for choice in (Choice.STANDBY, Choice.BY_KEY):  # the second one after a reconnect
+        told.dialogue.consider(Received([], (Answer(number, choice=choice),)))
+        assert told.link.interests[number].choice is choice
 
 
 def test_each_filter_is_a_request_of_its_own() -> None:

@@ -203,6 +203,22 @@ def test_what_waits_here_when_a_member_ends_goes_to_another(broker: Running) -> 
             wait_for(lambda: handled(broker) == 5, "all to be handled")
 
 
+def test_a_member_knows_what_its_group_goes_by(broker: Running) -> None:
+    with (
+        broker.client() as bus,
+        bus.subscribe(JOBS, group="g", choice="standby") as first,
+        bus.subscribe(JOBS, group="g") as second,
+        bus.subscribe(JOBS, group="h") as other,
+    ):
+        assert [each.choice for each in (first, second, other)] == [
+            "standby",
+            "standby",
+            "least-in-flight",
+        ]
+        with pytest.raises(LocalProtocolError, match="goes by standby, not by by-key"):
+            bus.subscribe(JOBS, group="g", choice="by-key")
+
+
 def test_max_messages_is_how_much_is_in_hand(broker: Running) -> None:
     with (
         broker.client("one") as one,
