@@ -109,13 +109,16 @@ class Admission:
         stamp: bytes,
         parcel: Parcel | None = None,
         pledge: Pledge | None = None,
+        *,
+        whole: bool = True,
     ) -> int:
         """Deliver one frame; how many took it.  Raises the BusError that says why not.
 
         `parcel` is the payload that came ahead of it, if one did and could be kept; the `pledge` is
-        that its publisher will be told when groups have handled it.
+        that its publisher will be told when groups have handled it.  When it has to be delivered
+        it is refused for a group that cannot take it, unless it need not be `whole`.
         """
-        admitted = self._decide(session, frame, raw, stamp, parcel, pledge)
+        admitted = self._decide(session, frame, raw, stamp, parcel, pledge, whole=whole)
         return self._take(admitted, session, frame, raw, stamp, pledge)
 
     def _decide(
@@ -126,6 +129,8 @@ class Admission:
         stamp: bytes,
         parcel: Parcel | None,
         pledge: Pledge | None,
+        *,
+        whole: bool,
     ) -> Admitted:
         """What becomes of a publish.  Raises the BusError that says why nothing does."""
         topic, name = frame.topic, session.identity.name
@@ -150,7 +155,7 @@ class Admission:
         groups = route.groups if not frame.target else ()
         offer = NO_OFFER
         if groups or pledge is not None:
-            offer = self._dispatch.offer(groups, frame, raw, stamp, name)
+            offer = self._dispatch.offer(groups, frame, raw, stamp, name, whole=whole)
             self.extra_work += offer.work // OPENED_FOR_ONE
         missed = 0
         if frame.request:

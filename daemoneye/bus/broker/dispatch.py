@@ -99,17 +99,25 @@ class Dispatch:
     # ---- publishes ------------------------------------------------------------------------------
 
     def offer(
-        self, groups: tuple[Group, ...], frame: OuterFrame, raw: bytes, stamp: bytes, publisher: str
+        self,
+        groups: tuple[Group, ...],
+        frame: OuterFrame,
+        raw: bytes,
+        stamp: bytes,
+        publisher: str,
+        *,
+        whole: bool = True,
     ) -> Offer:
         """What these groups make of a publish; nothing is changed but that expired jobs are lost.
 
         Of what is best effort, a group that cannot take it loses it, and nobody else.  What has to
-        be delivered at least once, or handled, is refused as a whole.  Raises LocalProtocolError,
-        TooLarge, and NoResponder when its publisher waits and nobody will handle it.
+        be delivered at least once, or handled, is refused as a whole, if it is to be `whole`.
+        Raises LocalProtocolError, TooLarge, and NoResponder when its publisher waits and nobody
+        will handle it.
         """
         self._groups.expire()
         kept, takers, losing = is_kept(frame), [], []
-        binding = kept or frame.until_handled
+        binding = whole and (kept or frame.until_handled)
         for group in groups:
             if not kept and not group.is_readable(frame.topic, self._may_read):
                 continue

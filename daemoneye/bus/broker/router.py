@@ -290,7 +290,8 @@ class Router:
             sequence = min(route.sequence, LAST_SEQUENCE) + 1  # there is always one to refuse
             raw = encode_publish(last.heading, [last.will.payload], [now_ns], sequence)
             stamp = publishing.stamp + arrival_stamp(now_ns)
-            self._admission.admit(last.session, read_outer(raw), raw, stamp)
+            # There is nobody to try again with a key: who can take it gets it.
+            self._admission.admit(last.session, read_outer(raw), raw, stamp, whole=False)
             # Who comes back numbers on from what it has said itself.
             route.sequence = sequence - 1
         except BusError as error:

@@ -10,11 +10,13 @@ from daemoneye.bus.broker.deliveries import Ending
 from daemoneye.bus.frames import (
     LAST_SEQUENCE,
     Answer,
+    Choice,
     Correlation,
     Envelope,
     Goodbye,
     Notice,
     Subscribe,
+    Unsubscribe,
     Will,
 )
 from daemoneye.bus.limits import MAX_WILL_BYTES, Limits
@@ -213,6 +215,36 @@ def test_b8_a_will_whose_right_was_taken_away_is_not_said_and_counted() -> None:
     later(bus, 2)
     assert heard(watching) == []
     assert bus.router.statistics().refused == {"denied": 1}
+
+
+@pytest.mark.parametrize("topic", [GONE, "control.demo.gone"])
+def test_a_will_has_no_key_and_is_lost_to_a_group_by_key_alone(topic: str) -> None:
+    bus = Bus()
+    watching, keyed, plain, last = (bus.client(name) for name in ("w", "keyed", "plain", "last"))
+    assert not watching.subscribe(topic).error
+    assert not keyed.subscribe(topic, group="keyed", choice=Choice.BY_KEY).error
+    assert not plain.subscribe(topic, group="plain").error
+    last.say(Will(topic, b"gone"))
+    bus.router.end("last", 0, "signal:9")
+    later(bus)
+    assert causes(watching) == ["signal:9"]
+    assert [each.payload for each in plain.jobs()] == [b"gone"]
+    assert keyed.jobs() == []
+    counted = bus.router.statistics()
+    assert (counted.lost, counted.refused) == ({"no-key": 1}, {})
+
+
+def test_a_will_below_control_waits_for_a_member_and_one_below_events_does_not() -> None:
+    bus = Bus()
+    worker = bus.client("worker")
+    for number, topic in enumerate((GONE, "control.demo.gone"), 1):
+        assert not worker.subscribe(topic, number, group="g").error
+        worker.say(Unsubscribe(number))
+        bus.client(f"last{number}").say(Will(topic, topic.encode()))
+        bus.router.end(f"last{number}", 0, "signal:9")
+    later(bus)
+    worker.say(Subscribe(3, GONE, group="g"), Subscribe(4, "control.demo.gone", group="g"))
+    assert [each.payload for each in worker.jobs()] == [b"control.demo.gone"]
 
 
 def test_a_will_of_the_largest_size_is_kept() -> None:

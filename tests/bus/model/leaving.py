@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from daemoneye.bus.access import AccessRule
+from daemoneye.bus.frames import Choice, Overflow
 from tests.bus.model.last_words import LastWords
 from tests.bus.model.reach import may_publish, wanting
 from tests.bus.model.retaining import Retaining
@@ -31,6 +32,17 @@ class Leaving(Retaining):
         self.world.leave_will(seat, will)
         if will is None or may_publish(self.world.rules, name, topic):
             seat.will = will
+
+    @rule(name=some_name, other=some_name, topic=st.sampled_from(WILL_TOPICS))
+    def a_will_has_no_key_for_a_group(self, name: str, other: str, topic: str) -> None:
+        seat = self.world.seats[other]
+        if name != other and seat.is_here:
+            self.world.join(seat, "keyed", "control.last.+", Choice.BY_KEY, 1)
+            self.subscribe(seat, "control.#", Overflow.DEFAULT, 6, 6)
+            self.somebody_leaves_a_will(name, topic)
+            if self.world.seats[name].is_here:
+                self.a_process_ends(name)
+                self.pass_time(0.1)
 
     @rule(name=some_name)
     def a_process_ends(self, name: str) -> None:
