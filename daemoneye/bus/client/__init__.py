@@ -38,6 +38,7 @@ Shells for threads:
     connection     one client's connection, over any number of sockets
     reader         whoever waits reads, for all who wait
     writer         one way out for all threads
+    outlet         what one turn gives the kernel: all of a frame, or the connection is given up
     flusher        the thread that writes the tail of a burst
     loading        a large payload on its way into a socket
     monitor        a lock that a signal handler need not wait for

@@ -25,7 +25,7 @@ TURN_NS = 1_000_000
 """For how long tasks may write on and on before the loop has a turn."""
 
 
-class Outlet:
+class AsyncOutlet:
     """What the kernel has not taken yet, and who waits for that."""
 
     __slots__ = (

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from daemoneye.bus.client.answers import no_connection
-from daemoneye.bus.client.async_outlet import TURN_NS, Outlet
+from daemoneye.bus.client.async_outlet import TURN_NS, AsyncOutlet
 from daemoneye.bus.client.calling import sealed_call
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.freight import Freight
@@ -67,7 +67,7 @@ class AsyncWriter:
         self._tail: asyncio.TimerHandle | None = None  # runs while a burst waits for company
         self._courses = Courses()
         self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
-        self.outlet = Outlet(loop, limits.write_timeout, self._load, self._gave, self._left)
+        self.outlet = AsyncOutlet(loop, limits.write_timeout, self._load, self._gave, self._left)
         self.tally = Tally()
         self.retaining = Retaining()
         """What a broker that was started anew has to be told."""

@@ -11,10 +11,10 @@ that was cut off in the middle goes again as a whole: the broker has thrown its 
 A large payload goes apart from its frame (`freight`), in its place among the others; other threads
 wait for that as for any write.
 
-A turn (`turn`) lasts over a write.  That may take as long as the kernel's buffer is full, which is
-short, because a broker never leaves a publisher's socket unread; past the write timeout the
-connection is given up.  What a signal handler publishes in the midst of its own thread's turn is
-written before that turn ends.
+A turn (`turn`) lasts over a write (`outlet`).  That may take as long as the kernel's buffer is
+full, which is short, because a broker never leaves a publisher's socket unread; past the write
+timeout the connection is given up.  What a signal handler publishes in the midst of its own
+thread's turn is written before that turn ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from daemoneye.bus.client.answers import no_connection, no_room
+from daemoneye.bus.client.answers import no_connection
 from daemoneye.bus.client.calling import sealed_call
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.flusher import Flusher
@@ -44,6 +44,7 @@ from daemoneye.bus.client.outgoing import (
     seal,
     set_apart,
 )
+from daemoneye.bus.client.outlet import Outlet
 from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.turn import Turn
 from daemoneye.bus.frames import Carriage, Content, Heading, Value, Will, encode
@@ -51,7 +52,6 @@ from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import DeadlineExceeded
 from daemoneye.framing import pack
-from daemoneye.waiting import WRITABLE, Watch
 
 _now_ns = time.time_ns
 
@@ -65,16 +65,15 @@ class Writer:
         "_draft",
         "_flusher",
         "_freight",
-        "_sock",
         "_turn",
-        "patience",
+        "outlet",
         "retaining",
         "tally",
     )
 
     def __init__(self, limits: Limits) -> None:
         self._turn = Turn()
-        self._sock: socket.socket | None = None
+        self.outlet = Outlet(limits.write_timeout)
         carriage = Carriage(False, limits.payload_bytes, limits.large_from_bytes)
         self._draft = Draft(limits.frame_bytes, carriage)
         self._freight = Freight()
@@ -84,8 +83,6 @@ class Writer:
         self.tally = Tally()
         self.retaining = Retaining()
         """What a broker that was started anew has to be told."""
-        self.patience = limits.write_timeout
-        """How long one write may wait for the broker to read anything, in seconds."""
 
     # ---- publishing -----------------------------------------------------------------------------
 
@@ -196,10 +193,10 @@ class Writer:
         Raises as `send`, and what `ask` raises.
         """
         with self._turn.alone(deadline):
-            self._await_room(deadline)
+            self.outlet.await_room(deadline)
             # In one write: what the broker passes on between two of them, one owner would miss.
             said = b"".join(pack(encode(value)) for value in ask())
-            if not self._write_own(said, deadline):
+            if not self.outlet.write(said, deadline):
                 raise no_connection()
 
     def tell(self, value: Value) -> None:
@@ -211,9 +208,9 @@ class Writer:
         frame = pack(encode(value))
         with self._turn.taken() as ours:
             if ours:
-                self._write_own(frame)
-            elif not self._turn.put_aside(partial(self._write_own, frame)):
-                self._cut_off()
+                self.outlet.write(frame)
+            elif not self._turn.put_aside(partial(self.outlet.write, frame)):
+                self.outlet.cut_off()
 
     def tell_nowait(self, value: Value) -> bool:
         """Write one only if nobody has to wait for it: others may be writing, the broker busy.
@@ -221,8 +218,8 @@ class Writer:
         Whether it was written.
         """
         with self._turn.taken_nowait() as ours:
-            if ours and self._sock is not None and Watch(self._sock.fileno(), WRITABLE).wait(0.0):
-                return self._write_bytes(pack(encode(value)))
+            if ours and self.outlet.has_room():
+                return self.outlet.write(pack(encode(value)))
         return False
 
     @property
@@ -233,7 +230,7 @@ class Writer:
     @property
     def connected(self) -> bool:
         """Whether what is said now goes to a broker."""
-        return self._sock is not None
+        return self.outlet.sock is not None
 
     @property
     def waiting(self) -> int:
@@ -265,10 +262,10 @@ class Writer:
             for value in first:
                 if type(value) is Will:  # the broker may have sent it, under our next number
                     self._courses.pass_over(value.topic)
-            self._sock = sock
+            self.outlet.sock = sock
             # In one write: what the broker passes on between two of them, one owner would miss.
             said = b"".join(pack(encode(value)) for value in first)
-            if said and not self._write_bytes(said):
+            if said and not self.outlet.write(said):
                 raise no_connection()
             for sealed in self.retaining.due(epoch):
                 if not self._write_out(sealed):
@@ -288,7 +285,7 @@ class Writer:
     def detach(self) -> None:
         """The connection is of no use any more."""
         with self._turn.alone():
-            self._sock = None
+            self.outlet.sock = None
             self.tally.close()
 
     def end(self, last: Value, timeout: float) -> None:
@@ -301,11 +298,11 @@ class Writer:
             if self._turn.busy:
                 return  # we are a signal handler in the midst of a write, which the end cuts off
             self._write_draft(deadline)
-            self._write_own(pack(encode(last)), deadline)
+            self.outlet.write(pack(encode(last)), deadline)
         except DeadlineExceeded:
             pass
         finally:
-            self._sock = None
+            self.outlet.sock = None
             self._turn.lock.release()
 
     def leave(self, timeout: float) -> None:
@@ -348,23 +345,12 @@ class Writer:
 
     def _clear_way(self, deadline: float) -> None:
         """Write what comes first.  Raises DeadlineExceeded, and BusBroken without a connection."""
-        self._await_room(deadline)
+        self.outlet.await_room(deadline)
         if len(self._draft):
             self._write_draft(deadline)
-            self._await_room(deadline)
-        if self._sock is None:
+            self.outlet.await_room(deadline)
+        if self.outlet.sock is None:
             raise no_connection()
-
-    def _await_room(self, deadline: float) -> None:
-        """Raises DeadlineExceeded; nothing was written then, so the connection stays good."""
-        sock = self._sock
-        if sock is None or deadline == math.inf:
-            return
-        if not Watch(sock.fileno(), WRITABLE).wait(max(0.0, deadline - time.monotonic())):
-            raise no_room()
-
-    def _write_own(self, frame: bytes, deadline: float = math.inf) -> bool:
-        return self._write_bytes(frame, deadline)
 
     def _write_draft(self, deadline: float = math.inf) -> None:
         if len(self._draft):
@@ -372,10 +358,10 @@ class Writer:
 
     def _write(self, outgoing: Outgoing, deadline: float = math.inf) -> None:
         try:
-            written = self._sock is not None and self._write_out(outgoing, deadline)
+            written = self.outlet.sock is not None and self._write_out(outgoing, deadline)
         except BaseException:  # too late, or a Ctrl-C: half of it cannot be taken back
-            self._cut_off()
-            self._sock = None
+            self.outlet.cut_off()
+            self.outlet.sock = None
             self._box.put(outgoing)
             raise
         if not written:
@@ -387,7 +373,7 @@ class Writer:
         Raises DeadlineExceeded when it was not done in time, which costs the connection.
         """
         if type(outgoing) is Sealed:
-            written = self._write_bytes(outgoing.data, deadline)
+            written = self.outlet.write(outgoing.data, deadline)
             if written and outgoing.retains:
                 self.retaining.keep(outgoing, _now_ns())
         else:
@@ -401,81 +387,13 @@ class Writer:
         return written
 
     def _write_large(self, outgoing: Apart, deadline: float) -> bool:
-        sock = self._sock
-        if sock is None:
+        if self.outlet.sock is None:
             return False
         loading = Loading(outgoing, self._freight, self._draft.frame_limit, self.tally)
         try:
-            return self._load_all(loading, sock, deadline) or self._give_up(sock)
-        except DeadlineExceeded:  # an OSError too, because it is a TimeoutError
-            raise
-        except OSError:
-            return self._give_up(sock)
+            return self.outlet.load(loading, deadline)
         finally:
             loading.close()
-
-    def _load_all(self, loading: Loading, sock: socket.socket, deadline: float) -> bool:
-        room = Watch(sock.fileno(), WRITABLE)
-        while True:
-            try:
-                loading.give(sock)
-            except BlockingIOError:
-                if not self._has_room(room, deadline):
-                    return False
-            else:
-                return True
-
-    def _has_room(self, room: Watch, deadline: float) -> bool:
-        """Wait for it; False when the broker has read nothing for too long, for whoever asks."""
-        left = max(0.0, deadline - time.monotonic())
-        if room.wait(min(left, self.patience)):
-            return True
-        if left < self.patience:
-            raise no_room()
-        return False
-
-    def _write_bytes(self, data: bytes, deadline: float = math.inf) -> bool:
-        """Whether the kernel has taken all of it."""
-        sock = self._sock
-        if sock is None:  # a signal handler has just ended us
-            return False
-        try:
-            try:
-                sent = sock.send(data)
-            except BlockingIOError:
-                sent = 0
-            if sent == len(data) or self._send_rest(sock, data, sent, deadline):
-                return True
-            return self._give_up(sock)
-        except BaseException as error:  # nothing may follow what is there of a frame
-            self._give_up(sock)
-            if isinstance(error, OSError) and not isinstance(error, DeadlineExceeded):
-                return False
-            raise
-
-    def _send_rest(self, sock: socket.socket, data: bytes, sent: int, deadline: float) -> bool:
-        room = Watch(sock.fileno(), WRITABLE)
-        rest = memoryview(data)[sent:]
-        while rest:
-            if not self._has_room(room, deadline):
-                return False
-            try:
-                rest = rest[sock.send(rest) :]
-            except BlockingIOError:
-                continue
-        return True
-
-    def _give_up(self, sock: socket.socket) -> bool:
-        """Leave the rest to the reader, which finds the socket at its end."""
-        self._sock = None
-        _shut(sock)
-        return False
-
-    def _cut_off(self) -> None:
-        """Have the write of our own turn fail, and the reader find the socket at its end."""
-        sock = self._sock
-        if sock is not None:
-            _shut(sock)
 
     def _flush_tail(self) -> bool:
         """For the flusher: write a draft that has waited long enough; whether to look again."""
@@ -486,10 +404,3 @@ class Writer:
             if _now_ns() - self._draft.began_at >= FLUSH_INTERVAL * 1e9:
                 self._write_draft()
             return True
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass

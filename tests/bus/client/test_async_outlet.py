@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from daemoneye.bus.client.async_outlet import Outlet
+from daemoneye.bus.client.async_outlet import AsyncOutlet
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.freight import Freight
@@ -31,8 +31,8 @@ class Ends:
     gave: list[Outgoing] = field(default_factory=list)
     left: list[Outgoing] = field(default_factory=list)
 
-    def outlet(self, timeout: float = 60.0) -> Outlet:
-        outlet = Outlet(home(), timeout, self.load, self.gave.append, self.left.extend)
+    def outlet(self, timeout: float = 60.0) -> AsyncOutlet:
+        outlet = AsyncOutlet(home(), timeout, self.load, self.gave.append, self.left.extend)
         outlet.sock = self.ours
         return outlet
 

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemoneye.bus.client.outgoing import NO_CARRIAGE
+from daemoneye.bus.client.outlet import Outlet
 from daemoneye.bus.client.turn import MOST_ASIDE
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import Carriage, Envelope, Goodbye, Heading, Ping, Value, decode, encode
@@ -88,7 +89,7 @@ class Wire:
             interrupted.wait(scaled(5))
             found.extend(self.payloads(count))
 
-        self.writer.patience = scaled(5)
+        self.writer.outlet.patience = scaled(5)
         reading = threading.Thread(target=read)
         reading.start()
         before = signal.signal(signal.SIGALRM, interrupt)
@@ -242,7 +243,7 @@ def test_the_end_writes_what_waits_and_then_the_last_word(wire: Wire) -> None:
 
 def test_a_request_waits_for_a_stuck_thread_no_longer_than_its_deadline(wire: Wire) -> None:
     wire.connect()
-    wire.writer.patience = 10.0
+    wire.writer.outlet.patience = 10.0
     stuck = threading.Thread(target=wire.publish, args=(bytes(1_000_000),))
     stuck.start()
     wait_for(lambda: wire.writer._turn.busy, "the thread to be stuck")
@@ -280,7 +281,7 @@ def test_a_request_that_is_cut_off_by_its_deadline_costs_the_connection_and_is_n
     wire: Wire,
 ) -> None:
     wire.connect()
-    wire.writer.patience = 10.0
+    wire.writer.outlet.patience = 10.0
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match="reads nothing"):
         wire.writer.request(Heading(TICK), bytes(1_000_000), 9, soon(0.1))
@@ -300,7 +301,7 @@ def test_what_is_asked_together_is_asked_only_when_there_is_room(wire: Wire) -> 
 
 def test_the_end_comes_in_time_although_the_other_end_reads_little_by_little(wire: Wire) -> None:
     wire.connect()
-    wire.writer.patience = scaled(5)
+    wire.writer.outlet.patience = scaled(5)
     wire.writer._draft.add(wire.writer._courses.find(TICK, "", ""), bytes(4 << 20), 0)
     wire.writer._draft.add(wire.writer._courses.find(TICK, "", ""), bytes(4 << 20), 1)
     ended = threading.Event()
@@ -383,7 +384,8 @@ def test_ending_within_a_publish_of_the_same_thread_does_not_write_into_it(wire:
 
 
 def test_ending_within_a_publish_at_any_step_leaves_it_written_or_waiting() -> None:
-    codes = {each.__code__ for each in vars(Writer).values() if isinstance(each, FunctionType)}
+    every = [*vars(Writer).values(), *vars(Outlet).values()]
+    codes = {each.__code__ for each in every if isinstance(each, FunctionType)}
     for step in count(1):
         wire, fell = Wire(), list[int]()
         wire.connect()
