@@ -16,6 +16,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     freight        which way large payloads go
     holdings       large payloads that came, and who still uses them
     outgoing       what a client publishes, on its way into frames
+    outbound       where that is until the kernel has it: what both writers keep
     retaining      what a broker that was started anew has to be told
     counters       what a client has counted
     backoff        how long to wait between attempts to connect
@@ -27,6 +28,7 @@ Shells (!): they touch the world and decide nothing.
     gone           what stands where a connection was, after closing and after a fork
     parting        what a client that nobody closed still writes
     ending         what ends with its block
+    remarks        the log of a client
     requests       calls that came to us, and how threads and tasks reply to them
     dialler        from an address and a key to a connection both sides believe in
 

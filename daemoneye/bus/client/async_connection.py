@@ -11,7 +11,6 @@ decided by the same rules as there.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 import socket
@@ -32,15 +31,16 @@ from daemoneye.bus.client.async_waiting import check_home, deadline_of, give, ho
 from daemoneye.bus.client.async_writer import AsyncWriter
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.calling import Slot, Standing, no_reply, reply_in
-from daemoneye.bus.client.counters import Counters, counters
+from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
+from daemoneye.bus.client.notices import back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
+from daemoneye.bus.client.remarks import leave, log, remark
 from daemoneye.bus.client.work import Hold, Word
 from daemoneye.bus.frames import (
     Answer,
@@ -70,8 +70,6 @@ from daemoneye.errors import (
 )
 from daemoneye.system import receive_with_descriptors
 
-log = logging.getLogger("daemoneye.bus")
-
 Awaited = asyncio.Future[Response | BusError]
 """What somebody waits for: an answer, or why there will be none."""
 
@@ -93,7 +91,7 @@ class AsyncConnection:
         self._looking: asyncio.TimerHandle | None = None  # until the vigil's next look
         self._keeper: asyncio.Task[None] | None = None
         self._ended: BusError | None = None
-        self._stay = at_parting(self, partial(_leave, self.writer))
+        self._stay = at_parting(self, partial(leave, self.writer))
 
     def here(self) -> asyncio.AbstractEventLoop:
         """The loop it belongs to.  Raises LocalProtocolError when another one runs this."""
@@ -122,20 +120,12 @@ class AsyncConnection:
         finally:
             self._end(error)
             self._drop_socket()
-            _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
-            _remark(never_sent(self.writer.waiting))
+            remark(self.dialogue.notices.found_no_room(self.writer.dropped))
+            remark(never_sent(self.writer.waiting))
 
     def counters(self) -> Counters:
         """What has been counted so far."""
-        writer, notices = self.writer, self.dialogue.notices
-        return counters(
-            writer.tally,
-            notices.counts,
-            writer.waiting,
-            writer.dropped,
-            writer.retaining.forgotten,
-            notices.overdue,
-        )
+        return self.writer.counters(self.dialogue.notices)
 
     def abandon(self, source: AsyncSource) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no loop.
@@ -275,7 +265,7 @@ class AsyncConnection:
 
     def pass_over(self, job: AsyncJob) -> None:
         """It waited here until it was another member's: count it."""
-        _remark(self.dialogue.notices.pass_over(job.topic))
+        remark(self.dialogue.notices.pass_over(job.topic))
 
     async def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
@@ -325,8 +315,8 @@ class AsyncConnection:
                 subscription.finish(error)
             for value in outcome.say:
                 self.writer.tell(value)
-            for remark in outcome.remarks:
-                _remark(remark)
+            for each in outcome.remarks:
+                remark(each)
         except BlockingIOError:
             pass  # somebody else has read it, or it was a false alarm
         except (OSError, EOFError, BusError) as broken:
@@ -369,14 +359,14 @@ class AsyncConnection:
         for reply, error in self.dialogue.lost(cause):
             give(reply, error)
         if self._ended is None:
-            _remark(lost(cause))
+            remark(lost(cause))
             self._keeper = self._loop.create_task(self._recover(cause))
 
     async def _recover(self, cause: BaseException | None) -> None:
         try:
             await self._try_on()
             if cause is not None and self._sock is not None:  # else it is the first one, or over
-                _remark(back())
+                remark(back())
         except BaseException as bug:  # nobody else could ever free who waits
             self._drop_socket()
             self._end(self._ended or ended_by(bug))
@@ -394,13 +384,13 @@ class AsyncConnection:
                 break
             except LocalProtocolError as error:
                 # What cannot be said now cannot be said with any later connection either.
-                _remark(never_again(error))
+                remark(never_again(error))
                 self._end(error)
                 return
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             await asyncio.sleep(backoff.wait(random.random()))
-        _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
+        remark(self.dialogue.notices.found_no_room(self.writer.dropped))
 
     async def _establish(self) -> None:
         connected = await self._dial(self.link.wanted())
@@ -450,13 +440,3 @@ def _job(event: Envelope, hold: Hold, owner: AsyncSubscription) -> AsyncJob:
     assert isinstance(owner, AsyncJobs)
     hold.begin(time.monotonic())
     return AsyncJob.of(event, hold, owner.settle)
-
-
-def _leave(writer: AsyncWriter, timeout: float) -> None:
-    writer.leave(timeout)
-    _remark(never_sent(writer.waiting))
-
-
-def _remark(remark: Remark | None) -> None:
-    if remark is not None:
-        log.log(remark.weight.value, "%s", remark.text)

@@ -18,25 +18,20 @@ from collections.abc import Iterator, Sequence
 from daemoneye.bus.client.answers import no_connection
 from daemoneye.bus.client.async_outlet import TURN_NS, AsyncOutlet
 from daemoneye.bus.client.calling import sealed_call
-from daemoneye.bus.client.counters import Tally
-from daemoneye.bus.client.freight import Freight
 from daemoneye.bus.client.loading import Loading
+from daemoneye.bus.client.outbound import Outbound
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
     NO_CARRIAGE,
     Apart,
     Course,
-    Courses,
-    Draft,
-    OutageBox,
     Outgoing,
     Sealed,
     seal,
     set_apart,
 )
-from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.wishes import Batch
-from daemoneye.bus.frames import Carriage, Heading, Value, Will, encode
+from daemoneye.bus.frames import Carriage, Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.errors import BusError
 from daemoneye.framing import pack
@@ -44,33 +39,16 @@ from daemoneye.framing import pack
 _now_ns = time.time_ns
 
 
-class AsyncWriter:
+class AsyncWriter(Outbound):
     """What a client has to say, on its way to the socket."""
 
-    __slots__ = (
-        "_box",
-        "_courses",
-        "_draft",
-        "_freight",
-        "_loop",
-        "_tail",
-        "outlet",
-        "retaining",
-        "tally",
-    )
+    __slots__ = ("_loop", "_tail", "outlet")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        super().__init__(limits)
         self._loop = loop
-        carriage = Carriage(False, limits.payload_bytes, limits.large_from_bytes)
-        self._draft = Draft(limits.frame_bytes, carriage)
-        self._freight = Freight()
         self._tail: asyncio.TimerHandle | None = None  # runs while a burst waits for company
-        self._courses = Courses()
-        self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
         self.outlet = AsyncOutlet(loop, limits.write_timeout, self._load, self._gave, self._left)
-        self.tally = Tally()
-        self.retaining = Retaining()
-        """What a broker that was started anew has to be told."""
 
     # ---- publishing, when there is room ---------------------------------------------------------
 
@@ -183,11 +161,6 @@ class AsyncWriter:
         self._write(Sealed(pack(encode(value)), 0))
 
     @property
-    def frame_limit(self) -> int:
-        """How many bytes a frame may have."""
-        return self._draft.frame_limit
-
-    @property
     def connected(self) -> bool:
         """Whether what is said now goes to a broker."""
         return self.outlet.sock is not None
@@ -195,12 +168,7 @@ class AsyncWriter:
     @property
     def waiting(self) -> int:
         """Messages that are not written yet: they wait for company, room, or a connection."""
-        return len(self._box) + len(self._draft) + self.outlet.messages
-
-    @property
-    def dropped(self) -> int:
-        """Messages that found no room while there was no connection, in all."""
-        return self._box.dropped
+        return super().waiting + self.outlet.messages
 
     # ---- the connection -------------------------------------------------------------------------
 
@@ -216,15 +184,10 @@ class AsyncWriter:
 
         Say `first`, then what that has to retain, then what had to wait.  Raises BusBroken.
         """
-        self._draft.agree(frame_limit, carriage)
-        self._freight.connected(carriage)
-        for value in first:
-            if type(value) is Will:  # the broker may have sent it, under our next number
-                self._courses.pass_over(value.topic)
+        said = self._begin(first, frame_limit, carriage)
         self.outlet.sock = sock
-        if first:
-            # In one write: what the broker passes on between two of them, one owner would miss.
-            self._write(Sealed(b"".join(pack(encode(value)) for value in first), 0))
+        if said:
+            self._write(Sealed(said, 0))
         for sealed in self.retaining.due(epoch):
             if self.connected:
                 self._write(sealed)
@@ -273,9 +236,7 @@ class AsyncWriter:
         if not self.connected:
             if outgoing.messages:
                 self._box.put(outgoing)
-        elif type(outgoing) is Apart and self._freight.refuses(outgoing):
-            self._box.dropped += outgoing.messages  # another broker than the one it was meant for
-        else:
+        elif not (type(outgoing) is Apart and self._refuses(outgoing)):
             self.outlet.write(outgoing)
 
     def _load(self, apart: Apart) -> Loading:

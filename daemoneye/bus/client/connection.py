@@ -11,7 +11,6 @@ rules beside it: `link` for events, `dialogue` for all else.
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import socket
@@ -26,16 +25,17 @@ from typing import Any
 from daemoneye.bus.client.answers import REQUEST_TIMEOUT, Response, checked, no_answer, no_room
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.calling import Slot, Standing, no_reply, reply_in
-from daemoneye.bus.client.counters import Counters, counters
+from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import Remark, back, lost, never_again, never_sent
+from daemoneye.bus.client.notices import back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
+from daemoneye.bus.client.remarks import leave, log, remark
 from daemoneye.bus.client.subscriber import Jobs, Source, Subscription
 from daemoneye.bus.client.work import Hold, Word
 from daemoneye.bus.client.writer import Writer
@@ -67,8 +67,6 @@ from daemoneye.errors import (
 )
 from daemoneye.system import receive_with_descriptors
 
-log = logging.getLogger("daemoneye.bus")
-
 
 class Connection:
     """What a client and its subscriptions stand on."""
@@ -99,7 +97,7 @@ class Connection:
         # Entered again by a signal handler that falls into it.
         self._wishing = threading.RLock()
         self._closing = threading.Event()
-        self._stay = at_parting(self, partial(_leave, self.writer))
+        self._stay = at_parting(self, partial(leave, self.writer))
 
     def start(self, now: bool) -> None:
         """Connect: now, raising what goes wrong, or in the background for as long as it takes."""
@@ -113,20 +111,12 @@ class Connection:
         self.writer.end(Goodbye(), CLOSE_TIMEOUT / 2)
         self.reader.close(BusClosed("this client was closed"))
         self.reader.join(CLOSE_TIMEOUT / 2)
-        _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
-        _remark(never_sent(self.writer.waiting))
+        remark(self.dialogue.notices.found_no_room(self.writer.dropped))
+        remark(never_sent(self.writer.waiting))
 
     def counters(self) -> Counters:
         """What has been counted so far."""
-        writer, notices = self.writer, self.dialogue.notices
-        return counters(
-            writer.tally,
-            notices.counts,
-            writer.waiting,
-            writer.dropped,
-            writer.retaining.forgotten,
-            notices.overdue,
-        )
+        return self.writer.counters(self.dialogue.notices)
 
     def abandon(self, source: Source) -> None:
         """After a fork: let go of the socket, which is the parent's, and touch no lock."""
@@ -284,7 +274,7 @@ class Connection:
 
     def pass_over(self, job: Job) -> None:
         """It waited here until it was another member's: count it."""
-        _remark(self.dialogue.notices.pass_over(job.topic))
+        remark(self.dialogue.notices.pass_over(job.topic))
 
     def settle(
         self, hold: Hold, what: Settling, seconds: float, reason: str, timeout: float | None
@@ -340,8 +330,8 @@ class Connection:
             self.reader.end_inbox(subscription.inbox, error)
         for value in outcome.say:
             self.writer.tell(value)
-        for remark in outcome.remarks:
-            _remark(remark)
+        for each in outcome.remarks:
+            remark(each)
         return found
 
     # ---- for the keeper -------------------------------------------------------------------------
@@ -359,7 +349,7 @@ class Connection:
         for inbox, error in self.dialogue.lost(cause):
             self.reader.end_inbox(inbox, error)
         if cause is not None and not self._closing.is_set():
-            _remark(lost(cause))
+            remark(lost(cause))
         backoff = Backoff()
         while True:
             if self._closing.is_set():
@@ -369,14 +359,14 @@ class Connection:
                 break
             except LocalProtocolError as error:
                 # What cannot be said now cannot be said with any later connection either.
-                _remark(never_again(error))
+                remark(never_again(error))
                 raise
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
             self._closing.wait(backoff.wait(random.random()))
         if cause is not None:  # else this is the first one
-            _remark(back())
-        _remark(self.dialogue.notices.found_no_room(self.writer.dropped))
+            remark(back())
+        remark(self.dialogue.notices.found_no_room(self.writer.dropped))
         return sock
 
     def _establish(self) -> socket.socket:
@@ -404,13 +394,3 @@ def _job(event: Envelope, hold: Hold, owner: Subscription) -> Job:
     assert isinstance(owner, Jobs)
     hold.begin(time.monotonic())
     return Job.of(event, hold, owner.settle)
-
-
-def _leave(writer: Writer, timeout: float) -> None:
-    writer.leave(timeout)
-    _remark(never_sent(writer.waiting))
-
-
-def _remark(remark: Remark | None) -> None:
-    if remark is not None:
-        log.log(remark.weight.value, "%s", remark.text)

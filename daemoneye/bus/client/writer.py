@@ -27,27 +27,22 @@ from functools import partial
 
 from daemoneye.bus.client.answers import no_connection
 from daemoneye.bus.client.calling import sealed_call
-from daemoneye.bus.client.counters import Tally
 from daemoneye.bus.client.flusher import Flusher
-from daemoneye.bus.client.freight import Freight
 from daemoneye.bus.client.loading import Loading
+from daemoneye.bus.client.outbound import Outbound
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
     NO_CARRIAGE,
     Apart,
     Course,
-    Courses,
-    Draft,
-    OutageBox,
     Outgoing,
     Sealed,
     seal,
     set_apart,
 )
 from daemoneye.bus.client.outlet import Outlet
-from daemoneye.bus.client.retaining import Retaining
 from daemoneye.bus.client.turn import Turn
-from daemoneye.bus.frames import Carriage, Content, Heading, Value, Will, encode
+from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import DeadlineExceeded
@@ -56,33 +51,16 @@ from daemoneye.framing import pack
 _now_ns = time.time_ns
 
 
-class Writer:
+class Writer(Outbound):
     """What a client has to say, on its way to the socket."""
 
-    __slots__ = (
-        "_box",
-        "_courses",
-        "_draft",
-        "_flusher",
-        "_freight",
-        "_turn",
-        "outlet",
-        "retaining",
-        "tally",
-    )
+    __slots__ = ("_flusher", "_turn", "outlet")
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
         self._turn = Turn()
         self.outlet = Outlet(limits.write_timeout)
-        carriage = Carriage(False, limits.payload_bytes, limits.large_from_bytes)
-        self._draft = Draft(limits.frame_bytes, carriage)
-        self._freight = Freight()
-        self._courses = Courses()
-        self._box = OutageBox(limits.subscription_messages, limits.subscription_bytes)
         self._flusher = Flusher(self._flush_tail)
-        self.tally = Tally()
-        self.retaining = Retaining()
-        """What a broker that was started anew has to be told."""
 
     # ---- publishing -----------------------------------------------------------------------------
 
@@ -223,24 +201,9 @@ class Writer:
         return False
 
     @property
-    def frame_limit(self) -> int:
-        """How many bytes a frame may have."""
-        return self._draft.frame_limit
-
-    @property
     def connected(self) -> bool:
         """Whether what is said now goes to a broker."""
         return self.outlet.sock is not None
-
-    @property
-    def waiting(self) -> int:
-        """Messages that are not written yet: they wait for company, or for a connection."""
-        return len(self._box) + len(self._draft)
-
-    @property
-    def dropped(self) -> int:
-        """Messages that found no room while there was no connection, in all."""
-        return self._box.dropped
 
     # ---- the connection -------------------------------------------------------------------------
 
@@ -257,14 +220,8 @@ class Writer:
         Say `first`, then what that has to retain, then what had to wait.  Raises BusBroken.
         """
         with self._turn.alone():
-            self._draft.agree(frame_limit, carriage)
-            self._freight.connected(carriage)
-            for value in first:
-                if type(value) is Will:  # the broker may have sent it, under our next number
-                    self._courses.pass_over(value.topic)
+            said = self._begin(first, frame_limit, carriage)
             self.outlet.sock = sock
-            # In one write: what the broker passes on between two of them, one owner would miss.
-            said = b"".join(pack(encode(value)) for value in first)
             if said and not self.outlet.write(said):
                 raise no_connection()
             for sealed in self.retaining.due(epoch):
@@ -378,8 +335,7 @@ class Writer:
                 self.retaining.keep(outgoing, _now_ns())
         else:
             assert type(outgoing) is Apart
-            if self._freight.refuses(outgoing):  # another broker than the one it was meant for
-                self._box.dropped += outgoing.messages
+            if self._refuses(outgoing):
                 return True
             written = self._write_large(outgoing, deadline)
         if written:
