@@ -31,29 +31,36 @@ class Demand:
     text: str
     """What would go wrong."""
     expected: str
-    """What would work."""
+    """What would work; told where one of the limits is set, so it names the one it means."""
 
 
 def unmet_demands(limits: Limits, children: int, agents: int = 0) -> Iterator[Demand]:
     """What cannot work with these limits and so many children on the bus; `agents` are of them."""
     if limits.connections < (least := _least_connections(children - agents, agents + 1)):
         text = f"{limits.connections} are too few for {children} children and one operator"
-        yield Demand(("connections",), text, f"{least} or more")
+        yield Demand(("connections",), text, f"connections of {least} or more")
     if limits.frame_bytes < limits.early_frame_bytes:
-        text = f"{limits.frame_bytes} bytes are less than the protocol itself needs"
+        text = f"frame_bytes, {limits.frame_bytes}, is less than early_frame_bytes"
         least = limits.early_frame_bytes
-        yield Demand(("frame_bytes", "early_frame_bytes"), text, f"{least} or more")
+        yield Demand(("frame_bytes", "early_frame_bytes"), text, f"frame_bytes of {least} or more")
     waiting = max(limits.frame_bytes, limits.turn_bytes) + MAX_STAMP_BYTES + _RUN_BYTES
     for name in ("client_bytes", "outbound_bytes"):
         if (found := getattr(limits, name)) < waiting:
             text = f"in {found} bytes the largest frame, or one turn, finds no room"
-            yield Demand((name, "frame_bytes", "turn_bytes"), text, f"{waiting} or more")
+            expected = f"{name} of {waiting} or more"
+            yield Demand((name, "frame_bytes", "turn_bytes"), text, expected)
+    least, most = limits.subscription_messages, limits.subscription_messages_at_most
+    if most < least:
+        names = "subscription_messages_at_most", "subscription_messages"
+        text = f"a subscription that asks for nothing has {least}, and {most} is less"
+        yield Demand(names, text, f"{names[0]} of {least} or more")
     if limits.payload_bytes > _LARGEST:
         text = f"no client takes {limits.payload_bytes} bytes"
         yield Demand(("payload_bytes",), text, f"{_LARGEST} at most")
     elif limits.large_bytes < limits.payload_bytes:
         text = f"in {limits.large_bytes} bytes the largest payload finds no room"
-        yield Demand(("large_bytes", "payload_bytes"), text, f"{limits.payload_bytes} or more")
+        expected = f"large_bytes of {limits.payload_bytes} or more"
+        yield Demand(("large_bytes", "payload_bytes"), text, expected)
 
 
 def doubts(limits: Limits, descriptors: int) -> Iterator[Demand]:

@@ -29,6 +29,7 @@ def test_the_defaults_do_for_hundreds_of_children() -> None:
         ({"client_bytes": 64 * KIB}, "client_bytes"),
         ({"outbound_bytes": 1 << 20}, "outbound_bytes"),
         ({"large_bytes": 1 << 20}, "large_bytes"),
+        ({"subscription_messages": 1 << 17}, "subscription_messages_at_most"),
         ({"client_bytes": 70_000, "frame_bytes": 4 * KIB, "turn_bytes": 1 << 20}, "client_bytes"),
     ],
 )
@@ -36,7 +37,9 @@ def test_what_is_told_would_work_and_one_less_would_not(limits: dict[str, int], 
     chosen = Limits.of(limits)
     (demand,) = unmet_demands(chosen, 2)
     assert demand.names[0] == name
-    least = int(demand.expected.split()[0])
+    said, _, least_said, *_ = demand.expected.split()
+    least = int(least_said)
+    assert said == name
     assert list(unmet_demands(replace(chosen, **{name: least}), 2)) == []
     assert len(list(unmet_demands(replace(chosen, **{name: least - 1}), 2))) == 1
 
@@ -54,7 +57,7 @@ def test_no_payload_may_be_larger_than_clients_take() -> None:
 def test_with_the_fewest_connections_everybody_has_a_place(others: int, agents: int) -> None:
     children = others + agents
     demand = next(unmet_demands(Limits(connections=1), children, agents), None)
-    limits = Limits(connections=int(demand.expected.split()[0]) if demand else 1)
+    limits = Limits(connections=int(demand.expected.split()[2]) if demand else 1)
     places: Places[str] = Places(limits)
     everybody = [Credential(f"c{n}", "worker", KEY) for n in range(others)]
     everybody += [Credential(f"a{n}", "agent", KEY) for n in range(agents + 1)]

@@ -352,12 +352,27 @@ def test_every_limit_of_the_bus_is_a_setting(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "key", "words", "works"),
     [
-        ("connections = 1", "connections", "too few for 2 children and one operator", "3"),
-        ('frame_bytes = "1 KiB"', "frame_bytes", "than the protocol itself needs", "4096"),
-        ('client_bytes = "64 KiB"', "client_bytes", "the largest frame", "1049088"),
-        ('outbound_bytes = "64 KiB"', "outbound_bytes", "the largest frame", "1049088"),
-        ('frame_bytes = "48 MiB"', "frame_bytes", "in 33554432 bytes", "50332160"),
-        ('large_bytes = "1 MiB"', "large_bytes", "the largest payload", "67108864"),
+        (
+            "connections = 1",
+            "connections",
+            "too few for 2 children and one operator",
+            "connections of 3",
+        ),
+        (
+            'frame_bytes = "1 KiB"',
+            "frame_bytes",
+            "less than early_frame_bytes",
+            "frame_bytes of 4096",
+        ),
+        ('client_bytes = "64 KiB"', "client_bytes", "the largest frame", "client_bytes of 1049088"),
+        (
+            'outbound_bytes = "64 KiB"',
+            "outbound_bytes",
+            "the largest frame",
+            "outbound_bytes of 1049088",
+        ),
+        ('frame_bytes = "48 MiB"', "frame_bytes", "in 33554432 bytes", "client_bytes of 50332160"),
+        ('large_bytes = "1 MiB"', "large_bytes", "the largest payload", "large_bytes of 67108864"),
     ],
 )
 def test_a_limit_with_which_nothing_works_is_told(
