@@ -24,10 +24,13 @@ from daemoneye.bus.client.service import Service
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.kinds import Choice
+from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
 from tests.support import scaled
 
 Result = TypeVar("Result")
+
+TICK = "events.demo.tick"
 
 
 class Threads:
@@ -220,6 +223,36 @@ class _Request:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._request, name)
+
+
+# ---- what tests of both do ----------------------------------------------------------------------
+
+
+def payloads(events: Subscription, count: int) -> list[bytes]:
+    """The next so many payloads."""
+    found = []
+    while len(found) < count:
+        event = events.get(scaled(5))
+        assert event is not None, f"only {len(found)} of {count} came"
+        found.append(bytes(event.payload))
+    return found
+
+
+def is_steady(seen: list[int], count: int) -> bool:
+    """Whether the last looks at a count saw the same, and not nothing."""
+    seen.append(count)
+    return count > 0 and len(seen) > 2 and len(set(seen[-3:])) == 1
+
+
+def flood_until_closed(bus: BusClient) -> None:
+    try:
+        while True:
+            bus.publish(TICK, bytes(1000))
+    except BusClosed:
+        pass
+
+
+# ---- inside -------------------------------------------------------------------------------------
 
 
 async def _waited(opening: Any) -> Any:

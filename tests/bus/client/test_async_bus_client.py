@@ -1,4 +1,4 @@
-"""AsyncBusClient: what is particular to tasks; the rest is in `test_clients_alike`."""
+"""AsyncBusClient: what is particular to tasks; the rest is in the `test_*_alike`."""
 
 from __future__ import annotations
 

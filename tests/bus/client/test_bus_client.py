@@ -1,4 +1,4 @@
-"""BusClient: what is particular to threads; the rest is in `test_clients_alike`."""
+"""BusClient: what is particular to threads; the rest is in the `test_*_alike`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from daemoneye.bus.client.reader import Sorted
 from daemoneye.bus.client.service import Service
 from daemoneye.errors import DeadlineExceeded, LocalProtocolError
 from tests.bus.brokers import TICK, BrokerProcess, Running, broker_in_thread, broker_process
-from tests.bus.client.test_clients_alike import all_refused
+from tests.bus.client.test_ending_alike import all_refused
 from tests.support import scaled, wait_for
 
 
