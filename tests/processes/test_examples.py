@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from daemoneye import BusClient, DaemoneyeError
 from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.proto.events_pb2 import ProcessLifecycle
+from tests.bus.brokers import broker_process
 from tests.support import scaled, wait_for, wait_gone
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +168,82 @@ def test_the_subscriber_says_how_to_start_what_does_not_run(
     _, complaint = ear.communicate(timeout=scaled(10))
     assert ear.returncode == 3
     assert "daemoneye run" in complaint
+
+
+@pytest.fixture
+def pool(tidy: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts parts of the worker pool at a broker of their own; they are gone afterwards."""
+    started: list[subprocess.Popen[str]] = []
+    with broker_process(tidy) as process:
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            command = [sys.executable, str(EXAMPLES / "worker_pool.py")]
+            command += ["--run-dir", str(process.run_dir.path), *arguments]
+            part = subprocess.Popen(
+                command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            started.append(part)
+            return part
+
+        yield start
+        for part in started:
+            part.kill()
+            part.communicate()
+
+
+def line_of(part: subprocess.Popen[str]) -> str:
+    assert part.stdout is not None
+    return part.stdout.readline().removesuffix("\n")
+
+
+def test_a_job_of_a_killed_worker_is_done_by_another(
+    tidy: Path, pool: Callable[..., subprocess.Popen[str]]
+) -> None:
+    pipe = tidy / "lines"
+    os.mkfifo(pipe)  # who opens it waits for a writer: a job that takes a while
+    first = pool("work")
+    assert line_of(first).endswith("is ready")
+    giver = pool("give", str(pipe), "--timeout", str(scaled(20)))
+    assert line_of(first) == f"{pipe}: try 1"
+    second = pool("work")
+    assert line_of(second).endswith("is ready")
+    first.kill()
+    assert line_of(second) == f"{pipe}: try 2"
+    pipe.write_text("one\ntwo\n", encoding="utf-8")
+    assert line_of(second) == f"{pipe}: 2 lines"
+    assert line_of(giver) == f"{pipe}: done"
+    assert giver.wait(scaled(10)) == 0
+    second.send_signal(signal.SIGINT)
+    assert second.wait(scaled(10)) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(None, "exhausted after 5 tries: "), (b"\xff", "rejected after 1 tries: ")],
+)
+def test_a_job_that_no_worker_can_do_is_told_to_whoever_gave_it_and_as_a_dead_letter(
+    tidy: Path,
+    pool: Callable[..., subprocess.Popen[str]],
+    content: bytes | None,
+    told: str,
+) -> None:
+    path = tidy / "file"
+    if content is not None:
+        path.write_bytes(content)
+    dead, worker = pool("dead"), pool("work")
+    assert line_of(dead) == "listening"
+    assert line_of(worker).endswith("is ready")
+    giver = pool("give", str(path), "--timeout", str(scaled(20)))
+    assert giver.wait(scaled(20)) == 1
+    assert giver.stderr is not None
+    assert "did not handle it" in giver.stderr.read()
+    assert line_of(dead).startswith(f'{told}{{"file":"{path}"}}')
+
+
+def test_a_job_without_a_pool_is_an_error_that_says_so(
+    pool: Callable[..., subprocess.Popen[str]],
+) -> None:
+    giver = pool("give", "file")
+    assert giver.wait(scaled(10)) == 1
+    assert giver.stderr is not None
+    assert "no group is there" in giver.stderr.read()
