@@ -15,6 +15,8 @@ from daemoneye.bus.broker import streams
 from daemoneye.bus.client.counters import Counters
 from daemoneye.bus.client.wishes import OFFERED
 from daemoneye.bus.envelope import Envelope
+from daemoneye.bus.frames import Choice
+from daemoneye.bus.hierarchy import TOPICS
 from tests.bus.brokers import broker_process
 from tests.support import document, scaled, table_in
 
@@ -61,6 +63,15 @@ def test_the_reasons_are_those_of_the_broker_and_a_restart() -> None:
         streams.UNREADABLE,
     }
     assert named("lost") == reasons | {"broker-restart"}
+
+
+def test_the_topics_of_the_broker_are_those_that_are_declared() -> None:
+    told = {row[0].strip("`").replace("|", "") for row in table_in(REFERENCE, "topic")}
+    assert told == {each.text for each in TOPICS if each.text.startswith("$bus.")}
+
+
+def test_the_choices_are_those_of_a_group() -> None:
+    assert named("`choice=`") - {"if", "you", "say", "nothing"} == set(Choice) - {Choice.DEFAULT}
 
 
 def test_the_readme_shows_reasons_that_there_are() -> None:
