@@ -74,14 +74,19 @@ class Client:
         self.router.receive(self.session, [raw], NOW)
 
     def publish_until_handled(
-        self, topic: str, payload: bytes, request: int, expires_at: int = 0
+        self,
+        topic: str,
+        payload: bytes,
+        request: int,
+        expires_at: int = 0,
+        guarantee: Guarantee = Guarantee.AT_LEAST_ONCE,
     ) -> None:
-        """At least once, and answered when it is handled."""
+        """At least once if not said otherwise, and answered when it is handled."""
         raw = self.frame(
             topic,
             payload,
             request=request,
-            guarantee=Guarantee.AT_LEAST_ONCE,
+            guarantee=guarantee,
             expires_at=expires_at,
         )
         raw += pb.Frame(until_handled=True).SerializeToString()

@@ -131,10 +131,7 @@ class Dispatch:
                     (group, NO_KEY if isinstance(error, LocalProtocolError) else OVERSIZE)
                 )
         if frame.until_handled and frame.request and not takers:
-            raise NoResponder(
-                f"no group is there to handle {frame.topic}",
-                hint="subscribe with a group, or publish at least once",
-            )
+            raise _nobody(frame, groups)
         if not takers:
             return Offer((), None, binding, tuple(losing))
         try:
@@ -396,6 +393,21 @@ def _check_length(frame: OuterFrame, singles: list[bytes], limits: Limits) -> No
             f"a message on {frame.topic} by itself is past the limit of {limits.frame_bytes} bytes",
             hint="say less beside its payload",
         )
+
+
+def _nobody(frame: OuterFrame, groups: tuple[Group, ...]) -> NoResponder:
+    """Nobody will handle this: there is no group, or none that can take what is best effort."""
+    if groups:
+        return NoResponder(
+            f"no group of {frame.topic} has a member that may read it now, and best effort"
+            " waits for none",
+            hint='start a member, or publish it with guarantee="at-least-once": then it waits',
+        )
+    return NoResponder(
+        f"there is no group to handle {frame.topic}",
+        hint="a program has to subscribe to it with group= first; from then on the group is"
+        " there, also while no member is",
+    )
 
 
 def _hindrance(group: Group, frame: OuterFrame) -> BusError | None:

@@ -287,6 +287,11 @@ def options_of(
 def _check_group(
     filters: tuple[object, ...], overflow: str, selection: Selection, group: object, choice: str
 ) -> None:
+    if choice and not group:
+        raise LocalProtocolError(
+            f"a choice is for groups, and {choice!r:.100} is given without one",
+            hint='say which, as in group="workers", or leave the choice out',
+        )
     if not isinstance(group, str) or not is_level(group):
         raise LocalProtocolError(
             f"{group!r:.100} cannot be the name of a group",

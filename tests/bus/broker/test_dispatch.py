@@ -673,7 +673,23 @@ def test_nobody_to_handle_it_is_told_at_once() -> None:
     (answer,) = boss.read()
     assert isinstance(answer, Answer)
     assert answer.error == "NoResponder"
+    assert answer.detail == f"there is no group to handle {JOBS}"
+    assert "with group= first" in answer.hint
+    assert "at least once" not in answer.hint  # it is published so
     assert plain.events() == []
+
+
+def test_best_effort_that_waits_for_no_member_is_told_how_it_would() -> None:
+    bus = Bus()
+    boss, gone = bus.client("boss"), bus.client("gone")
+    gone.subscribe(EVENTS, group="workers")
+    bus.router.close(gone.session)
+    boss.publish_until_handled(EVENTS, b"x", 1, guarantee=Guarantee.DEFAULT)
+    (answer,) = boss.read()
+    assert isinstance(answer, Answer)
+    assert answer.error == "NoResponder"
+    assert f"no group of {EVENTS} has a member" in answer.detail
+    assert 'guarantee="at-least-once"' in answer.hint
 
 
 def test_who_waits_for_a_receipt_and_goes_leaves_nothing_behind() -> None:

@@ -327,7 +327,7 @@ def test_a_full_group_is_back_pressure_after_a_second(tidy: Path, kind: Threads 
         ((JOBS, "control.demo.more"), {"group": "g"}, "cannot share 2 filters"),
         ((JOBS,), {"group": "a.b"}, "cannot be the name of a group"),
         ((JOBS,), {"group": "g", "choice": "random"}, "'random' is no choice"),
-        ((JOBS,), {"choice": "standby"}, "cannot be the name of a group"),
+        ((JOBS,), {"choice": "standby"}, 'a choice is for groups.*as in group="workers"'),
         ((JOBS,), {"group": "g", "overflow": "latest"}, "has no overflow of its own"),
         ((JOBS,), {"group": "g", "stage": "s"}, "has no selection of its own"),
     ],
