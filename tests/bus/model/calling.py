@@ -8,9 +8,9 @@ from hypothesis.stateful import invariant, rule
 from daemoneye.bus.access import AccessRule
 from daemoneye.bus.frames import Cancel, Credit, Heading, Reply, Subscribe, Unsubscribe, encode_call
 from tests.bus.model.calls import Calls
+from tests.bus.model.ground import some_name
 from tests.bus.model.leaving import Leaving
 from tests.bus.model.seats import Answered, Called, Noticed, OfCalls, Seat
-from tests.bus.model.steps import some_name
 from tests.bus.model.world import SECOND
 
 CALLED = ("control.last.call", "events.demo.tick")

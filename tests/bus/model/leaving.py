@@ -7,11 +7,11 @@ from hypothesis.stateful import invariant, rule
 
 from daemoneye.bus.access import AccessRule
 from daemoneye.bus.frames import Choice, Overflow
+from tests.bus.model.ground import some_name
 from tests.bus.model.last_words import LastWords
 from tests.bus.model.reach import may_publish, wanting
 from tests.bus.model.retaining import Retaining
 from tests.bus.model.seats import Got, Message, Seat
-from tests.bus.model.steps import some_name
 
 WILL_TOPICS = ("control.last.word", "control.last.wish")
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from daemoneye.bus.frames import Overflow, Replay
+from tests.bus.model.ground import FILTERS, TOPICS, some_name
 from tests.bus.model.reach import wanting
 from tests.bus.model.seats import Got, Message, Seat
-from tests.bus.model.steps import FILTERS, TOPICS, some_name
 from tests.bus.model.travelling import Travelling
 from tests.bus.model.values import Values
 from tests.bus.model.world import SECOND

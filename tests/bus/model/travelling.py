@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from daemoneye.bus.broker.streams import DISCONNECTED
+from tests.bus.model.ground import some_name, some_share
 from tests.bus.model.seats import Seat
-from tests.bus.model.steps import Steps, some_name, some_share
 from tests.bus.model.travels import Travels
+from tests.bus.model.working import Working
 
 
-class Travelling(Steps):
+class Travelling(Working):
     """Connections break anywhere, and clients come back or do not."""
 
     def prepare(self) -> None:
