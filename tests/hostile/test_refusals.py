@@ -367,8 +367,8 @@ TABLE: dict[str, dict[str, tuple[Provoke, str]]] = {
 ELSEWHERE = {
     "foreign-user": "a stranger gets no byte; tests/bus/test_endpoint.py",
     "exhausted": "there is no descriptor to say it with; tests/hostile/test_descriptors.py",
-    "abandoned": "it takes a delivery to a group; tests/bus/broker/test_dispatch.py",
-    "no-key": "the same; tests/bus/broker/test_dispatch.py",
+    "abandoned": "it takes a delivery to a group; tests/bus/broker/test_dispatch_room.py",
+    "no-key": "the same; tests/bus/broker/test_dispatch_refusals.py",
     "rejected": "the same; tests/bus/broker/test_dispatch.py",
     "late": "the same; tests/bus/broker/test_dispatch.py",
     "unclaimed": "it takes a descriptor; tests/bus/broker/test_passing.py",

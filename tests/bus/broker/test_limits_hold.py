@@ -55,6 +55,8 @@ DOOR = "tests/bus/broker/test_door.py"
 CALLS = "tests/bus/broker/test_calls.py"
 PARCELS = "tests/bus/broker/test_parcels.py"
 DISPATCH = "tests/bus/broker/test_dispatch.py"
+ROOM = "tests/bus/broker/test_dispatch_room.py"
+REFUSALS = "tests/bus/broker/test_dispatch_refusals.py"
 RETAINED = "tests/bus/broker/test_retained.py"
 
 HELD = {
@@ -99,10 +101,10 @@ HELD = {
     ),
     "deliveries": (DISPATCH, "test_b18_who_never_acknowledges_is_tried_no_more_than_five_times"),
     "in_flight": (DISPATCH, "test_a_member_is_given_no_more_than_its_credit_and_the_limit"),
-    "groups": (DISPATCH, "test_a_full_house_of_groups_takes_no_more_until_one_is_idle"),
-    "group_messages": (DISPATCH, "test_a_confirmed_publish_without_room_is_refused_whole"),
-    "group_bytes": (DISPATCH, "test_group_bytes_bound_what_a_group_has_in_all"),
-    "group_timeout": (DISPATCH, "test_what_waits_for_too_long_for_a_member_is_abandoned"),
+    "groups": (REFUSALS, "test_a_full_house_of_groups_takes_no_more_until_one_is_idle"),
+    "group_messages": (ROOM, "test_a_confirmed_publish_without_room_is_refused_whole"),
+    "group_bytes": (ROOM, "test_group_bytes_bound_what_a_group_has_in_all"),
+    "group_timeout": (ROOM, "test_what_waits_for_too_long_for_a_member_is_abandoned"),
     "wishes": (
         "tests/bus/broker/test_wishes.py",
         "test_wishes_wait_up_to_a_bound_and_the_next_is_refused",
