@@ -246,4 +246,4 @@ def test_a_job_without_a_pool_is_an_error_that_says_so(
     giver = pool("give", "file")
     assert giver.wait(scaled(10)) == 1
     assert giver.stderr is not None
-    assert "no group is there" in giver.stderr.read()
+    assert "there is no group to handle" in giver.stderr.read()
