@@ -8,7 +8,8 @@ came later would take the place of that.  Of a child the supervisor says it, wit
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from daemoneye.bus.broker.clock import Clock
@@ -23,6 +24,12 @@ CLEAN = "goodbye"
 
 WAITING_AT_MOST = 1024
 """So many may wait for their clients to come back: with one more, the oldest waits no longer."""
+
+WAITING_OF_ONE = 64
+"""The same of one identity, whose own oldest it is then: so nobody shortens the wait of another."""
+
+SENT_AT_ONCE = 64
+"""So many are sent in one turn; the next begins at once."""
 
 
 @dataclass(slots=True)
@@ -49,11 +56,12 @@ class Last:
 class Wills:
     """The wills of all sessions."""
 
-    __slots__ = ("_clock", "_set", "_waiting")
+    __slots__ = ("_clock", "_of", "_set", "_waiting")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._set: dict[Session, Will] = {}
+        self._of: Counter[str] = Counter()  # how many of each identity wait
         self._waiting: dict[Session, Last] = {}  # in the order in which they ended
 
     def __len__(self) -> int:
@@ -71,7 +79,7 @@ class Wills:
         """A client is there (again): of the same incarnation nothing has ended."""
         for other in list(self._waiting):
             if _is_same(other, session):
-                last = self._waiting.pop(other)
+                last = self._take(other)
                 if other is session:
                     self._set[session] = last.will
 
@@ -82,24 +90,27 @@ class Wills:
             return
         due_at = self._clock.now + timeout
         self._waiting[session] = Last(session, will, cause, due_at)
-        if len(self._waiting) > WAITING_AT_MOST:
-            due_at = next(iter(self._waiting.values())).due_at = self._clock.now
         self._clock.wake_at(due_at)
+        name = session.identity.name
+        self._of[name] += 1
+        if self._of[name] > WAITING_OF_ONE:
+            mine = [each for who, each in self._waiting.items() if who.identity.name == name]
+            self._wait_no_longer(mine[:-WAITING_OF_ONE])
+        elif len(self._waiting) > WAITING_AT_MOST:
+            self._wait_no_longer(list(self._waiting.values())[:-WAITING_AT_MOST])
 
     def ended(self, identity: str, incarnation: int, cause: str) -> None:
         """That incarnation (0: any) will not come back, and this is why."""
         for session, last in self._waiting.items():
             who = session.identity
             if who.name == identity and incarnation in (0, who.incarnation):
-                last.cause, last.due_at = cause, self._clock.now
-                self._clock.wake_at(last.due_at)
+                last.cause = cause
+                self._wait_no_longer([last])
 
     def hurry(self, session: Session) -> None:
         """Its process has ended, nobody knows how; harmless when nothing waits."""
-        last = self._waiting.get(session)
-        if last is not None:
-            last.due_at = self._clock.now
-            self._clock.wake_at(last.due_at)
+        if session in self._waiting:
+            self._wait_no_longer([self._waiting[session]])
 
     @property
     def waiting(self) -> Collection[Session]:
@@ -109,11 +120,24 @@ class Wills:
     def due(self) -> list[Last]:
         """What is to be sent now."""
         due = [last for last in self._waiting.values() if last.due_at <= self._clock.now]
+        del due[SENT_AT_ONCE:]
         for last in due:
-            del self._waiting[last.session]
+            self._take(last.session)
         for last in self._waiting.values():
             self._clock.wake_at(last.due_at)
         return due
+
+    def _wait_no_longer(self, these: Iterable[Last]) -> None:
+        for last in these:
+            last.due_at = min(last.due_at, self._clock.now)
+            self._clock.wake_at(last.due_at)
+
+    def _take(self, session: Session) -> Last:
+        name = session.identity.name
+        self._of[name] -= 1
+        if not self._of[name]:
+            del self._of[name]
+        return self._waiting.pop(session)
 
 
 def _is_same(one: Session, other: Session) -> bool:

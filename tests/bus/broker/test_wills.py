@@ -292,3 +292,37 @@ def test_when_very_many_wait_the_oldest_waits_no_longer(monkeypatch: pytest.Monk
     assert [each.payload for each in heard(watching)] == [b"a"]
     later(bus, 2)
     assert [each.payload for each in heard(watching)] == [b"b", b"c"]
+
+
+def test_of_one_identity_its_own_oldest_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wills, "WAITING_AT_MOST", 3)
+    monkeypatch.setattr(wills, "WAITING_OF_ONE", 2)
+    bus = Bus()
+    watching = bus.client("watching")
+    watching.subscribe("events.#")
+    for incarnation, name in enumerate(("innocent", "many", "many", "many", "many"), 1):
+        client = bus.client(name, incarnation=incarnation)
+        client.say(Will("events.demo.gone", f"{name} {incarnation}".encode()))
+        bus.router.close(client.session)
+    later(bus)
+    assert [each.payload for each in heard(watching)] == [b"many 2", b"many 3"]
+    later(bus, 2)
+    assert [each.payload for each in heard(watching)] == [b"innocent 1", b"many 4", b"many 5"]
+
+
+def test_of_many_that_are_due_some_are_sent_in_the_next_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wills, "SENT_AT_ONCE", 2)
+    bus = Bus()
+    watching = bus.client("watching")
+    watching.subscribe("events.#")
+    for name in ("a", "b", "c"):
+        client = bus.client(name)
+        client.say(Will("events.demo.gone", name.encode()))
+        bus.router.close(client.session)
+    later(bus, 2)
+    assert [each.payload for each in heard(watching)] == [b"a", b"b"]
+    later(bus)
+    assert [each.payload for each in heard(watching)] == [b"c"]
+    assert not bus.router.clock.rings
