@@ -69,9 +69,11 @@ def _width(stream: TextIO, environ: Mapping[str, str], terminal: bool) -> int:
         return max(NARROWEST, int(columns))
     if terminal:
         try:
-            return max(NARROWEST, os.get_terminal_size(stream.fileno()).columns)
+            columns_told = os.get_terminal_size(stream.fileno()).columns
         except OSError:
-            pass
+            columns_told = 0
+        if columns_told:  # a pseudo-terminal that nobody has told its size says 0
+            return max(NARROWEST, columns_told)
     return WIDTH_OF_A_FILE
 
 

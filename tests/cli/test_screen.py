@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import termios
 from collections.abc import Mapping
 
 import pytest
@@ -39,6 +42,15 @@ def test_only_a_willing_terminal_gets_colour(
 def test_the_width_is_what_the_environment_says() -> None:
     assert Screen.of(io.StringIO(), {"COLUMNS": "40"}).width == 40
     assert Screen.of(io.StringIO(), {"COLUMNS": "wide"}).width == 100
+
+
+def test_a_terminal_that_nobody_has_told_its_size_is_no_narrow_one() -> None:
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb"), os.fdopen(slave, "w") as stream:
+        assert os.get_terminal_size(slave).columns == 0
+        assert Screen.of(stream, {}).width == 100
+        termios.tcsetwinsize(slave, (24, 40))
+        assert Screen.of(stream, {}).width == 40
 
 
 def test_an_exception_that_everybody_knows_needs_no_module() -> None:
