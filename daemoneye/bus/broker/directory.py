@@ -194,7 +194,7 @@ class Directory:
                 rule=decision.rule,
                 hint=decision.hint,
             )
-        subscription = Subscription(self._completed(wish), topic_filter, decision)
+        subscription = Subscription(self._completed(wish), topic_filter, decision, wish)
         session.subscriptions[wish.subscription] = subscription
         if wish.group:
             self.groups.join(session, subscription)
@@ -213,14 +213,15 @@ class Directory:
         subscription = session.subscriptions.get(wish.subscription)
         if subscription is None or wish.subscription not in session.dormant:
             return None
-        wanted = self._completed(wish)
-        if subscription.wish != replace(
-            wanted,
-            credit_messages=subscription.wish.credit_messages,
-            credit_bytes=subscription.wish.credit_bytes,
-            request=subscription.wish.request,
+        asked = subscription.asked
+        if asked != replace(
+            wish,
+            credit_messages=asked.credit_messages,
+            credit_bytes=asked.credit_bytes,
+            request=asked.request,
         ):
             return None
+        wanted = self._completed(wish)
         session.dormant.discard(wish.subscription)
         subscription.balance = Balance(wanted.credit_messages, wanted.credit_bytes)
         session.outbox.credited()

@@ -162,11 +162,19 @@ class Tally:
 class Subscription:
     """One filter of one session."""
 
-    __slots__ = ("balance", "decision", "filter", "past", "selects", "wish")
+    __slots__ = ("asked", "balance", "decision", "filter", "past", "selects", "wish")
 
-    def __init__(self, wish: Subscribe, topic_filter: TopicFilter, decision: Decision) -> None:
+    def __init__(
+        self,
+        wish: Subscribe,
+        topic_filter: TopicFilter,
+        decision: Decision,
+        asked: Subscribe | None = None,
+    ) -> None:
         self.wish = wish
         """What was asked for, with the defaults filled in."""
+        self.asked = asked or wish
+        """What was asked for as it was said, whatever the defaults are by now."""
         self.selects = bool(wish.selection)
         """Whether it wants some of what is published there, by what that belongs to."""
         self.filter = topic_filter

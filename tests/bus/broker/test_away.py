@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
+from daemoneye.bus.broker.agenda import WORK_IN_A_TURN
 from daemoneye.bus.broker.session import Standing
 from daemoneye.bus.broker.streams import DENIED, DISCONNECTED, Tally
 from daemoneye.bus.frames import (
@@ -348,6 +349,22 @@ def test_little_that_is_known_to_have_come_is_pushed_out_by_what_follows() -> No
     assert traveller.tally.delivered == 12
 
 
+def test_looking_at_all_that_is_kept_is_more_work_than_a_frame() -> None:
+    station = Station()
+    publisher, traveller = station.client("p"), station.traveller()
+    traveller.listen("events.demo.a")
+    for _ in range(1024):
+        publisher.publish(TOPICS[0], bytes(2000))
+    traveller.hear_all()
+    entries = traveller.session.outbox.sending.unreceived.entries
+    assert len(entries) == 1024
+    credits = [Credit(9, 0, 0, received=128), *[Credit(9, 0, 0)] * (WORK_IN_A_TURN - 8)]
+    traveller.say(*credits)
+    assert (len(entries), station.router.unfinished.postponed) == (1024, 1)
+    left = traveller.session.outbox.sending.unreceived.entries
+    assert len(left) == 1024 - 128
+
+
 def test_with_very_many_clients_each_keeps_less() -> None:
     station = Station(outbound_bytes=4000)
     publisher, traveller = station.client("p"), station.traveller()
@@ -364,6 +381,21 @@ def test_with_very_many_clients_each_keeps_less() -> None:
 
 
 # ---- rights, policies, payloads -----------------------------------------------------------------
+
+
+def test_a_subscription_goes_on_though_the_defaults_are_others_by_now() -> None:
+    station = Station()
+    publisher, traveller = station.client("p"), station.traveller()
+    traveller.listen("events.demo.a")
+    traveller.hear_all()
+    traveller.lose()
+    station.router.set_rules(Limits(subscription_messages=2048), AccessList(()))
+    publisher.publish(TOPICS[0], b"meanwhile")
+    assert traveller.come_back() is Resumption.COMPLETE
+    data = b"".join(traveller.session.take(1 << 16, NOW))
+    said = [decode(raw) for raw in traveller.cutter.feed(data)]
+    assert [each.error for each in said if isinstance(each, Answer)] == [""]
+    assert [each[0].payload for each in said if isinstance(each, list)] == [b"meanwhile"]
 
 
 def test_rights_that_go_and_come_again_meanwhile_end_nothing() -> None:
