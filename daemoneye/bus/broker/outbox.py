@@ -349,6 +349,7 @@ class Outbox:
         never offered, or as lost when it was `denied`.
         """
         self.credited()
+        heirs: dict[Stream, Stream] = {}
         for stream in [
             each for each in self.streams.values() if subscription in each.subscriptions
         ]:
@@ -356,11 +357,15 @@ class Outbox:
             self.sending.forget(stream)
             left = tuple(each for each in stream.subscriptions if each is not subscription)
             if left:
-                self._pass_on(stream, left)
+                heir = self._pass_on(stream, left)
+                if heir is not stream:
+                    heirs[stream] = heir
             else:
                 if denied:
                     self._deny(stream)
                 self._drop(stream)
+        if heirs:
+            self.sending.hand_over(heirs)
 
     def discard(self, key: StreamKey) -> None:
         """What waits in this stream, if there is one, is for nobody any more."""
@@ -418,20 +423,20 @@ class Outbox:
             total.add(stream.tally)
         return total
 
-    def _pass_on(self, stream: Stream, left: tuple[Subscription, ...]) -> None:
-        """Make a stream the one of the subscriptions that are left, or part of it."""
+    def _pass_on(self, stream: Stream, left: tuple[Subscription, ...]) -> Stream:
+        """Make a stream the one of the subscriptions that are left, or part of it; that one."""
         key = stream.key._replace(numbers=tuple(each.number for each in left))
         heir = self.streams.get(key)
         if heir is None:
             stream.serve(key, left)
             self.streams[key] = stream
-            return
-        self.sending.hand_over(stream, heir)
+            return stream
         heir.absorb(stream)
         if (transfer := self._transfers.of(stream)) is not None:
             transfer.stream = heir
         if self._lanes.remove(stream):
             self._lanes.add(heir)
+        return heir
 
     def _drop(self, stream: Stream) -> None:
         for run in (*self._give_up(stream), *self.sending.take_back(stream)):

@@ -35,6 +35,9 @@ from daemoneye.bus.limits import MAX_WILL_BYTES, too_large_a_will
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import AccessDenied, BusError
 
+KEPT_FOR_ONE = 64
+"""So many entries of what may not have come that are looked at are as much work as a frame."""
+
 
 class Requests:
     """Subscribing, credit, replies, questions, signs of life, goodbye."""
@@ -96,7 +99,8 @@ class Requests:
             self._deliveries.tell(session, Answer(wish.request))
 
     def _credit(self, session: Session, credit: Credit) -> None:
-        session.outbox.sending.unreceived.received(credit.received)
+        looked_at = session.outbox.sending.unreceived.received(credit.received)
+        self.extra_work = looked_at // KEPT_FOR_ONE
         subscription = session.subscriptions.get(credit.subscription)
         if subscription is not None:
             subscription.balance.grant(credit)

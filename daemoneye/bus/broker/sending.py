@@ -8,6 +8,7 @@ descriptor the kernel has: its receiver would take the next one's descriptor for
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from itertools import dropwhile
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from daemoneye.bus.broker.unreceived import (
     Sent,
     Telling,
     Unreceived,
+    hand_over,
     make_sent,
     whole_messages,
 )
@@ -123,14 +125,10 @@ class Sending:
 
     # ---- streams end ----------------------------------------------------------------------------
 
-    def hand_over(self, stream: Stream, heir: Stream) -> None:
-        """What is of one stream is another's from now on."""
-        for position, sent in enumerate(self.frames):
-            if sent.stream is stream:
-                self.frames[position] = sent._replace(stream=heir)
-            elif isinstance(sent.data, Telling) and sent.data.stream is stream:
-                sent.data.stream = heir
-        self.unreceived.hand_over(stream, heir)
+    def hand_over(self, heirs: Mapping[Stream, Stream]) -> None:
+        """What is of these streams is that of their heirs from now on."""
+        hand_over(self.frames, heirs)
+        self.unreceived.hand_over(heirs)
 
     def take_back(self, stream: Stream) -> list[Run]:
         """Take out what is of a stream and need not be finished; returns it, not counted yet."""

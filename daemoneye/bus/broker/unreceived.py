@@ -12,7 +12,7 @@ missed something.  Large payloads are not kept; how many there were is.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -136,8 +136,10 @@ class Unreceived:
                 self.torn = self.written - messages
         self.bytes = size
 
-    def received(self, messages: int) -> None:
+    def received(self, messages: int) -> int:
         """The client has so many of the session, in all; more than were written means nothing.
+
+        How many entries were looked at for it.
 
         Those are taken out when much memory may be kept, and they are many, or all there are.  Else
         what is written next pushes them out, one by one: a thousand at once would keep others
@@ -145,9 +147,12 @@ class Unreceived:
         """
         keeping, news = self.keeping, messages - self.noted
         if self.bytes <= keeping.let_go_bytes or not 0 < news <= self.written - self.noted:
-            return
-        if messages == self.written or news >= keeping.max_messages // 8:
-            self.take_out(messages)
+            return 0
+        if messages < self.written and news < keeping.max_messages // 8:
+            return 0
+        looked_at = len(self.entries)
+        self.take_out(messages)
+        return looked_at
 
     def take_out(self, messages: int) -> None:
         """The same, at once."""
@@ -176,13 +181,18 @@ class Unreceived:
         self.bytes = self.torn = 0
         self.written = self.noted = messages
 
-    def hand_over(self, stream: Stream, heir: Stream) -> None:
-        """What is of one stream is another's from now on."""
-        for position, sent in enumerate(self.entries):
-            if sent.stream is stream:
-                self.entries[position] = sent._replace(stream=heir)
-            elif isinstance(sent.data, Telling) and sent.data.stream is stream:
-                sent.data.stream = heir
+    def hand_over(self, heirs: Mapping[Stream, Stream]) -> None:
+        """What is of these streams is that of their heirs from now on."""
+        hand_over(self.entries, heirs)
+
+
+def hand_over(entries: deque[Sent], heirs: Mapping[Stream, Stream]) -> None:
+    """What is of these streams is that of their heirs from now on."""
+    for position, (data, stream, run) in enumerate(entries):
+        if stream is not None and stream in heirs:
+            entries[position] = make_sent((data, heirs[stream], run))
+        elif isinstance(data, Telling) and data.stream in heirs:
+            data.stream = heirs[data.stream]
 
 
 def _room_for(keeping: Keeping, entries: Iterable[Sent] = ()) -> deque[Sent]:

@@ -170,7 +170,7 @@ def test_what_has_to_be_finished_is_settled_or_handed_over() -> None:
     scene.sending.written(1)
     assert (stream.tally.delivered, stream.messages) == (1, 0)
     scene.send(stream, b"b")
-    scene.sending.hand_over(stream, heir)
+    scene.sending.hand_over({stream: heir})
     heir.absorb(stream)
     scene.sending.written(1)
     assert (heir.tally.delivered, heir.messages) == (2, 0)
