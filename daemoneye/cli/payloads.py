@@ -43,6 +43,8 @@ def document_of(envelope: Envelope) -> Document:
         document["correlation"] = envelope.correlation.id
     if envelope.correlation and envelope.correlation.stage:
         document["stage"] = envelope.correlation.stage
+    if envelope.correlation and envelope.correlation.tags:
+        document["tags"] = dict(envelope.correlation.tags)
     if envelope.lost:
         document["lost"] = dict(envelope.lost)
     return document
@@ -136,11 +138,17 @@ def payload_from(topic: str, data: bytes, *, raw: bool = False) -> Payload:
     """What `bus pub` sends for some input: a JSON object becomes the topic's declared message.
 
     An object on an undeclared topic and an array stay JSON, anything else is sent as it is; with
-    `raw` everything is.  Raises LocalProtocolError for what is not the topic's declared message.
+    `raw` everything is.  Raises LocalProtocolError for what is not the topic's declared message,
+    and for what begins as an object and is none.
     """
     value = None if raw else _read_json(data)
     declared = None if raw else message_type(message_of(topic) or "")
     if declared is None:
+        if value is None and not raw and data.lstrip()[:1] == b"{":  # a slip, as it mostly is
+            raise LocalProtocolError(
+                "the payload begins as a JSON object, and is none",
+                hint="correct it; --raw sends it as it is",
+            )
         return value if isinstance(value, (dict, list)) else data
     if not isinstance(value, dict):
         raise _no_message(topic, declared, "it is no JSON object")

@@ -9,6 +9,7 @@ from daemoneye.bus.envelope import (
     JSON,
     NO_LOSS,
     NOBODY,
+    Correlation,
     Envelope,
     Header,
     Payload,
@@ -56,6 +57,15 @@ def test_an_event_is_one_flat_document() -> None:
         "lost": {"overflow": 3},
     }
     assert "lost" not in document_of(envelope(LIFECYCLE, STARTED))
+
+
+def test_an_event_of_a_conversation_says_its_step() -> None:
+    event = envelope(LIFECYCLE, STARTED)
+    said = Correlation("case-7", stage="will", tags=(("cause", "signal:9"),))
+    header = event.header._replace(correlation=said)
+    document = document_of(Envelope((*event[:3], header, event.lost)))
+    assert (document["correlation"], document["stage"]) == ("case-7", "will")
+    assert document["tags"] == {"cause": "signal:9"}
 
 
 def test_a_message_is_shown_with_words_for_enums_and_numbers_for_numbers() -> None:
@@ -141,6 +151,14 @@ def test_what_is_not_the_declared_message_is_refused_in_one_line(data: bytes) ->
 )
 def test_input_on_another_topic_is_sent_as_it_is_read(data: bytes, payload: object) -> None:
     assert payload_from("events.demo.tick", data) == payload
+
+
+@pytest.mark.parametrize("data", [b"{bad", b' {"n": 2', b"{\xff}"])
+def test_what_begins_as_an_object_and_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(LocalProtocolError, match="begins as a JSON object, and is none") as refused:
+        payload_from("events.demo.tick", data)
+    assert "--raw" in refused.value.hint
+    assert payload_from("events.demo.tick", data, raw=True) == data
 
 
 def test_a_reply_is_shown_by_its_content_type_alone() -> None:
