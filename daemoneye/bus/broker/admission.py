@@ -200,7 +200,7 @@ class Admission:
             check_topic(topic)
             route = routes.remember(topic, self._directory.limits.routes)
         if route.generation != self._directory.generation:
-            self._directory.find(route, session, topic)
+            self.extra_work += self._directory.find(route, session, topic)
         return route
 
     def _value(self, session: Session, frame: OuterFrame, stamp: bytes) -> Kept:

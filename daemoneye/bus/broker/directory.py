@@ -44,6 +44,12 @@ KEPT_OF_OUTBOUND = 4
 SHARED_RECIPIENTS = 4096
 """How many different sets of recipients are kept for sharing; it is only for speed."""
 
+MATCHED_FOR_ONE = 64
+"""So many subscriptions that match a topic cost as much, when it is looked up, as one frame."""
+
+REACHED_FOR_ONE = 4
+"""The same of sessions that those are of: each is asked whether it may read the topic."""
+
 
 class Directory:
     """The sessions of one broker and what they are subscribed to."""
@@ -346,8 +352,11 @@ class Directory:
 
     # ---- routes -------------------------------------------------------------------------------
 
-    def find(self, route: Route, session: Session, topic: str) -> None:
-        """Find out where this publisher's topic leads.  Raises InvalidTopic."""
+    def find(self, route: Route, session: Session, topic: str) -> int:
+        """Find out where this publisher's topic leads; what that cost, as the agenda counts.
+
+        Raises InvalidTopic.
+        """
         levels = check_topic(topic)
         decision = self.access.may_publish(session.identity, session.declared, topic)
         route.decision = None if decision.allowed else decision
@@ -355,7 +364,8 @@ class Directory:
         route.selective = selective(matching)
         route.groups = self.groups.match(levels) if decision.allowed else ()
         route.plain = decision.allowed and not route.selective and not route.groups
-        found = self._recipients(topic, matching)
+        by_session = _by_session(matching)
+        found = self._streams(topic, by_session)
         bounds = [stream.max_messages for _, stream in found]
         route.run_messages = max(1, min(bounds, default=1) // 4)
         if any(stream.policy is Overflow.LATEST for _, stream in found):
@@ -363,10 +373,11 @@ class Directory:
             route.run_messages = 1
         route.recipients = self._shared.setdefault(found, found)
         route.generation = self.generation
+        return len(matching) // MATCHED_FOR_ONE + len(by_session) // REACHED_FOR_ONE
 
     def listeners(self, topic: str) -> Recipients:
         """Who wants what is said there and may have it, whoever says it.  Raises InvalidTopic."""
-        return self._recipients(topic, self._tree.match(check_topic(topic)))
+        return self._streams(topic, _by_session(self._tree.match(check_topic(topic))))
 
     def hearing(self, topic: str) -> tuple[int, int]:
         """How many sessions hear what is said there, some of it at least, or share the work.
@@ -396,13 +407,6 @@ class Directory:
             by_session.setdefault(session, []).append(subscription)
         return self._streams(frame.topic, by_session), chosen.looked_at
 
-    def _recipients(self, topic: str, matching: Pairs) -> Recipients:
-        by_session: dict[Session, list[Subscription]] = {}
-        for session, subscription in matching:
-            if not subscription.selects:
-                by_session.setdefault(session, []).append(subscription)
-        return self._streams(topic, by_session)
-
     def _streams(self, topic: str, by_session: dict[Session, list[Subscription]]) -> Recipients:
         self._make_room(by_session)
         lane, default = lane_of(topic), default_overflow(topic)
@@ -429,3 +433,12 @@ class Directory:
                     self.change()
                 if len(session.outbox.streams) > MAX_STREAMS // 2:
                     self.overgrown[session] = None
+
+
+def _by_session(matching: Pairs) -> dict[Session, list[Subscription]]:
+    """Those that hear all that is published there, by whose they are."""
+    by_session: dict[Session, list[Subscription]] = {}
+    for session, subscription in matching:
+        if not subscription.selects:
+            by_session.setdefault(session, []).append(subscription)
+    return by_session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from daemoneye.bus.broker.agenda import WORK_IN_A_TURN
+from daemoneye.bus.broker.directory import MATCHED_FOR_ONE, REACHED_FOR_ONE
 from daemoneye.bus.frames import (
     Answer,
     Credit,
@@ -162,3 +164,27 @@ def test_of_what_finds_no_room_nothing_is_opened() -> None:
     found = single_publishes(frame, b"", 1 << 20, 3)
     assert [message_of(each).sequence for each in found] == [1, 2, 3]
     assert single_publishes(frame, b"", 1 << 20, 0) == []
+
+
+def test_topics_that_very_many_hear_are_looked_up_over_several_turns() -> None:
+    bus = Bus()
+    readers = [bus.client(f"reader{number}") for number in range(8)]
+    for reader in readers:
+        reader.say(*(Subscribe(number, "events.#") for number in range(1, 257)))
+    source = bus.client("source")
+    frames = [source.frame(f"events.t{number}", b"%d" % number) for number in range(40)]
+    bus.router.receive(source.session, frames, NOW)
+    each = 1 + 8 * 256 // MATCHED_FOR_ONE + 8 // REACHED_FOR_ONE
+    turns = 1
+    while waits := bus.router.unfinished.get(source.session):
+        assert len(waits) >= 40 - turns * (WORK_IN_A_TURN // each + 1)
+        bus.router.next_turn()
+        bus.router.resume(source.session, NOW)
+        turns += 1
+    assert turns == 3
+    for reader in readers:
+        assert reader.events() == [b"%d" % number for number in range(40)]
+    frames = [source.frame(f"events.t{number}", b"x") for number in range(40)]
+    bus.router.receive(source.session, frames, NOW)  # they are known now
+    assert not bus.router.unfinished
+    assert readers[0].events() == [b"x"] * 40
