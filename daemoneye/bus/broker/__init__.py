@@ -26,6 +26,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     deliveries     runs on their way into outboxes
     jobs           one message in the hands of a group
     deadlines      what is due when, of many things of which most are over before
+    labels         the names that members of a group have there
     members        one of those who share the work of a group, and the queue of what it was given
     choices        who of a group gets the next message
     queues         what waits in a group

@@ -20,6 +20,7 @@ from math import inf
 
 from daemoneye.bus.broker.choices import OWNERS, Line
 from daemoneye.bus.broker.jobs import Job
+from daemoneye.bus.broker.labels import Labels
 from daemoneye.bus.broker.members import Member
 from daemoneye.bus.broker.queues import ByKey, InOrder
 from daemoneye.bus.broker.session import Session
@@ -75,6 +76,7 @@ class Group:
         "denied",
         "filter",
         "founder",
+        "labels",
         "left_at",
         "looks",
         "members",
@@ -95,6 +97,8 @@ class Group:
         self.choice = Choice.LEAST_IN_FLIGHT if choice is Choice.DEFAULT else choice
         self.members: dict[int, Member] = {}
         """By number, the oldest first."""
+        self.labels = Labels()
+        """Their names."""
         self.left_at = now
         """When the last one left, on the broker's clock; while there are some it says nothing."""
         self.queue: InOrder | ByKey = ByKey() if self.choice is Choice.BY_KEY else InOrder()
@@ -275,6 +279,7 @@ class Group:
     def part(self, member: Member) -> None:
         """There is one less; what it has in hand is still to be taken away."""
         del self.members[member.number]
+        self.labels.give_back(member.label)
         self._line_of(member).remove(member)
         self.silent.pop(member, None)
         self._sessions[member.session] -= 1

@@ -215,7 +215,7 @@ class Groups:
             self._by_key[key] = group
             self._tree.add(group.filter, group)
         self._numbered += 1
-        label = _label(session.identity.name, group)
+        label = group.labels.take(session.identity.name)
         member = Member(self._numbered, label, session, subscription, self.feedback)
         group.join(member)
         self._members.setdefault(session, {})[subscription.number] = (group, member)
@@ -430,12 +430,3 @@ class Groups:
 def _is_idle(group: Group) -> bool:
     """Whether nothing would be missed."""
     return not (group.members or group.waiting)
-
-
-def _label(name: str, group: Group) -> str:
-    """A name for a member that stays when its client comes back: the first that is free."""
-    taken = {each.label for each in group.members.values()}
-    ordinal = 0
-    while f"{name}#{ordinal}" in taken:
-        ordinal += 1
-    return f"{name}#{ordinal}"
