@@ -48,6 +48,7 @@ from daemoneye.bus.frames import (
     Heading,
     NotAFrame,
     Notice,
+    OuterFrame,
     Payload,
     Resumption,
     Value,
@@ -355,18 +356,17 @@ class Router:
                     self.unfinished.keep(session, [raw, *following])
                     break
                 joining.flush()
-                if frame.kind == CALL:
-                    self._calls.call(session, frame, raw, stamp, now_ns)
-                    left -= self._calls.extra_work
-                elif value is None:
-                    self._admission.publish(session, frame, raw, stamp)
-                    left -= self._admission.extra_work
+                if value is None:
+                    left -= self._take(session, frame, raw, stamp, now_ns)
                 else:
                     left -= self._obey(session, value, now_ns)
                 if self._deliveries.is_condemned(session):
                     break
         except NotAFrame as error:
             raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
+        except Exception as error:  # that of a bug ends this broker, and is looked for
+            error.add_note(f"while it took frames of {session}")
+            raise
         finally:
             joining.flush()
             if publishing.messages - publishing.confirmed >= CONFIRM_EVERY:
@@ -374,6 +374,16 @@ class Router:
             self._deliveries.settle()
             if directory.groups.due or directory.servers.happened:
                 self._settle()
+
+    def _take(
+        self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes, now_ns: int
+    ) -> int:
+        """Take a call, or a publish that is not plain; how much more work that was than usual."""
+        if frame.kind == CALL:
+            self._calls.call(session, frame, raw, stamp, now_ns)
+            return self._calls.extra_work
+        self._admission.publish(session, frame, raw, stamp)
+        return self._admission.extra_work
 
     def _obey(self, session: Session, value: Value, now_ns: int) -> int:
         """Do what a client says; how much more work that was than usual."""

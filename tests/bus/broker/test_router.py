@@ -12,7 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from daemoneye.bus.access import AccessList, AccessRule
 from daemoneye.bus.broker.deliveries import CONFIRM_EVERY
+from daemoneye.bus.broker.requests import _OBEYED, Requests
 from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES
+from daemoneye.bus.broker.session import Session
 from daemoneye.bus.frames import (
     LAST_SEQUENCE,
     Answer,
@@ -21,6 +23,7 @@ from daemoneye.bus.frames import (
     Envelope,
     Notice,
     Overflow,
+    Ping,
     StreamMark,
     Subscribe,
     Unsubscribe,
@@ -541,3 +544,14 @@ class Counting(RuleBasedStateMachine):
 
 Counting.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestCounting = Counting.TestCase
+
+
+def test_a_bug_travels_up_and_says_whose_frame_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(requests: Requests, session: Session, value: Ping) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(_OBEYED, Ping, broken)
+    client = Bus().client("fateful", incarnation=3)
+    with pytest.raises(ZeroDivisionError) as caught:
+        client.say(Ping(1))
+    assert caught.value.__notes__ == ["while it took frames of fateful (process 4242)"]
