@@ -40,6 +40,8 @@ OPERATOR = "operator"
 
 _INSTANCE = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _LONGEST_SOCKET_NAME = "control"
+_NAMED = "--run-dir, in Python run_dir="
+"""How another run directory is named, by whoever reads an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,8 @@ class RunLock:
                     raise AlreadyRunning(
                         f"{run_dir.path} is held by a running supervisor, pid {pid or 'unknown'}",
                         pid=pid,
-                        hint="`daemoneye status` shows it; stop it first, or use another --run-dir",
+                        hint="`daemoneye status` shows it; stop it first, or use another:"
+                        f" {_NAMED}",
                     )
                 if _is_at(path, fd):
                     os.ftruncate(fd, 0)
@@ -343,7 +346,7 @@ def check_private(directory: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise NotRunning(
             f"nothing runs at {directory}: there is no such directory",
-            hint="start it with `daemoneye run`, or name another place with --run-dir",
+            hint=f"start it with `daemoneye run`, or name another place with {_NAMED}",
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot look at {directory}: {error.strerror}") from error

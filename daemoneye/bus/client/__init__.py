@@ -21,6 +21,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     counters       what a client has counted
     backoff        how long to wait between attempts to connect
     insisting      how long a confirmed publish is repeated that somebody had no room for
+    deadlines      when the time is up that a caller gives
 
 Shells (!): they touch the world and decide nothing.
 

@@ -32,6 +32,7 @@ from daemoneye.bus.client.async_writer import AsyncWriter
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.calling import Slot, Standing, no_reply, reply_in
 from daemoneye.bus.client.counters import Counters
+from daemoneye.bus.client.deadlines import patience
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.insisting import Insisting
@@ -234,7 +235,7 @@ class AsyncConnection:
         """
         if self._ended is not None:
             raise self._ended
-        subscription = (AsyncJobs if options.group else AsyncSubscription)(self, timeout)
+        subscription = (AsyncJobs if options.group else AsyncSubscription)(self, patience(timeout))
         replies: list[Awaited] = [self._loop.create_future() for _ in filters]
         deadline = deadline_of(self._loop, REQUEST_TIMEOUT)
         if self.writer.outlet.crowded:

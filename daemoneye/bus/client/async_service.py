@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 from daemoneye.bus.client.async_subscriber import AsyncSubscription
+from daemoneye.bus.client.deadlines import after
 from daemoneye.bus.client.ending import AsyncEnding
 from daemoneye.bus.client.requests import AsyncRequest
 
@@ -41,7 +42,7 @@ class AsyncService(AsyncEnding):
 
         Raises BusClosed after `close`, AccessDenied when the right to read was taken away.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else after(timeout, time.monotonic())
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             event = await self._calls.get(left)

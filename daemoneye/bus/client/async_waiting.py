@@ -12,6 +12,7 @@ import socket
 from collections import deque
 from typing import TypeVar
 
+from daemoneye.bus.client.deadlines import after
 from daemoneye.errors import LocalProtocolError
 
 Given = TypeVar("Given")
@@ -94,7 +95,7 @@ async def readable(loop: asyncio.AbstractEventLoop, sock: socket.socket, deadlin
 
 def deadline_of(loop: asyncio.AbstractEventLoop, timeout: float | None) -> float:
     """When so many seconds are over; what is no number is no time at all."""
-    return math.inf if timeout is None else loop.time() + max(0.0, timeout)
+    return math.inf if timeout is None else max(loop.time(), after(timeout, loop.time()))
 
 
 def home() -> asyncio.AbstractEventLoop:

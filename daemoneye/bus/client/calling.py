@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import cast
 
 from daemoneye.bus.client.answers import Response, error_of
+from daemoneye.bus.client.deadlines import patience
 from daemoneye.bus.client.outgoing import Sealed
 from daemoneye.bus.envelope import NO_LOSS, Correlation, Envelope, Header
 from daemoneye.bus.frames import Heading, Reply, encode_call
@@ -151,6 +152,7 @@ def call_heading(
 
     Raises LocalProtocolError, and DeadlineExceeded when there is no time for it at all.
     """
+    patience(timeout)
     if not timeout == timeout:
         raise LocalProtocolError(
             f"a timeout is a number of seconds, and not {timeout!r:.100}",

@@ -26,6 +26,7 @@ from daemoneye.bus.client.answers import REQUEST_TIMEOUT, Response, checked, no_
 from daemoneye.bus.client.backoff import Backoff
 from daemoneye.bus.client.calling import Slot, Standing, no_reply, reply_in
 from daemoneye.bus.client.counters import Counters
+from daemoneye.bus.client.deadlines import after, patience
 from daemoneye.bus.client.dialler import Connected
 from daemoneye.bus.client.dialogue import CLOSE_TIMEOUT, WISH_STANDS, Dialogue
 from daemoneye.bus.client.insisting import Insisting
@@ -142,7 +143,7 @@ class Connection:
         request = self.link.number()
         inbox: Inbox[Response] = Inbox()
         self.dialogue.pending[request] = inbox
-        deadline = time.monotonic() + timeout
+        deadline = after(timeout, time.monotonic())
         try:
             say(request, deadline)
             return self._answer(inbox, deadline, late or partial(no_answer, timeout))
@@ -236,7 +237,7 @@ class Connection:
         broker says, and DeadlineExceeded when the broker reads nothing, so that it cannot be asked.
         """
         self.reader.check_outside()
-        subscription = (Jobs if options.group else Subscription)(self, timeout)
+        subscription = (Jobs if options.group else Subscription)(self, patience(timeout))
         asked: list[Inbox[Response]] = [Inbox() for _ in filters]
         until = time.monotonic() + REQUEST_TIMEOUT
 

@@ -35,11 +35,17 @@ class Destination:
 
         Without a name and a key we are the operator; with a name alone, the named client of the
         configuration, whose key is in the run directory.  Raises LocalProtocolError for a key
-        without a name, NotRunning, and ConfigError when the place cannot be trusted, or when there
-        is no client of this name.
+        without a name and for a URL, NotRunning, and ConfigError when the place cannot be trusted,
+        or when there is no client of this name.
         """
         if name is None and key is not None:
             raise LocalProtocolError("a key needs its name", hint="give both, or none of them")
+        if address is not None and "://" in os.fsdecode(address):
+            raise LocalProtocolError(
+                f"{os.fsdecode(address)!r} is no address: the bus stands on this machine alone, at"
+                " the path of a socket",
+                hint="leave it out for the running instance, or give run_dir=",
+            )
         place = RunDir.find(run_dir) if address is None else RunDir(Path(address).absolute().parent)
         if key is None:
             place.check()

@@ -7,6 +7,8 @@ receiver that is stopped costs little.
 
 from __future__ import annotations
 
+from daemoneye.bus.client.deadlines import after
+
 INSIST_FOR = 1.0
 """Seconds until the refusal is the caller's; its own timeout, where that is shorter."""
 
@@ -20,7 +22,7 @@ class Insisting:
     __slots__ = ("_pause", "_until", "deadline")
 
     def __init__(self, timeout: float, now: float) -> None:
-        self.deadline = now + timeout
+        self.deadline = after(timeout, now)
         """By when the publish has to have an end."""
         self._until = now + min(timeout, INSIST_FOR)
         self._pause = FIRST_PAUSE

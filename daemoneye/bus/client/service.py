@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from daemoneye.bus.client.deadlines import after
 from daemoneye.bus.client.ending import Ending
 from daemoneye.bus.client.requests import Request
 from daemoneye.bus.client.subscriber import Subscription
@@ -41,7 +42,7 @@ class Service(Ending):
 
         Raises BusClosed after `close`, AccessDenied when the right to read was taken away.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else after(timeout, time.monotonic())
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             event = self._calls.get(left)

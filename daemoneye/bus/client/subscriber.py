@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Protocol, cast
 
+from daemoneye.bus.client.deadlines import after
 from daemoneye.bus.client.ending import Ending
 from daemoneye.bus.client.gone import Gone
 from daemoneye.bus.client.interests import Interest
@@ -107,11 +108,13 @@ class Subscription(Ending):
 
         Raises BusClosed after `close`, AccessDenied when the right to read was taken away.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline: float | None = None
         while True:
             current = self._current
             if (event := next(current, None)) is not None:
                 return event
+            if deadline is None and timeout is not None:
+                deadline = after(timeout, time.monotonic())
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not self._advance(current, left):
                 return None

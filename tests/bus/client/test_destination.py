@@ -59,9 +59,16 @@ def test_a_key_needs_its_name() -> None:
         Destination.find("/bus", None, bytes(32), None)
 
 
+@pytest.mark.parametrize("address", ["tcp://localhost:1", "unix:///run/bus"])
+def test_bad_input_a_url_is_no_address(address: str) -> None:
+    with pytest.raises(LocalProtocolError, match="no address: the bus stands on this machine"):
+        Destination.find(address, None, None, None)
+
+
 def test_a_place_that_is_not_there_or_cannot_be_trusted_is_told(short_dir: Path) -> None:
-    with pytest.raises(NotRunning):
+    with pytest.raises(NotRunning) as missing:
         Destination.find(None, None, None, short_dir / "none")
+    assert "in Python run_dir=" in missing.value.hint
     short_dir.chmod(0o755)
     with pytest.raises(ConfigError):
         Destination.find(None, None, None, short_dir)
