@@ -32,7 +32,7 @@ def document_of(envelope: Envelope) -> Document:
             "incarnation": publisher.incarnation,
         },
         "sequence": envelope.sequence,
-        "time": datetime.fromtimestamp(envelope.time, UTC).isoformat(timespec="microseconds"),
+        "time": _moment(envelope.time),
         "payload": payload_of(envelope),
     }
     if envelope.retained:
@@ -69,11 +69,16 @@ def said_in(reply: Envelope) -> Any:
 
 def payload_of(envelope: Envelope) -> Any:
     """The payload as JSON: protobuf of ours and JSON opened, text as text, the rest in base64."""
-    payload = bytes(envelope.payload)
+    return _shown(bytes(envelope.payload), envelope.content_type, envelope.topic)
+
+
+def _shown(payload: bytes, content_type: str, topic: str) -> Any:
     try:
-        if message_type := _message_type(envelope):
-            return fields_of(message_type.FromString(payload))
-        if envelope.content_type == JSON:
+        if message_type := _message_type(content_type, topic):
+            message = message_type.FromString(payload)
+            said = fields_of(message)
+            return said | _inside(message) if isinstance(message, events_pb2.DeadLetter) else said
+        if content_type == JSON:
             return json.loads(payload)
         return payload.decode()
     except (ValueError, RecursionError, DecodeError):
@@ -81,15 +86,26 @@ def payload_of(envelope: Envelope) -> Any:
         return {"base64": base64.b64encode(payload).decode()}
 
 
-def _message_type(envelope: Envelope) -> type[Message] | None:
+def _inside(letter: events_pb2.DeadLetter) -> Document:
+    """What died, as it would have been shown, and when it was published; null if left out."""
+    left_out = letter.payload_bytes > len(letter.payload)
+    shown = None if left_out else _shown(letter.payload, letter.content_type, letter.topic)
+    return {"payload": shown, "time": _moment(letter.time / 1e9)}
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+
+
+def _message_type(content_type: str, topic: str) -> type[Message] | None:
     """The class of a protobuf payload of ours; None for anything else.
 
     The publisher's word comes first: a declared topic may carry JSON from somebody's own program.
     """
-    kind, _, name = envelope.content_type.partition("; type=")
+    kind, _, name = content_type.partition("; type=")
     if kind == JSON:
         return None
-    return message_type(name if kind == PROTOBUF else message_of(envelope.topic) or "")
+    return message_type(name if kind == PROTOBUF else message_of(topic) or "")
 
 
 def message_type(full_name: str) -> type[Message] | None:
@@ -139,16 +155,13 @@ def payload_from(topic: str, data: bytes, *, raw: bool = False) -> Payload:
 
     An object on an undeclared topic and an array stay JSON, anything else is sent as it is; with
     `raw` everything is.  Raises LocalProtocolError for what is not the topic's declared message,
-    and for what begins as an object and is none.
+    and for what begins as JSON and is none.
     """
-    value = None if raw else _read_json(data)
-    declared = None if raw else message_type(message_of(topic) or "")
+    if raw:
+        return data
+    value = _read_json(data)
+    declared = message_type(message_of(topic) or "")
     if declared is None:
-        if value is None and not raw and data.lstrip()[:1] == b"{":  # a slip, as it mostly is
-            raise LocalProtocolError(
-                "the payload begins as a JSON object, and is none",
-                hint="correct it; --raw sends it as it is",
-            )
         return value if isinstance(value, (dict, list)) else data
     if not isinstance(value, dict):
         raise _no_message(topic, declared, "it is no JSON object")
@@ -159,10 +172,26 @@ def payload_from(topic: str, data: bytes, *, raw: bool = False) -> Payload:
 
 
 def _read_json(data: bytes) -> object:
+    """What it says; None when it is no JSON, and does not begin as if it were to be some."""
     try:
         return json.loads(data.decode())
-    except (ValueError, RecursionError):  # no JSON, then, or none that we open
-        return None
+    except json.JSONDecodeError as error:
+        before = " ".join(error.doc[max(0, error.pos - _SHOWN_BEFORE) : error.pos].split())
+        where = f"line {error.lineno}, column {error.colno}, behind {before!r}"
+        why = f"{error.msg[:1].lower()}{error.msg[1:]} in {where}"
+    except UnicodeDecodeError as error:
+        why = f"byte {error.start + 1} is no UTF-8"
+    except (ValueError, RecursionError):  # an endless number, or brackets without end
+        why = "it is more than can be opened"
+    if data.lstrip()[:1] in (b"{", b"["):
+        raise LocalProtocolError(
+            f"the payload begins as JSON, and is none: {why}", hint="--raw sends it as it is"
+        )
+    return None
+
+
+_SHOWN_BEFORE = 20
+"""Characters in front of where the JSON went wrong, to find it by."""
 
 
 def _no_message(topic: str, declared: type[Message], why: str) -> LocalProtocolError:
@@ -250,6 +279,14 @@ def _part(said: Document, rows: str, one: str, many: str) -> str:
     return f"{_count(said[rows], one, many)} (part {said['part']} of {said['parts']})"
 
 
+def _dead_letter(said: Document) -> str:
+    text = f"{said['reason']} in {said['group']}: {said['topic']} from {said['publisher']}"
+    why = f": {said['cause']}" if said["cause"] else ""
+    payload = said["payload"]
+    shown = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
+    return f"{text}{why}" if payload is None else f"{text}{why}: {shown}"
+
+
 def _count(rows: Iterable[object], one: str, many: str) -> str:
     number = len(list(rows))
     return f"1 {one}" if number == 1 else f"{number} {many}"
@@ -279,5 +316,6 @@ _ESSENCES: Mapping[str, Callable[[Document], str]] = {
     "Heartbeat": _heartbeat,
     "HealthStatus": _health,
     "ChildStatus": _child_status,
+    "DeadLetter": _dead_letter,
 }
 """How to tell each message in one line; what is not here is shown as JSON."""

@@ -110,7 +110,7 @@ def event_line(event: Envelope, screen: Screen) -> str:
     """
     at = datetime.fromtimestamp(event.time).astimezone()
     lost = f"[{_losses(event.lost)}] " if event.lost else ""
-    essence = lost + harmless(essence_of(event.topic, payload_of(event)))
+    essence = lost + harmless(essence_of(event.topic, payload_of(event)) + _tags(event))
     clock = f"{at:%H:%M:%S}"
     moment = f"{clock}.{at.microsecond // 1000:03}"
     where, who = harmless(event.topic), f"{harmless(event.publisher.name):{_NAME_WIDTH}}"
@@ -124,6 +124,15 @@ def event_line(event: Envelope, screen: Screen) -> str:
     else:
         line = essence
     return cut(line, screen.width)
+
+
+def _tags(event: Envelope) -> str:
+    """What its correlation is marked with: of a will the cause."""
+    if event.correlation is None or not event.correlation.tags:
+        return ""
+    told = ", ".join(f"{key}={value}" for key, value in event.correlation.tags)
+    stage = f"{event.correlation.stage}: " if event.correlation.stage else ""
+    return f" [{stage}{told}]"
 
 
 def _losses(lost: Mapping[str, int]) -> str:

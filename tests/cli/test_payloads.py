@@ -146,19 +146,77 @@ def test_what_is_not_the_declared_message_is_refused_in_one_line(data: bytes) ->
         (b"hello", b"hello"),
         (b"", b""),
         (b"\xff\x00", b"\xff\x00"),
-        (b"[" * 100_000, b"[" * 100_000),
     ],
 )
 def test_input_on_another_topic_is_sent_as_it_is_read(data: bytes, payload: object) -> None:
     assert payload_from("events.demo.tick", data) == payload
 
 
-@pytest.mark.parametrize("data", [b"{bad", b' {"n": 2', b"{\xff}"])
-def test_what_begins_as_an_object_and_is_none_is_refused(data: bytes) -> None:
-    with pytest.raises(LocalProtocolError, match="begins as a JSON object, and is none") as refused:
-        payload_from("events.demo.tick", data)
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b'{"n":2', r"""expecting ',' delimiter in line 1, column 7, behind '\{"n":2'"""),
+        (b"{bad", "line 1, column 2, behind '{'"),
+        (b" [1,\n2,,3]", "expecting value in line 2, column 3, behind '\\[1, 2,'"),
+        (b'{"a": "\xff"}', "byte 8 is no UTF-8"),
+        (b"[" * 100_000, "more than can be opened"),
+        (b"[1" + b"0" * 5000 + b"]", "more than can be opened"),
+    ],
+)
+@pytest.mark.parametrize("topic", ["events.demo.tick", WISHES])
+def test_what_begins_as_json_and_is_none_is_refused(topic: str, data: bytes, why: str) -> None:
+    with pytest.raises(LocalProtocolError, match=why) as refused:
+        payload_from(topic, data)
+    assert "\n" not in str(refused.value)
     assert "--raw" in refused.value.hint
-    assert payload_from("events.demo.tick", data, raw=True) == data
+    assert payload_from(topic, data, raw=True) == data
+
+
+def will_of_the_dead() -> Envelope:
+    """What is said of somebody who was killed."""
+    event = envelope("events.demo.up", {"up": False})
+    said = Correlation(stage="will", tags=(("cause", "signal:9"),))
+    return Envelope((*event[:3], event.header._replace(correlation=said), event.lost))
+
+
+def dead(payload: Payload, topic: str = "control.demo.jobs", **other: object) -> pb.DeadLetter:
+    """What the broker says of a job that nobody handled."""
+    data, content_type = encode_payload(payload)
+    fields: dict[str, object] = {"payload_bytes": len(data), "payload": data} | other
+    letter = pb.DeadLetter(group="workers", topic=topic, publisher="operator", reason="exhausted")
+    letter.MergeFrom(pb.DeadLetter(cause="tried 5 times", content_type=content_type, **fields))  # type: ignore[arg-type]  # fields by name
+    letter.time = 1_790_000_000_123_456_789
+    return letter
+
+
+@pytest.mark.parametrize(
+    ("letter", "shown"),
+    [
+        (dead({"n": 1}), {"n": 1}),
+        (dead(b"text"), "text"),
+        (dead(b"\xff\x00"), {"base64": "/wA="}),
+        (dead(b""), ""),
+        (dead(b"", payload_bytes=70_000), None),
+        (dead(STARTED, LIFECYCLE), fields_of(STARTED)),
+    ],
+)
+def test_a_dead_letter_shows_what_died_and_when_it_was_said(
+    letter: pb.DeadLetter, shown: object
+) -> None:
+    said = payload_of(envelope("$bus.dead.workers", letter))
+    assert said["payload"] == shown
+    assert said["time"] == "2026-09-21T14:13:20.123457+00:00"
+
+
+def test_the_essence_of_a_dead_letter_is_why_and_what() -> None:
+    def line(letter: pb.DeadLetter) -> str:
+        topic = "$bus.dead.workers"
+        return essence_of(topic, payload_of(envelope(topic, letter)))
+
+    begin = "exhausted in workers: control.demo.jobs from operator: tried 5 times"
+    assert line(dead({"n": 1})) == begin + ': {"n": 1}'
+    assert line(dead(b"text")) == begin + ": text"
+    assert line(dead(b"", payload_bytes=70_000)) == begin
 
 
 def test_a_reply_is_shown_by_its_content_type_alone() -> None:

@@ -10,7 +10,7 @@ from daemoneye.bus.frames import Choice
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.cli.screen import Screen
 from daemoneye.cli.streams import event_line, remarks_on
-from tests.cli.test_payloads import LIFECYCLE, STARTED, envelope
+from tests.cli.test_payloads import LIFECYCLE, STARTED, envelope, will_of_the_dead
 
 
 def screen(width: int, *, terminal: bool) -> Screen:
@@ -57,6 +57,11 @@ def test_a_process_keeps_its_name_and_pid_on_every_screen(width: int) -> None:
 def test_a_payload_cannot_speak_to_the_terminal() -> None:
     line = event_line(envelope("events.demo.tick", b"\x1b[2J\n"), screen(200, terminal=True))
     assert line.endswith(r"\x1b[2J\n")
+
+
+def test_what_a_will_was_said_for_is_told() -> None:
+    line = event_line(will_of_the_dead(), screen(200, terminal=True))
+    assert line.endswith('{"up": false} [will: cause=signal:9]')
 
 
 def test_what_an_access_rule_cuts_out_is_named_once() -> None:
