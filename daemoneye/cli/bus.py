@@ -11,23 +11,26 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from textwrap import wrap
 
+from daemoneye.bus.client.answers import Status
 from daemoneye.bus.client.bus_client import BusClient
+from daemoneye.bus.client.wishes import GUARANTEES, UNTIL_HANDLED
 from daemoneye.bus.envelope import Correlation
 from daemoneye.bus.hierarchy import PACKAGE, TOPICS, declared_topic
-from daemoneye.bus.kinds import TopicRow
+from daemoneye.bus.kinds import Choice, Overflow, Replay, TopicRow
 from daemoneye.bus.roles import ROLES
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import UNDECLARED, essence_of, payload_from, reply_document, said_in
 from daemoneye.cli.screen import Column, Screen, cut, left_out, table
-from daemoneye.cli.streams import connected, print_events
+from daemoneye.cli.streams import Wanted, connected, print_events
 from daemoneye.config.problems import nearest
 from daemoneye.errors import BusError, LocalProtocolError, TooLarge, UnknownChild
 from daemoneye.foreign import harmless
 
 SCHEMA_VERSION = 1
 _LARGEST_INPUT_BYTES = 1 << 20
+_CHOICES = tuple(each for each in Choice if each is not Choice.DEFAULT)
 
 
 def add_arguments(parser: ArgumentParser, command: str) -> None:
@@ -52,12 +55,36 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
         help="share them with this group: each message goes to one of it, and is handled when it"
         " is printed",
     )
+    sub.add_argument("--choice", choices=_CHOICES, default="", help="who of the group is next")
+    sub.add_argument(
+        "--overflow", choices=tuple(Overflow), default=None, help="when it is read too slowly"
+    )
+    sub.add_argument(
+        "--replay", choices=tuple(Replay), default=None, help="which retained values to begin with"
+    )
     shared.add_correlation(sub)
     shared.add_limits_of_a_stream(sub)
     pub = command_parser("pub", "publish one message and say how many got it")
     _add_message(pub)
     pub.add_argument("--retain", action="store_true", help="keep it for whoever subscribes later")
     pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
+    pub.add_argument("--key", default="", help="groups by key have equal ones handled in order")
+    pub.add_argument(
+        "--guarantee",
+        choices=tuple(each for each in GUARANTEES if each),
+        default="",
+        help="at least once waits in a group for a member; below control it is so by itself",
+    )
+    pub.add_argument(
+        "--until", choices=(UNTIL_HANDLED,), default="", help="wait until every group handled it"
+    )
+    pub.add_argument(
+        "--timeout",
+        metavar="5s",
+        type=shared.duration,
+        default=5.0,
+        help="how long to wait for what became of it",
+    )
     shared.add_correlation(pub)
     retained = command_parser("retained", "the last values that are kept")
     retained.add_argument(
@@ -108,7 +135,8 @@ def run(options: Namespace) -> int:
 
 
 def _sub(options: Namespace) -> int:
-    return print_events(options, options.filters, options.for_, options.group)
+    wanted = Wanted(options.group, options.choice, options.overflow, options.replay)
+    return print_events(options, options.filters, options.for_, wanted)
 
 
 def _pub(options: Namespace) -> int:
@@ -122,6 +150,10 @@ def _pub(options: Namespace) -> int:
             target=options.target,
             correlation=said if said != Correlation() else None,
             retain=options.retain,
+            guarantee=options.guarantee,
+            key=options.key,
+            until=options.until,
+            timeout=options.timeout,
         )
         away = not receipt.subscribers and _is_away(options, bus)
     if options.json:
@@ -132,6 +164,8 @@ def _pub(options: Namespace) -> int:
             "subscribers": receipt.subscribers,
         }
         Screen.out().say(json.dumps(document))
+    elif receipt.status is Status.HANDLED:
+        Screen.out().say(f"{options.topic}: handled")
     elif receipt.subscribers:
         who = "1 client" if receipt.subscribers == 1 else f"{receipt.subscribers} clients"
         Screen.out().say(f"{options.topic}: {who} got it")
@@ -365,7 +399,10 @@ def _cell(value: object) -> str:
 
 
 def _acl(options: Namespace) -> int:
-    """The words of the running broker, which are those of the errors it sends."""
+    """The words of the running broker, which are those of the errors it sends.
+
+    A no is told to scripts by the code that whoever it is about would end with.
+    """
     with connected(options) as bus:
         _check_role(options.who)
         try:
@@ -389,7 +426,7 @@ def _acl(options: Namespace) -> int:
         Screen.out().say(json.dumps(document))
     else:
         Screen.out().say(harmless(answer.text))
-    return Exit.OK
+    return Exit.OK if answer.allowed else Exit.NOT_PERMITTED
 
 
 def _check_role(who: str) -> None:

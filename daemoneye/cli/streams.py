@@ -6,6 +6,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from daemoneye.bus.client.bus_client import BusClient
@@ -13,7 +14,7 @@ from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.subscriber import Jobs, Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.hierarchy import BUS, is_silent
-from daemoneye.bus.kinds import Choice
+from daemoneye.bus.kinds import Choice, Overflow, Replay
 from daemoneye.cli import options as shared
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
@@ -31,6 +32,24 @@ _ACKNOWLEDGED = 5.0
 _NARROW = 70
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a subscription wants to be served; what is not said is as usual."""
+
+    group: str = ""
+    """Whom its messages are shared with; empty: nobody."""
+    choice: str = ""
+    """Who of the group is given the next."""
+    overflow: str | None = None
+    """What happens when they are printed too slowly."""
+    replay: str | None = None
+    """Which retained values it begins with."""
+
+
+AS_USUAL = Wanted()
+"""A viewer of its own."""
+
+
 def connected(options: Namespace) -> BusClient:
     """A client of the instance that is meant: its operator, or who `--as` names."""
     name = getattr(options, "as_", None)
@@ -38,7 +57,7 @@ def connected(options: Namespace) -> BusClient:
 
 
 def print_events(
-    options: Namespace, filters: Sequence[str], seconds: float | None, group: str = ""
+    options: Namespace, filters: Sequence[str], seconds: float | None, wanted: Wanted = AS_USUAL
 ) -> int:
     """Print each event that matches, for that long; `--count` ends it earlier.
 
@@ -47,8 +66,8 @@ def print_events(
     screen = Screen.out()
     end = None if seconds is None else time.monotonic() + seconds
     printed = 0
-    with connected(options) as bus, _subscribed(bus, options, filters, group) as events:
-        choice = events.choice if isinstance(events, Jobs) else Choice.DEFAULT
+    with connected(options) as bus, _subscribed(bus, options, filters, wanted) as events:
+        choice = events.choice if isinstance(events, Jobs) and not wanted.choice else Choice.DEFAULT
         for line in remarks_on(filters, events.narrowed, choice):
             Screen.err().say(harmless(line))
         while options.count is None or printed < options.count:
@@ -74,16 +93,30 @@ def _acknowledge(job: Job) -> None:
 
 
 def _subscribed(
-    bus: BusClient, options: Namespace, filters: Sequence[str], group: str
+    bus: BusClient, options: Namespace, filters: Sequence[str], wanted: Wanted
 ) -> Subscription:
-    if not group:
-        return bus.subscribe(*filters, correlation_id=options.correlation, stage=options.stage)
-    if options.correlation or options.stage:
-        raise LocalProtocolError(
-            "a group shares all that its filter matches",
-            hint="leave out --group, or --correlation and --stage",
+    of_one_alone = {
+        "--correlation": options.correlation,
+        "--stage": options.stage,
+        "--overflow": wanted.overflow,
+        "--replay": wanted.replay,
+    }
+    if not wanted.group:
+        if wanted.choice:
+            raise LocalProtocolError("a choice is for groups", hint="say which, with --group NAME")
+        return bus.subscribe(
+            *filters,
+            correlation_id=options.correlation,
+            stage=options.stage,
+            overflow=wanted.overflow or Overflow.DEFAULT,
+            replay=wanted.replay or Replay.IF_NEW,
         )
-    return bus.subscribe(*filters, group=group)
+    if said := [name for name, value in of_one_alone.items() if value]:
+        raise LocalProtocolError(
+            "a group shares all that its filter matches, as it comes",
+            hint=f"leave out --group, or {' and '.join(said)}",
+        )
+    return bus.subscribe(*filters, group=wanted.group, choice=wanted.choice)
 
 
 def remarks_on(

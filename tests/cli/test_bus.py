@@ -131,9 +131,14 @@ def test_who_is_connected_is_listed(instance: Instance) -> None:
 def test_a_decision_is_explained_with_its_rule(
     instance: Instance, who: str, action: str, topic: str, verdict: str
 ) -> None:
-    decision = instance.document("bus", "acl", "explain", who, action, topic)
+    asked = ("bus", "acl", "explain", who, action, topic)
+    for_programs, for_people = instance.command(*asked, "--json"), instance.command(*asked)
+    decision = json.loads(for_programs.stdout)
     assert decision["decision"].startswith(f"{verdict}: {decision['rule']}")
-    assert verdict in instance.command("bus", "acl", "explain", who, action, topic).stdout
+    assert verdict in for_people.stdout
+    code = 77 if verdict == "refused" else 0
+    assert [each.returncode for each in (for_programs, for_people)] == [code, code]
+    assert for_programs.stderr == for_people.stderr == ""
 
 
 def test_a_denied_publish_is_exit_code_77_with_the_rule(instance: Instance) -> None:
@@ -242,7 +247,7 @@ def test_a_named_client_has_its_own_rights_and_its_key_goes_with_the_instance(
 def test_a_named_client_is_explained_before_it_comes(named: Instance) -> None:
     explain = ("bus", "acl", "explain", "dashboard", "subscribe")
     done = named.command(*explain, "events.process.batch")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (77, "")
     assert "refused: deny dashboard read-only events.process.batch" in done.stdout
     assert named.command(*explain, "events.performance.#").stdout.startswith("granted")
 
@@ -393,10 +398,59 @@ def in_group(instance: Instance) -> int:
     return sum(row["group"] == "shells" and not row["in_flight"] for row in said["subscriptions"])
 
 
-def test_a_group_selects_nothing(instance: Instance) -> None:
-    done = instance.command("bus", "sub", "events.#", "--group", "g", "--stage", "s")
-    assert done.returncode != 0
-    assert "a group shares all that its filter matches" in done.stderr
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (("--group", "g", "--stage", "s"), "leave out --group, or --stage"),
+        (("--group", "g", "--overflow", "latest"), "leave out --group, or --overflow"),
+        (("--group", "g", "--replay", "all"), "leave out --group, or --replay"),
+        (("--choice", "standby"), "a choice is for groups"),
+        (("--group", "g", "--choice", "random"), "invalid choice: 'random'"),
+    ],
+)
+def test_a_group_selects_nothing_and_a_choice_is_of_one(
+    instance: Instance, said: tuple[str, ...], words: str
+) -> None:
+    done = instance.command("bus", "sub", "events.#", *said)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_group_by_key_is_published_to_and_waited_for_from_a_shell(instance: Instance) -> None:
+    topic = "events.demo.keyed"
+    publish = ("bus", "pub", topic, "x", "--until", "handled", "--timeout", "20s")
+    alone = instance.command(*publish)
+    assert alone.returncode == 5
+    assert f"there is no group to handle {topic}" in alone.stderr
+    asked = ["bus", "sub", topic, "--group", "shells", "--choice", "by-key", "--count", "1"]
+    with subprocess.Popen(
+        [*DAEMONEYE, *asked],
+        env=environment(instance.directory),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as shell:
+        wait_for(lambda: in_group(instance) == 1, "it to join")
+        without = instance.command(*publish)
+        assert without.returncode == 2
+        assert "goes by a key" in without.stderr
+        done = instance.command(*publish, "--key", "k")
+        assert (done.returncode, done.stdout) == (0, f"{topic}: handled\n")
+        said, remarks = shell.communicate(timeout=scaled(20))
+    assert (said.split()[-1], remarks) == ("x", "")
+    kept = instance.document("bus", "pub", topic, "x", "--key", "k", "--guarantee", "at-least-once")
+    assert kept["subscribers"] == 1  # the group, which waits for a member
+    other = instance.command("bus", "pub", topic, "x", "--key", "k", "--guarantee", "best-effort")
+    assert "nobody is subscribed" in other.stdout
+
+
+def test_what_a_viewer_begins_with_and_may_lose_is_chosen(instance: Instance) -> None:
+    topic = "events.demo.chosen"
+    assert instance.command("bus", "pub", topic, "old", "--retain").returncode == 0
+    look = ("bus", "sub", topic, "--for", "1s", "--overflow", "block")
+    assert "old" in instance.command(*look, "--replay", "all").stdout
+    assert instance.command(*look, "--replay", "none").stdout == ""
+    assert instance.command("bus", "clear", topic).returncode == 0
 
 
 def test_a_call_prints_the_reply(instance: Instance) -> None:

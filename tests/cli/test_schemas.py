@@ -28,7 +28,7 @@ COMMANDS = {
     "bus-clients": ["bus", "clients"],
     "bus-subs": ["bus", "subs"],
     "bus-topics": ["bus", "topics"],
-    "bus-acl-explain": ["bus", "acl", "explain", "procmond", "publish", "events.demo.x"],
+    "bus-acl-explain": ["bus", "acl", "explain", "procmond", "publish", "events.process.batch"],
 }
 
 

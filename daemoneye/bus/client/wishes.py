@@ -38,11 +38,12 @@ OFFERED = tuple(Overflow)
 UNTIL_HANDLED = "handled"
 """What a confirmed publish may wait for beyond its being taken."""
 
-_GUARANTEES = {
+GUARANTEES = {
     "": Guarantee.DEFAULT,
     "best-effort": Guarantee.BEST_EFFORT,
     "at-least-once": Guarantee.AT_LEAST_ONCE,
 }
+"""What may be asked of a publish; empty: what is usual for its topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def heading_of(
             f"expires_at is {expires_at!r}, and no point in time",
             hint="give Unix time in seconds, or 0 for never",
         ) from None
-    if guarantee not in _GUARANTEES:
+    if guarantee not in GUARANTEES:
         raise LocalProtocolError(
             f"{guarantee!r} is no guarantee", hint='"best-effort" or "at-least-once"'
         )
@@ -180,7 +181,7 @@ def heading_of(
         content_type,
         correlation,
         expires_ns,
-        _GUARANTEES[guarantee],
+        GUARANTEES[guarantee],
         partition_key=key,
         retain=retain,
         until_handled=bool(until),
