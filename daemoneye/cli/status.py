@@ -99,8 +99,9 @@ def _row_of(document: Document, name: str) -> Document:
     rows = {row["name"]: row for row in document["children"]}
     if name not in rows:
         near = nearest(name, rows)
-        hint = f"did you mean {near!r}?" if near else f"children: {', '.join(rows)}"
-        raise UnknownChild(f"no child is named {name!r}", hint=hint)
+        meant = f"; did you mean {near!r}?" if near else ""
+        children = ", ".join(sorted(rows))
+        raise UnknownChild(f"no child is named {name!r}{meant}", hint=f"children: {children}")
     row: Document = rows[name]
     return row
 

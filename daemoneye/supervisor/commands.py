@@ -56,8 +56,10 @@ def perform(slot: Slot, turn: Turn, command: Commanded) -> None:
     _VERBS[command.verb](slot, turn, command)
 
 
-def _answer(slot: Slot, turn: Turn, command: Commanded, text: str, code: int = 0) -> None:
-    turn.do(Answer(command.request, not code, f"{slot.name} {text}", code))
+def _answer(
+    slot: Slot, turn: Turn, command: Commanded, text: str, code: int = 0, hint: str = ""
+) -> None:
+    turn.do(Answer(command.request, not code, f"{slot.name} {text}", code, hint))
 
 
 def _wait(slot: Slot, command: Commanded) -> None:
@@ -124,7 +126,9 @@ def _stop(slot: Slot, turn: Turn, command: Commanded) -> None:
 
 def _pause(slot: Slot, turn: Turn, command: Commanded) -> None:
     if not slot.spec.can_pause:
-        _answer(slot, turn, command, "is no collector: only collectors can be paused", FAILURE)
+        text = "is no collector: only collectors can be paused"
+        hint = f"`daemoneye stop {slot.name}` ends it until it is started again"
+        _answer(slot, turn, command, text, FAILURE, hint)
         return
     turn.answer(slot, {Verb.RESUME}, "is paused instead", TRY_AGAIN)
     if slot.state not in SERVING:
@@ -172,7 +176,9 @@ def _status(slot: Slot, turn: Turn, command: Commanded) -> None:
 
 def _not_serving(slot: Slot, turn: Turn, command: Commanded) -> None:
     text = f"is {slot.state}: {command.verb} needs a child that runs"
-    _answer(slot, turn, command, text, TRY_AGAIN if slot.state is State.STARTING else FAILURE)
+    code = TRY_AGAIN if slot.state is State.STARTING else FAILURE
+    hint = f"`daemoneye explain {slot.name}` says why, and what would change it"
+    _answer(slot, turn, command, text, code, hint)
 
 
 def _wait_for_child(

@@ -338,6 +338,13 @@ class Answer:
     """What was done, or why not, as a sentence."""
     code: int = 0
     """The exit code a command line ends with: 0, 1 failure, 5 not found, 75 try again."""
+    hint: str = ""
+    """What to do about it."""
+
+    @property
+    def words(self) -> str:
+        """All of it in one line, for who has no place for a hint."""
+        return f"{self.text} ({self.hint})" if self.hint else self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class Desk:
 def error_of(answer: Answer) -> SupervisionError:
     """Why something was not done, as an exception."""
     kind = UnknownChild if answer.code == NOT_FOUND else SupervisionError
-    return kind(answer.text)
+    return kind(answer.text, hint=answer.hint)
 
 
 def _pass_on(control: ControlServer, caller: Caller, answer: Answer) -> None:

@@ -192,7 +192,7 @@ class Lives:
         def decide(answer: Answer) -> None:
             life.wishes -= 1
             if wish.request:
-                verdict = line.Verdict(wish.request, answer.ok, answer.text)
+                verdict = line.Verdict(wish.request, answer.ok, answer.words)
                 self.say(life.child, life.number, verdict)
 
         life.wishes += 1

@@ -250,8 +250,9 @@ class Supervision:
     def _command(self, command: Commanded, turn: Turn) -> None:
         slot = self._slots.get(command.child)
         if slot is None:
-            text = str(unknown_child(cut(command.child, NAME_CHARACTERS), self._slots))
-            turn.do(Answer(command.request, False, text, NOT_FOUND))
+            error = unknown_child(cut(command.child, NAME_CHARACTERS), self._slots)
+            text = str(error.args[0])
+            turn.do(Answer(command.request, False, text, NOT_FOUND, error.hint))
         elif self._run.shutdown is not None and command.verb not in (Verb.STOP, Verb.STATUS):
             turn.do(Answer(command.request, False, "the supervisor is ending", TRY_AGAIN))
         else:

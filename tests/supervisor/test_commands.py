@@ -292,7 +292,8 @@ def test_what_is_no_collector_cannot_be_paused(state: State) -> None:
     assert world.state("a") == state
     request = world.command(Verb.PAUSE, "a")
     text = "a is no collector: only collectors can be paused"
-    assert world.answer(request) == Answer(request, False, text, 1)
+    hint = "`daemoneye stop a` ends it until it is started again"
+    assert world.answer(request) == Answer(request, False, text, 1, hint)
     assert world.given(Pause) == []
 
 
@@ -302,7 +303,9 @@ def test_an_unknown_child_is_not_found_and_a_name_is_suggested() -> None:
     answer = world.answer(request)
     assert answer is not None
     assert (answer.ok, answer.code) == (False, 5)
-    assert "did you mean 'a'" in answer.text
+    assert answer.text == "no child is named 'aa'; did you mean 'a'?"
+    assert answer.hint == "children: a, base"
+    assert answer.words == f"{answer.text} ({answer.hint})"
 
 
 def test_while_everything_ends_nothing_is_started_and_a_stop_is_still_answered() -> None:
