@@ -74,13 +74,19 @@ class Watch:
     __slots__ = ("_poll", "fd")
 
     def __init__(self, fd: int, what: int = READABLE) -> None:
-        """Waits for `what` (READABLE, WRITABLE) and for the descriptor's end."""
+        """Waits for `what` (READABLE, WRITABLE) and for the descriptor's end.
+
+        A negative one is that of what was closed already: it has come to its end.
+        """
         self.fd = fd
         self._poll = _poll()
-        self._poll.register(fd, what)
+        if fd >= 0:
+            self._poll.register(fd, what)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it came within `timeout` seconds; False after some weeks in any case."""
+        if self.fd < 0:
+            return True
         try:
             if timeout is None:
                 return bool(self._poll.poll())

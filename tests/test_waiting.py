@@ -63,6 +63,14 @@ def test_a_watch_sees_where_there_is_room(pair: Pair, lacking: tuple[str, ...]) 
 
 
 @WORLDS
+def test_a_watch_of_what_was_closed_before_has_ended(lacking: tuple[str, ...]) -> None:
+    with without(*lacking):
+        for what in (READABLE, WRITABLE):
+            assert Watch(-1, what).wait(0.0)
+            assert Watch(-1, what).wait()
+
+
+@WORLDS
 def test_a_watch_of_what_was_closed_ends(lacking: tuple[str, ...]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, without(*lacking):
