@@ -11,6 +11,7 @@ know of it (a will, a group) is told there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from daemoneye.bus.access import Declared, Identity
 from daemoneye.bus.broker.deliveries import Deliveries
@@ -111,6 +112,7 @@ class Away:
     def _rights_of(self, session: Session) -> Callable[[str], bool]:
         access = self._directory.access
 
+        @cache  # what is sent again is many messages of few topics
         def may_receive(topic: str) -> bool:
             return access.may_receive(session.identity, session.declared, topic).allowed
 
