@@ -329,9 +329,9 @@ class Outbox:
 
     def prune(self) -> bool:
         """Let go of empty streams; whether any was, and routes that know them are stale."""
-        before = len(self.streams)
+        before, telling = len(self.streams), self.sending.telling
         for stream in [each for each in self.streams.values() if not each.messages]:
-            if stream.untold:
+            if stream.untold or stream in telling:
                 continue
             del self.streams[stream.key]
             self._lanes.remove(stream)

@@ -78,6 +78,11 @@ class Sending:
         if self.marked is stream:
             self.marked = None
 
+    @property
+    def telling(self) -> set[Stream]:
+        """Streams whose losses a mark tells that is not written yet."""
+        return {each.data.stream for each in self.frames if isinstance(each.data, Telling)}
+
     def buffers(self) -> list[bytes | memoryview]:
         """For one gathered write: what is not written yet."""
         buffers: list[bytes | memoryview] = [each[0] for each in self.frames]

@@ -62,6 +62,17 @@ class Box:
         return letters
 
 
+def test_a_stream_whose_losses_are_on_their_way_is_not_let_go_of() -> None:
+    box = Box()
+    stream = box.stream(1)
+    box.offer(stream, b"a", expires_at=NOW - 1)
+    assert box.outbox.take(1000, NOW)
+    assert (stream.untold, stream.messages) == ({}, 0)
+    assert not box.outbox.prune()
+    box.written()
+    assert box.outbox.prune()
+
+
 def test_nothing_waits_in_a_new_outbox() -> None:
     box = Box()
     assert not box.outbox.pending
