@@ -15,6 +15,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     runs           the unit of what waits, and the queue in which they replace each other
     parcels        large payloads in flight: who holds them, and room for them
     shares         which large payloads have to go when a client has more than its share
+    shedding       who pays when more waits for all clients together than may
     uploads        large payloads on their way in
     transfers      large payloads on their way out in chunks
     streams        subscriptions, and the bounded queues of what waits for them

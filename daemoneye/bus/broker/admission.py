@@ -18,10 +18,12 @@ from daemoneye.bus.broker.jobs import Pledge
 from daemoneye.bus.broker.parcels import Parcel
 from daemoneye.bus.broker.retained import Kept, value_of
 from daemoneye.bus.broker.routes import Recipients, Route
+from daemoneye.bus.broker.runs import RUN_OVERHEAD_BYTES
 from daemoneye.bus.broker.session import Session, Standing
+from daemoneye.bus.broker.shedding import lack_of_share
 from daemoneye.bus.broker.uploads import Uploads
 from daemoneye.bus.broker.wishes import WISH_TOPICS, HandedUp, wishes_of
-from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, OuterFrame
+from daemoneye.bus.frames import MIN_MESSAGE_BYTES, Answer, OuterFrame, Overflow
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import AccessDenied, BackPressure, BusError, TooLarge
 from daemoneye.framing import pack_length
@@ -235,6 +237,11 @@ class Admission:
         limits, missed = self._directory.limits, 0
         for session, stream in recipients:
             lack = session.outbox.lacks_room(stream, messages, size, limits)
+            if lack:
+                self._deliveries.make_room(size + RUN_OVERHEAD_BYTES)
+                lack = session.outbox.lacks_room(stream, messages, size, limits)
+            elif stream.policy is Overflow.BLOCK and stream.queue:
+                lack = lack_of_share(self._directory.named(session.identity.name), size, limits)
             if session.standing is not Standing.PRESENT:
                 missed += bool(lack or is_large)
             elif lack:

@@ -12,6 +12,7 @@ from daemoneye.bus.broker.routes import Recipients, Route
 from daemoneye.bus.broker.runs import Run, make_run
 from daemoneye.bus.broker.session import Session
 from daemoneye.bus.broker.shares import offer_large
+from daemoneye.bus.broker.shedding import Shedding
 from daemoneye.bus.broker.statistics import DENIED, reason_of
 from daemoneye.bus.broker.streams import OVERFLOW, Stream, Tally
 from daemoneye.bus.broker.wills import CLEAN
@@ -250,39 +251,28 @@ class Deliveries:
             self.published += session.publishing.messages
             self.dirty.discard(session)
 
+    def make_room(self, size: int) -> None:
+        """If so much more has none, have identities pay for it that have more than their share."""
+        excess = self._directory.backlog.bytes + size - self._directory.limits.outbound_bytes
+        if excess > 0:
+            shedding = self._shedding()
+            shedding.shed_overgrown(excess)
+            self._take_note(shedding)
+
     def _shed(self) -> None:
-        """All clients together have too much waiting: the greediest pays, then the next.
+        """All clients together have too much waiting."""
+        shedding = self._shedding()
+        shedding.shed()
+        self._take_note(shedding)
 
-        What waits in `block` streams is dropped only when there is nothing else.
-        What is being written and the broker's own frames cannot be dropped; when there is too much
-        of those alone, the greediest has to go.
-        """
+    def _shedding(self) -> Shedding:
         staying = [session for session in self._directory if session not in self._failing]
-        waiting = sum(session.outbox.backlog.bytes for session in staying)
-        excess = waiting - self._directory.limits.outbound_bytes
-        for of_block in (False, True):
-            droppable = list(staying)
-            while excess > 0 and droppable:
-                greediest = max(droppable, key=_waiting_bytes)
-                droppable.remove(greediest)
-                before = _waiting_bytes(greediest)
-                cause = greediest.outbox.shed_to(max(0, before - excess), of_block=of_block)
-                self.dirty.add(greediest)
-                if cause:
-                    self._give_up(greediest, staying, cause)
-                excess -= before if cause else before - _waiting_bytes(greediest)
-        while excess > 0 and staying:
-            greediest = max(staying, key=_waiting_bytes)
-            excess -= _waiting_bytes(greediest)
-            self._give_up(greediest, staying, f"{_waiting_bytes(greediest)} bytes were not read")
+        return Shedding(staying, self._directory.limits.outbound_bytes)
 
-    def _give_up(self, session: Session, staying: list[Session], cause: str) -> None:
-        staying.remove(session)
-        self._failing[session] = Ending(OVERFLOW, cause)
-
-
-def _waiting_bytes(session: Session) -> int:
-    return session.outbox.backlog.bytes
+    def _take_note(self, shedding: Shedding) -> None:
+        self.dirty |= shedding.touched
+        for session, cause in shedding.condemned.items():
+            self._failing[session] = Ending(OVERFLOW, cause)
 
 
 class Joining:

@@ -107,10 +107,10 @@ def test_the_greediest_pays_when_too_much_waits_for_all_together() -> None:
     modest = scene.reader("modest")
     assert scene.directory.backlog.bytes == 9 * run
     scene.deliver(100)
-    assert scene.directory.backlog.bytes == 10 * run
+    assert scene.directory.backlog.bytes == 9 * run
     scene.deliver(100)
-    assert scene.directory.backlog.bytes == 10 * run
-    assert (len(waiting(greedy)), len(waiting(modest))) == (8, 2)
+    assert scene.directory.backlog.bytes == 9 * run  # a bit more than is needed
+    assert (len(waiting(greedy)), len(waiting(modest))) == (7, 2)
 
 
 def test_who_does_not_read_answers_is_cut_off() -> None:
