@@ -182,7 +182,7 @@ def dial_nowait(path: Path) -> socket.socket | None:
         if problem:
             raise BusBroken(
                 f"nobody listens at {path}: {os.strerror(problem)}",
-                hint="see `daemoneye status`; the broker may be starting",
+                hint="the broker starts just now, or is stopped: see `daemoneye status`",
             )
         peer = peer_of(sock)
         if is_foreign(peer):

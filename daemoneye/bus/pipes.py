@@ -239,7 +239,7 @@ def dial_pipe_nowait(path: Path, max_frame_bytes: int) -> socket.socket | None:
     except OSError as error:
         raise BusBroken(
             f"nobody listens at {path}: {error.strerror}",
-            hint="see `daemoneye status`; the broker may be starting",
+            hint="the broker starts just now, or is stopped: see `daemoneye status`",
         ) from error
     try:
         return ferried(pipe, max_frame_bytes)

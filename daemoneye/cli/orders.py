@@ -14,6 +14,8 @@ from daemoneye.foreign import harmless
 from daemoneye.units import format_duration
 
 SCHEMA_VERSION = 1
+BROKER = "broker"
+"""The name of the child that the bus stands on."""
 
 
 def add_arguments(parser: ArgumentParser, command: str) -> None:
@@ -40,4 +42,7 @@ def run(options: Namespace) -> int:
         Screen.out().say(json.dumps(document))
     else:
         Screen.out().say(f"{harmless(text)}, after {format_duration(took)}")
+        if (options.command, options.name) == ("stop", BROKER):
+            command = shared.reaching("daemoneye start broker", shared.place_typed(options))
+            Screen.err().say(f"  → nothing can be published until `{command}`")
     return Exit.OK

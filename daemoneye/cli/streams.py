@@ -6,6 +6,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,11 +17,13 @@ from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.hierarchy import BUS, is_silent
 from daemoneye.bus.kinds import Choice, Overflow, Replay
 from daemoneye.cli import options as shared
+from daemoneye.cli.control import ControlClient
 from daemoneye.cli.exits import Exit
 from daemoneye.cli.payloads import document_of, essence_of, payload_of
 from daemoneye.cli.screen import Screen, cut
-from daemoneye.errors import LocalProtocolError
+from daemoneye.errors import BusBroken, DaemoneyeError, LocalProtocolError, Refused
 from daemoneye.foreign import harmless
+from daemoneye.supervisor.spec import BROKER
 
 _USUAL = "events."
 """How nearly all topics begin: a person needs it on no line."""
@@ -52,8 +55,23 @@ AS_USUAL = Wanted()
 
 def connected(options: Namespace) -> BusClient:
     """A client of the instance that is meant: its operator, or who `--as` names."""
-    name = getattr(options, "as_", None)
-    return BusClient.connect(name=name, run_dir=shared.run_dir_of(options).path)
+    place = shared.run_dir_of(options)
+    try:
+        return BusClient.connect(name=getattr(options, "as_", None), run_dir=place.path)
+    except Refused:
+        raise
+    except BusBroken as error:
+        with suppress(DaemoneyeError, OSError):  # then nobody knows better
+            rows = ControlClient(place).ask("status")["children"]
+            error.hint = next(what_next(row) for row in rows if row["name"] == BROKER)
+        raise
+
+
+def what_next(broker: Mapping[str, object]) -> str:
+    """What a person does who cannot reach a broker of which `status` has this row."""
+    if broker["state"] == "STOPPED" and broker["desired"] == "down":
+        return "it was stopped, and stays so: `daemoneye start broker`"
+    return f"the broker is {broker['state']}: `daemoneye explain broker` says why"
 
 
 def print_events(

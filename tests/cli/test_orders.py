@@ -9,7 +9,7 @@ import pytest
 
 from daemoneye.cli.main import main
 from tests.cli.fakes import supervisor_that_answers
-from tests.cli.instance import Instance
+from tests.cli.instance import Instance, running
 
 
 @pytest.mark.parametrize("order", ["start", "stop", "restart", "pause", "resume"])
@@ -72,3 +72,19 @@ def test_what_is_refused_is_told_with_a_way_on(
     if name != "broker":
         others = [instance.command(each, name) for each in ("status", "explain")]
         assert [each.stderr for each in others] == [said, said]
+
+
+def test_a_broker_that_is_stopped_on_purpose_is_told_to_whoever_needs_it(short_dir: Path) -> None:
+    with running(short_dir) as owned:
+        stopped = owned.command("stop", "broker")
+        assert stopped.returncode == 0
+        assert stopped.stderr == "  → nothing can be published until `daemoneye start broker`\n"
+        for asked in (("bus", "pub", "events.demo.x", "1"), ("events",), ("bus", "clients")):
+            done = owned.command(*asked)
+            assert done.returncode == 69
+            assert "nobody listens at" in done.stderr
+            assert done.stderr.endswith(
+                "  → it was stopped, and stays so: `daemoneye start broker`\n"
+            )
+        assert owned.command("start", "broker").returncode == 0
+        assert owned.command("bus", "pub", "events.demo.x", "1").returncode == 0

@@ -9,7 +9,8 @@ import pytest
 from daemoneye.bus.frames import Choice
 from daemoneye.bus.proto import events_pb2 as pb
 from daemoneye.cli.screen import Screen
-from daemoneye.cli.streams import event_line, remarks_on
+from daemoneye.cli.streams import event_line, remarks_on, what_next
+from tests.cli.fakes import child
 from tests.cli.test_payloads import LIFECYCLE, STARTED, envelope, will_of_the_dead
 
 
@@ -62,6 +63,18 @@ def test_a_payload_cannot_speak_to_the_terminal() -> None:
 def test_what_a_will_was_said_for_is_told() -> None:
     line = event_line(will_of_the_dead(), screen(200, terminal=True))
     assert line.endswith('{"up": false} [will: cause=signal:9]')
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "words"),
+    [
+        ("STOPPED", "down", "it was stopped, and stays so: `daemoneye start broker`"),
+        ("STARTING", "up", "the broker is STARTING: `daemoneye explain broker` says why"),
+        ("BACKOFF", "up", "the broker is BACKOFF: `daemoneye explain broker` says why"),
+    ],
+)
+def test_who_cannot_reach_a_broker_is_told_how_it_is(state: str, desired: str, words: str) -> None:
+    assert what_next(child("broker", state, desired=desired)) == words
 
 
 def test_what_an_access_rule_cuts_out_is_named_once() -> None:
