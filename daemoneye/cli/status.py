@@ -44,6 +44,11 @@ _BUS_COUNTERS = {
 
 _LOST = re.compile(r"lost_(\w+)_total")
 
+_GIVEN_UP = ("exhausted", "rejected", "abandoned")
+"""Why a message of a group is lost of which a dead letter tells."""
+
+_DEAD_LETTERS = "daemoneye bus sub '$bus.dead.#'"
+
 _BROKER = "broker"
 """The name of the child that the bus stands on."""
 
@@ -122,6 +127,9 @@ def status_lines(
             row["state"], screen.paint(row["state"], _STYLES.get(row["state"], "bad")), 1
         )
     yield from wrapped(bus or bus_words(document), screen.width, rest="  ")
+    if any(document["broker"].get(f"lost_{why}_total") for why in _GIVEN_UP):
+        words = f"{shared.reaching(_DEAD_LETTERS, place)} shows what groups give up, as it happens"
+        yield from wrapped(words, screen.width, "→ ", "  ")
     restless = [row for row in children if row["state"] not in _CALM or row.get("reason")]
     for row in restless:
         yield from wrapped(_sentence(row, now), screen.width, "  ", "    ")

@@ -80,6 +80,15 @@ def test_what_is_lost_is_told_by_reason() -> None:
     assert picture(document)[-1].endswith("8 lost (broker-restart 7, overflow 1)")
 
 
+@pytest.mark.parametrize("why", ["exhausted", "rejected", "abandoned"])
+def test_what_groups_gave_up_is_told_with_where_to_see_it(why: str) -> None:
+    document = status()
+    document["broker"] |= {"lost_total": 1, f"lost_{why}_total": 1}
+    assert picture(document)[-1] == (
+        "→ daemoneye bus sub '$bus.dead.#' shows what groups give up, as it happens"
+    )
+
+
 def test_one_client_is_no_clients() -> None:
     document = status(child("broker"))
     document["broker"] |= {"clients": 1, "subscriptions": 1}
