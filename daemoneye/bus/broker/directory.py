@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from daemoneye.bus.access import AccessList, Decision, Declared, Identity, Verdict
 from daemoneye.bus.broker.groups import Groups
@@ -35,6 +36,9 @@ from daemoneye.bus.limits import Limits
 from daemoneye.bus.subscriptions import SubscriptionTree
 from daemoneye.bus.topics import TopicFilter, check_topic
 from daemoneye.errors import AccessDenied, BusError, LocalProtocolError
+
+if TYPE_CHECKING:
+    from daemoneye.bus.broker.replay import Replaying  # it knows what is kept here
 
 _NONE = Carriage()
 
@@ -70,6 +74,7 @@ class Directory:
         "numbered",
         "overgrown",
         "presence",
+        "replays",
         "reports",
         "retained",
         "servers",
@@ -107,6 +112,8 @@ class Directory:
         """What is denied and lost, to be told."""
         self.retained = Retained()
         """The last values of topics, for who subscribes later."""
+        self.replays: dict[Session, Replaying] = {}
+        """Those that are on their way to a new subscription, over several turns."""
         self._by_name: dict[str, dict[Session, None]] = {}
         self._tree: SubscriptionTree[tuple[Session, Subscription]] = SubscriptionTree()
         self._shared: dict[Recipients, Recipients] = {}
@@ -170,6 +177,7 @@ class Directory:
         session.subscriptions.clear()
         session.outbox.close()
         self.overgrown.pop(session, None)
+        self.replays.pop(session, None)
         of_its_name = self._by_name[session.identity.name]
         del of_its_name[session]
         if not of_its_name:
@@ -246,6 +254,9 @@ class Directory:
     ) -> None:
         del session.subscriptions[subscription.number]
         session.dormant.discard(subscription.number)
+        replaying = self.replays.get(session)
+        if replaying is not None and replaying.subscription is subscription:
+            del self.replays[session]
         if subscription.wish.group:
             self.groups.part(session, subscription)
         elif subscription.wish.serve:
@@ -358,6 +369,7 @@ class Directory:
         Raises InvalidTopic.
         """
         levels = check_topic(topic)
+        self._hurry(topic)
         decision = self.access.may_publish(session.identity, session.declared, topic)
         route.decision = None if decision.allowed else decision
         matching = self._tree.match(levels) if decision.allowed else []
@@ -377,7 +389,14 @@ class Directory:
 
     def listeners(self, topic: str) -> Recipients:
         """Who wants what is said there and may have it, whoever says it.  Raises InvalidTopic."""
-        return self._streams(topic, _by_session(self._tree.match(check_topic(topic))))
+        levels = check_topic(topic)
+        self._hurry(topic)
+        return self._streams(topic, _by_session(self._tree.match(levels)))
+
+    def _hurry(self, topic: str) -> None:
+        """What is retained there goes before whatever is published next."""
+        for each in self.replays.values():
+            each.hurry(topic)
 
     def hearing(self, topic: str) -> tuple[int, int]:
         """How many sessions hear what is said there, some of it at least, or share the work.

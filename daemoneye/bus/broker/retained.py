@@ -137,6 +137,10 @@ class Retained:
     def __contains__(self, topic: str) -> bool:
         return topic in self._values
 
+    def value(self, topic: str) -> Kept | None:
+        """The value of this topic."""
+        return self._values.get(topic)
+
     def check(self, value: Kept, limits: Limits) -> None:
         """Raises BusError when there is no room for this value."""
         self.forget_expired(value.received_at)

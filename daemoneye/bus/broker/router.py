@@ -155,7 +155,10 @@ class Router:
         Whether it is complete; NONE: it is over, and what was said of it made no sense.
         """
         self.unfinished.take(session)
-        return self._away.resume(session, wanted, carriage)
+        resumption = self._away.resume(session, wanted, carriage)
+        if session in self.directory.replays:
+            self.unfinished.keep(session, [])  # what its subscription was to be sent still is
+        return resumption
 
     def park(self, session: Session) -> None:
         """The connection is lost, and may come back; harmless when the session is over already."""
@@ -313,7 +316,13 @@ class Router:
 
     def resume(self, session: Session, now_ns: int) -> None:
         """Take the frames that waited for this turn.  Raises what `receive` does."""
-        self.receive(session, self.unfinished.take(session), now_ns)
+        frames, replays = self.unfinished.take(session), self.directory.replays
+        if session in replays and replays[session].go_on():
+            self.unfinished.keep(session, frames)
+            self._deliveries.settle()
+            return
+        replays.pop(session, None)
+        self.receive(session, frames, now_ns)
 
     def receive(self, session: Session, frames: Iterable[bytes], now_ns: int) -> None:
         """Take the frames of one turn; what is too much work for it waits, in order.
@@ -360,7 +369,7 @@ class Router:
                     left -= self._take(session, frame, raw, stamp, now_ns)
                 else:
                     left -= self._obey(session, value, now_ns)
-                if self._deliveries.is_condemned(session):
+                if self._is_done_with(session, following):
                     break
         except NotAFrame as error:
             raise RemoteProtocolError(f"bytes that are no frame: {error}") from error
@@ -374,6 +383,18 @@ class Router:
             self._deliveries.settle()
             if directory.groups.due or directory.servers.happened:
                 self._settle()
+
+    def _is_done_with(self, session: Session, following: Iterable[bytes]) -> bool:
+        """Whether no more of its frames is looked at in this turn; those that follow are kept.
+
+        It has to go, or values are on their way to it.
+        """
+        if self._deliveries.is_condemned(session):
+            return True
+        if session not in self.directory.replays:
+            return False
+        self.unfinished.keep(session, list(following))
+        return True
 
     def _take(
         self, session: Session, frame: OuterFrame, raw: bytes, stamp: bytes, now_ns: int
