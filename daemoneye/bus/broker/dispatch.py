@@ -219,8 +219,7 @@ class Dispatch:
         others: list[int] = []
         for delivery in said.deliveries:
             found = groups.in_flight.get(delivery)
-            place = found[1].place if found is not None else None
-            if found is None or place is None or place.session is not session or delivery in mine:
+            if found is None or not _is_held_by(found[1], session) or delivery in mine:
                 others.append(delivery)
             else:
                 mine[delivery] = found
@@ -336,7 +335,7 @@ class Dispatch:
     def _take_returned(self) -> None:
         """What an outbox did not deliver: for another, unless nobody wants it any more."""
         groups = self._groups
-        for delivery, reason in groups.feedback.take_returned():
+        for delivery, reason in groups.feedback.take_returned(WORK_OF_GROUPS):
             if (found := groups.in_flight.get(delivery)) is None:
                 continue  # its member has left, and all that it had was taken away
             group, job = found
@@ -384,6 +383,12 @@ def is_kept(frame: OuterFrame) -> bool:
     if guarantee != Guarantee.DEFAULT:
         return guarantee == Guarantee.AT_LEAST_ONCE
     return bool(frame.topic.startswith("control."))
+
+
+def _is_held_by(job: Job, session: Session) -> bool:
+    """Whether a client has it in hand, and has not left its group since."""
+    place = job.place
+    return place is not None and place.session is session and not place.is_gone
 
 
 def _check_length(frame: OuterFrame, singles: list[bytes], limits: Limits) -> None:

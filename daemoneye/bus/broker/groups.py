@@ -6,6 +6,7 @@ member had in hand when it leaves goes to another, before everything that waits.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
@@ -52,6 +53,15 @@ class Ended(NamedTuple):
     """For a person."""
 
 
+class Leaving(NamedTuple):
+    """A member whose session has left."""
+
+    group: Group
+    member: Member
+    unseen: set[int]
+    """The deliveries in its hands that nobody had begun to write to it."""
+
+
 class Groups:
     """The groups, their members, and the jobs that those have in hand."""
 
@@ -60,6 +70,7 @@ class Groups:
         "_deadlines",
         "_expiries",
         "_jobs",
+        "_leaving",
         "_members",
         "_numbered",
         "_parcels",
@@ -79,6 +90,7 @@ class Groups:
         self._by_key: dict[tuple[str, str], Group] = {}
         self._tree: SubscriptionTree[Group] = SubscriptionTree()
         self._members: dict[Session, dict[int, tuple[Group, Member]]] = {}
+        self._leaving: deque[Leaving] = deque()
         self._numbered = 0  # members
         self._jobs = 0  # numbered
         self._deadlines: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].deadline)
@@ -230,13 +242,17 @@ class Groups:
         if not memberships:
             del self._members[session]
         group, member = found
+        self._part(Leaving(group, member, member.waiting()))
+
+    def _part(self, leaving: Leaving) -> None:
+        """A member is none any more, and others get what it had."""
+        group, member, unseen = leaving
         group.part(member)
-        unseen = member.waiting()
         for job in list(member.in_flight.values()):
             self.take_away(group, job)
             if job.delivery in unseen:
                 group.untry(job)
-            self.try_again(group, job, f"{session} left")
+            self.try_again(group, job, f"{member.session} left")
         clock = self._parcels.clock
         clock.wake_at(clock.now)  # its work is for others, whoever ended it
         if not group.members:
@@ -246,11 +262,26 @@ class Groups:
                 self.drop(group, job, DISCONNECTED, "nobody is left in the group")
 
     def leave(self, session: Session) -> None:
-        """A session is over: it leaves all its groups, and waits for nothing."""
+        """A session is over: it leaves all its groups, and waits for nothing.
+
+        It may have thousands of jobs in hand: those are taken away over several turns.
+        """
         for pledge in self.pledges.pop(session, ()):
             pledge.session = None
-        for _, member in self.memberships(session):
-            self.part(session, member.subscription)
+        for group, member in self._members.pop(session, {}).values():
+            member.go()
+            self._leaving.append(Leaving(group, member, member.waiting()))
+        self._part_some()
+
+    def _part_some(self) -> None:
+        """Have those leave whose jobs one turn has time for."""
+        left = DUE_IN_A_TURN
+        while self._leaving and left > 0:
+            leaving = self._leaving.popleft()
+            left -= 1 + len(leaving.member.in_flight)
+            self._part(leaving)
+        if self._leaving:
+            self._parcels.clock.wake_at(self._now)
 
     def memberships(self, session: Session) -> list[tuple[Group, Member]]:
         """The groups of a session, and what it is there."""
@@ -377,6 +408,7 @@ class Groups:
         now, clock = self._now, self._parcels.clock
         self.due.update(self.later)
         self.later.clear()
+        self._part_some()
         for _ in range(DUE_IN_A_TURN):
             due = self._deadlines.take(now)
             if due is None:

@@ -42,6 +42,8 @@ class Readiness(Enum):
     """It may have some."""
     FULL = auto()
     """It was found without: nobody looks again until something of it changes."""
+    GONE = auto()
+    """Its session has left the group, and what it has in hand is still to be taken away."""
 
 
 class Feedback:
@@ -70,9 +72,11 @@ class Feedback:
         self._crowded[member] = None
         self._clock.wake_at(self._clock.now + CROWDED_PAUSE)
 
-    def take_returned(self) -> list[tuple[int, str]]:
-        """What was not delivered; it is told once."""
-        found, self._returned = self._returned, []
+    def take_returned(self, most: int) -> list[tuple[int, str]]:
+        """Of what was not delivered the first so many; it is told once."""
+        found, self._returned = self._returned[:most], self._returned[most:]
+        if self._returned:
+            self._clock.wake_at(self._clock.now)
         return found
 
     def take_relieved(self) -> list[Member]:
@@ -189,12 +193,23 @@ class Member:
 
     def crowd_out(self) -> None:
         """What others are sent leaves it no room: it is not asked for a while."""
-        self.readiness = Readiness.FULL
-        self._feedback.crowded(self)
+        if self.readiness is not Readiness.GONE:
+            self.readiness = Readiness.FULL
+            self._feedback.crowded(self)
 
     def relieve(self) -> None:
         """Something of it has changed: it may have room."""
-        self.readiness = Readiness.OPEN
+        if self.readiness is not Readiness.GONE:
+            self.readiness = Readiness.OPEN
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its session has left: what it has in hand is others' already."""
+        return self.readiness is Readiness.GONE
+
+    def go(self) -> None:
+        """Its session leaves: it is given nothing more."""
+        self.readiness = Readiness.GONE
 
     def waiting(self) -> set[int]:
         """The deliveries that it was given and that nobody has begun to write to it."""

@@ -8,7 +8,7 @@ import pytest
 
 from daemoneye.bus.broker.dispatch import WORK_OF_GROUPS
 from daemoneye.bus.broker.groups import DUE_IN_A_TURN, Groups
-from daemoneye.bus.frames import Choice, Credit, Guarantee, Settling, Subscribe
+from daemoneye.bus.frames import Answer, Choice, Credit, Guarantee, Settling, Subscribe
 from tests.bus.support import NOW, Bus, Client
 
 JOBS = "control.demo.jobs"
@@ -239,3 +239,77 @@ def test_keys_that_wait_for_who_is_full_cost_others_nothing() -> None:
         two.ack(*given)
         handled += len(given)
     assert handled == 400
+
+
+# ---- who leaves with very much ------------------------------------------------------------------
+
+
+def laden(bus: Bus) -> tuple[Client, list[int]]:
+    """A client that is in so many groups that it has more in hand than is given back in a turn."""
+    boss, laden = bus.client("boss"), bus.client("laden")
+    count = DUE_IN_A_TURN // 64 + 4
+    wishes = [
+        Subscribe(number, JOBS, group=f"g{number}", credit_messages=64)
+        for number in range(1, count + 1)
+    ]
+    laden.say(*wishes)
+    for number in range(64):
+        boss.publish(JOBS, b"%d" % number)
+        bus.pass_time(0)
+    given = [each.delivery for each in laden.jobs()]
+    assert len(given) == len(groups_of(bus).in_flight) == 64 * count
+    return laden, given
+
+
+def check_law(bus: Bus) -> None:
+    for group in groups_of(bus):
+        waits = group.waiting + group.in_flight
+        assert group.work.offered == group.work.handled + group.work.lost.total() + waits
+
+
+def test_what_one_client_had_in_hand_is_given_back_over_turns() -> None:
+    bus = Bus(groups=1 << 10)
+    client, given = laden(bus)
+    heirs = [bus.client(f"heir{number}") for number in range(2)]
+    for heir in heirs:
+        heir.say(
+            *(
+                Subscribe(number, JOBS, group=group.name)
+                for number, group in enumerate(groups_of(bus), 1)
+            )
+        )
+    bus.router.close(client.session)
+    groups, clock = groups_of(bus), bus.router.clock
+    left = [job for _, job in groups.in_flight.values() if job.place and job.place.is_gone]
+    assert 0 < len(left) <= len(given) - DUE_IN_A_TURN
+    check_law(bus)
+    while clock.rings:
+        bus.router.keep_time(NOW)
+        check_law(bus)
+    got: list[bytes] = []
+    while jobs := [each for heir in heirs for each in heir.jobs()]:
+        got += [each.payload for each in jobs]
+        for each in jobs:
+            _, job = groups.in_flight[each.delivery]
+            assert job.place is not None
+            next(heir for heir in heirs if heir.session is job.place.session).ack(each)
+        bus.pass_time(0)
+    assert len(got) == len(given)
+    assert groups.work().handled == len(given)
+    assert not groups.in_flight
+
+
+def test_what_is_still_to_be_given_back_is_not_its_own_any_more() -> None:
+    bus = Bus(groups=1 << 10)
+    client, given = laden(bus)
+    groups = groups_of(bus)
+    groups.leave(client.session)
+    (first, *_) = [each for each in given if each in groups.in_flight]
+    client.settle(Settling.ACK, first, request=9)
+    answer = client.read()[-1]
+    assert isinstance(answer, Answer)
+    assert "is not in your hands" in answer.detail
+    client.say(Subscribe(400, JOBS, group="g1"))
+    bus.pass_time(0)
+    assert not any(job.place and job.place.is_gone for _, job in groups.in_flight.values())
+    check_law(bus)
