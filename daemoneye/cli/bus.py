@@ -165,15 +165,15 @@ def _pub(options: Namespace) -> int:
         }
         Screen.out().say(json.dumps(document))
     elif receipt.status is Status.HANDLED:
-        Screen.out().say(f"{options.topic}: handled")
+        Screen.out().tell(f"{options.topic}: handled")
     elif receipt.subscribers:
         who = "1 client" if receipt.subscribers == 1 else f"{receipt.subscribers} clients"
-        Screen.out().say(f"{options.topic}: {who} got it")
+        Screen.out().tell(f"{options.topic}: {who} got it")
     elif away:
         target = harmless(options.target)
-        Screen.out().say(f"{options.topic}: accepted, and no client called {target} is connected")
+        Screen.out().tell(f"{options.topic}: accepted, and no client called {target} is connected")
     else:
-        Screen.out().say(f"{options.topic}: accepted, and nobody is subscribed")
+        Screen.out().tell(f"{options.topic}: accepted, and nobody is subscribed")
     return Exit.OK
 
 
@@ -315,7 +315,7 @@ def _clear(options: Namespace) -> int:
         document = {"schema_version": SCHEMA_VERSION, "topic": options.topic, "status": "cleared"}
         Screen.out().say(json.dumps(document))
     else:
-        Screen.out().say(f"{options.topic}: nothing is retained any more")
+        Screen.out().tell(f"{options.topic}: nothing is retained any more")
     return Exit.OK
 
 
@@ -425,7 +425,7 @@ def _acl(options: Namespace) -> int:
         }
         Screen.out().say(json.dumps(document))
     else:
-        Screen.out().say(harmless(answer.text))
+        Screen.out().tell(harmless(answer.text))
     return Exit.OK if answer.allowed else Exit.NOT_PERMITTED
 
 

@@ -239,13 +239,14 @@ def _words_of(error: BaseException) -> str:
 
 def _complain(message: str, *, problems: Sequence[str] = (), hint: str = "") -> None:
     screen = Screen.err()
-    screen.say(f"{screen.paint('daemoneye:', 'bad')} {harmless(message)}")
+    title = "daemoneye:"
+    for number, line in enumerate(screen.fitted(f"{title} {harmless(message)}", rest="  ")):
+        screen.say(line if number else line.replace(title, screen.paint(title, "bad"), 1))
     for problem in problems:
-        screen.say(f"  {harmless(problem)}")
+        screen.tell(harmless(problem), "  ", "    ")
     if hint:
         _note(hint)
 
 
 def _note(text: str) -> None:
-    screen = Screen.err()
-    screen.say(f"  → {harmless(text)}")
+    Screen.err().tell(harmless(text), "  → ", "    ")

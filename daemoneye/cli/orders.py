@@ -41,8 +41,8 @@ def run(options: Namespace) -> int:
         }
         Screen.out().say(json.dumps(document))
     else:
-        Screen.out().say(f"{harmless(text)}, after {format_duration(took)}")
+        Screen.out().tell(f"{harmless(text)}, after {format_duration(took)}")
         if (options.command, options.name) == ("stop", BROKER):
             command = shared.reaching("daemoneye start broker", shared.place_typed(options))
-            Screen.err().say(f"  → nothing can be published until `{command}`")
+            Screen.err().tell(f"nothing can be published until `{command}`", "  → ", "    ")
     return Exit.OK

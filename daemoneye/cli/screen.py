@@ -57,6 +57,15 @@ class Screen:
         """`text` in one of the styles good, warning, bad, strong, faint; or as it is."""
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour and style else text
 
+    def fitted(self, text: str, first: str = "", rest: str = "") -> Iterator[str]:
+        """A sentence in lines that a terminal has room for; anywhere else it stays one line."""
+        return wrapped(text, self.width, first, rest) if self.terminal else iter((first + text,))
+
+    def tell(self, text: str, first: str = "", rest: str = "  ") -> None:
+        """Print a sentence, fitted."""
+        for line in self.fitted(text, first, rest):
+            self.say(line)
+
     def say(self, text: str = "") -> None:
         """One line, at once, and in one piece: children write to the same terminal."""
         self.stream.write(f"{text}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pty
 import subprocess
 import sys
 from argparse import Namespace
@@ -14,6 +15,7 @@ import pytest
 from daemoneye.cli import bus, version
 from daemoneye.cli.main import COMMANDS, main
 from daemoneye.errors import ConfigError, NotRunning
+from tests.cli.instance import DAEMONEYE, environment
 from tests.support import scaled
 
 HEAVY = ("asyncio", "google.protobuf", "importlib.metadata", "multiprocessing", "psutil")
@@ -223,3 +225,26 @@ def test_what_is_too_much_is_told_by_the_command_that_would_know_it(
     said = capsys.readouterr().err
     assert "unrecognized arguments" in said
     assert "→ daemoneye bus pub --help" in said
+
+
+def test_an_error_fits_a_narrow_terminal(tidy: Path) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*DAEMONEYE, "bus", "pub", "events.demo.x", "{bad"],
+            env=environment(tidy, COLUMNS="40", TERM="xterm"),
+            stderr=theirs,
+            timeout=scaled(20),
+            check=False,
+        )
+        said = os.read(ours, 1 << 16).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 2
+    first, *others = said.split("\r\n")
+    assert first.startswith("\x1b[31mdaemoneye:\x1b[0m the payload begins")
+    plain = [first.replace("\x1b[31m", "").replace("\x1b[0m", ""), *others]
+    assert max(map(len, plain)) <= 40
+    assert len(plain) > 3
+    assert "  → --raw sends it as it is" in plain

@@ -63,6 +63,18 @@ def test_lines_are_wrapped_between_words_and_no_word_is_cut() -> None:
     assert lines == ["- one two", "  three", "  /a/very/long/path/that/does/not/fit"]
 
 
+@pytest.mark.parametrize(
+    ("terminal", "lines"),
+    [(True, ["> one two", "  three"]), (False, ["> one two three"])],
+)
+def test_a_sentence_is_fitted_to_a_terminal_and_one_line_elsewhere(
+    terminal: bool, lines: list[str]
+) -> None:
+    stream = io.StringIO()
+    Screen(stream, 10, False, terminal).tell("one two three", "> ")
+    assert stream.getvalue().splitlines() == lines
+
+
 def test_a_line_that_is_cut_says_so() -> None:
     assert cut("abcdef", 6) == "abcdef"
     assert cut("abcdefg", 6) == "abcde…"
