@@ -103,11 +103,11 @@ class Away:
         Its own calls it has given up.
         """
         self._directory.groups.leave(session)
-        self._directory.servers.hang_up(session)
         session.outbox.discard(ReplyStream.KEY)
         for number, subscription in list(session.subscriptions.items()):
             if subscription.wish.group or subscription.wish.serve:
                 self._directory.unsubscribe(session, number)
+        self._directory.servers.hang_up(session)
 
     def _rights_of(self, session: Session) -> Callable[[str], bool]:
         access = self._directory.access

@@ -324,9 +324,10 @@ class Calls:
         server = call.server
         if server.session not in self._directory:
             return
-        if call.run in server.stream.queue:
-            server.stream.queue.remove(call.run)
-            server.stream.withdraw(call.run)
+        stream = server.opened
+        if stream is not None and call.run in stream.queue:
+            stream.queue.remove(call.run)
+            stream.withdraw(call.run)
         else:
             notice = Notice(CANCELLED, call.topic, why, delivery=call.slot)
             self._deliveries.tell(server.session, notice)

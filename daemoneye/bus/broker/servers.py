@@ -101,14 +101,21 @@ class Server:
     @property
     def stream(self) -> Stream:
         """What waits for it goes through this."""
-        outbox, subscription = self.session.outbox, self.subscription
-        key = StreamKey((subscription.number,), lane_of(self.topic), Overflow.DROP_NEWEST)
-        stream = outbox.streams.get(key)
+        outbox, stream = self.session.outbox, self.opened
         if stream is None:
-            stream = outbox.streams[key] = CallStream(
-                key, subscription, outbox.backlog, self._happened
+            stream = outbox.streams[self._key] = CallStream(
+                self._key, self.subscription, outbox.backlog, self._happened
             )
         return stream
+
+    @property
+    def opened(self) -> Stream | None:
+        """The same, when there is one: not of one that serves no more, or has had nothing to do."""
+        return self.session.outbox.streams.get(self._key)
+
+    @property
+    def _key(self) -> StreamKey:
+        return StreamKey((self.subscription.number,), lane_of(self.topic), Overflow.DROP_NEWEST)
 
     def has_room(self, size: int, limits: Limits) -> bool:
         """Whether it may be given a call of so many bytes."""

@@ -7,8 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daemoneye.bus.access import AccessList, AccessRule
+from daemoneye.bus.access import AccessList, AccessRule, Declared, Identity
 from daemoneye.bus.broker.deliveries import Ending
+from daemoneye.bus.broker.session import Standing
 from daemoneye.bus.frames import (
     Answer,
     Cancel,
@@ -16,6 +17,7 @@ from daemoneye.bus.frames import (
     Goodbye,
     Heading,
     Notice,
+    Query,
     Reply,
     Subscribe,
     Unsubscribe,
@@ -538,3 +540,21 @@ class LifeOfSlots(RuleBasedStateMachine):
 
 TestLifeOfSlots = LifeOfSlots.TestCase
 TestLifeOfSlots.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_who_called_itself_and_is_away_is_counted_like_anybody() -> None:
+    bus = Bus()
+    session = bus.router.open(Identity("self", "agent", incarnation=1), Declared(), NOW, number=7)
+    client = Client(bus.router, session)
+    client.say(Subscribe(1, "events.#", request=1), Subscribe(2, ECHO, serve=True, request=2))
+    call(client, 9)
+    given(client)
+    bus.router.park(session)
+    assert session.standing is Standing.AWAY
+    assert session.tallies().keys() == {1}
+    assert bus.router.statistics().failed == {"no-responder": 1}
+    asker = bus.client("asker")
+    asker.say(Query("subscriptions", request=5))
+    (answer,) = asker.read()
+    assert isinstance(answer, Answer)
+    assert not answer.error

@@ -65,6 +65,7 @@ class Travels:
                 assert _session(seat).standing is Standing.AWAY
                 assert world.router.clock.now < seat.waited_until
         for session in world.router.directory:
+            assert session.tallies().keys() == session.subscriptions.keys()
             tally = session.outbox.tally()
             waiting = sum(stream.messages for stream in session.outbox.streams.values())
             assert tally.offered == tally.delivered + tally.lost.total() + waiting
