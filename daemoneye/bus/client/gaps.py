@@ -9,7 +9,8 @@ owner by itself, with the last one before (`sequences`).  The reason is `disconn
 the same life of the broker and `broker-restart` when it is another.  The first delivery of each
 subscription has that reason in any case, with a count of zero when sequences show nothing missing:
 something may have been missed from a publisher that has not been heard since.  The count is an
-upper bound where a publisher sends to single targets, because their messages have numbers too.
+upper bound where a publisher sends to single targets, because their messages have numbers too, and
+where the broker had told a loss before the session ended, because what was lost then has numbers.
 
 For the same reason a jump on one connection counts as nothing: it may be messages for others, or
 refused ones, or what the broker tells as lost in any case.  So what a publisher dropped itself,
@@ -130,7 +131,8 @@ class Gaps(Generic[Owner]):
         who wants all of them, and to who may have lost it.
         """
         if not events or not self._sequences.is_past(owner, events[-1]):
-            return self.tell(owner, interests, events)
+            missed = self._sequences.missed_before(owner, events[-1]) if events else 0
+            return self.tell_owed(owner, interests, events, missed)
         wants_all = any(each.options.replay is Replay.ALL for each in interests)
         if wants_all or self._sequences.may_have_lost(owner, events[-1]):
             return self.tell_owed(owner, interests, events)

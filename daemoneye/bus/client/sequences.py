@@ -72,6 +72,17 @@ class Sequences(Generic[Owner]):
         cell[:2] = self._connection, last
         return max(0, events[0].sequence - before - 1)
 
+    def missed_before(self, owner: Owner, event: Envelope) -> int:
+        """The same of a value that is said again: what is missing behind it is still to be found.
+
+        It was published before this connection, as what was lost then may have been after it.
+        """
+        cell = self._cell(owner, event)
+        if cell is None or cell[0] == self._connection:
+            return self.missed(owner, [event])
+        before, cell[1] = cell[1], event.sequence
+        return max(0, event.sequence - before - 1)
+
     def lost(self, owner: Owner) -> None:
         """The broker says that the owner has lost something."""
         if owner in self._memories:

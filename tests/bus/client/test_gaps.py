@@ -157,6 +157,16 @@ def test_a_new_value_tells_what_is_missing_before_it() -> None:
     assert dict(event.lost) == {"disconnected": 2}
 
 
+def test_a_value_that_is_said_again_hides_no_loss_behind_it() -> None:
+    heard = Heard("me")
+    heard.told("me", 1, 2, 3, 4)
+    heard.gaps.reconnect("disconnected", {1})
+    events = heard.gaps.tell_repeated("me", heard.interests["me"], run(5))
+    assert [dict(each.lost) for each in events] == [{"disconnected": 0}]
+    assert heard.told("me", 9) == [{"disconnected": 3}]
+    assert heard.told("me", 12) == [{}]
+
+
 def test_what_may_have_been_lost_comes_again_once() -> None:
     heard = Heard("me")
     heard.told("me", 1, 4)

@@ -37,6 +37,23 @@ def test_what_is_missing_after_a_reconnect_is_counted_once_for_each_owner() -> N
     assert [heard.missed(owner, run(12, 12)) for owner in ("me", "you")] == [0, 0]
 
 
+def test_what_is_said_again_hides_nothing_that_was_lost_behind_it() -> None:
+    heard = listening("me")
+    heard.missed("me", run(1, 4))
+    heard.reconnect()
+    assert heard.missed_before("me", run(6, 6)[0]) == 1
+    assert heard.is_past("me", run(6, 6)[0])
+    assert heard.missed("me", run(10, 10)) == 3
+    assert heard.missed("me", run(12, 12)) == 0
+
+
+def test_of_who_was_never_heard_a_value_says_nothing() -> None:
+    heard = listening("me")
+    heard.reconnect()
+    assert heard.missed_before("me", run(6, 6)[0]) == 0
+    assert heard.missed("me", run(10, 10)) == 0
+
+
 def test_a_gap_over_several_connections_is_one() -> None:
     heard = listening("me")
     heard.missed("me", run(1, 5))
