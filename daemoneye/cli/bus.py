@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from textwrap import wrap
 
-from daemoneye.bus.client.answers import Status
 from daemoneye.bus.client.bus_client import BusClient
-from daemoneye.bus.client.wishes import GUARANTEES, UNTIL_HANDLED
-from daemoneye.bus.envelope import Correlation
 from daemoneye.bus.hierarchy import PACKAGE, TOPICS, declared_topic
 from daemoneye.bus.kinds import Choice, Overflow, Replay, TopicRow
 from daemoneye.bus.roles import ROLES
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
+from daemoneye.cli import sending
 from daemoneye.cli.exits import Exit
-from daemoneye.cli.payloads import UNDECLARED, essence_of, payload_from, reply_document, said_in
 from daemoneye.cli.screen import Column, Screen, cut, left_out, table
 from daemoneye.cli.streams import Wanted, connected, print_events
 from daemoneye.config.problems import nearest
-from daemoneye.errors import BusError, LocalProtocolError, TooLarge, UnknownChild
+from daemoneye.errors import BusError, UnknownChild
 from daemoneye.foreign import harmless
 
 SCHEMA_VERSION = 1
-_LARGEST_INPUT_BYTES = 1 << 20
 _CHOICES = tuple(each for each in Choice if each is not Choice.DEFAULT)
 
 
@@ -65,27 +59,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     shared.add_correlation(sub)
     shared.add_limits_of_a_stream(sub)
     pub = command_parser("pub", "publish one message and say how many got it")
-    _add_message(pub)
-    pub.add_argument("--retain", action="store_true", help="keep it for whoever subscribes later")
-    pub.add_argument("--target", metavar="NAME", default="", help="only for this client")
-    pub.add_argument("--key", default="", help="groups by key have equal ones handled in order")
-    pub.add_argument(
-        "--guarantee",
-        choices=tuple(each for each in GUARANTEES if each),
-        default="",
-        help="at least once waits in a group for a member; below control it is so by itself",
-    )
-    pub.add_argument(
-        "--until", choices=(UNTIL_HANDLED,), default="", help="wait until every group handled it"
-    )
-    pub.add_argument(
-        "--timeout",
-        metavar="5s",
-        type=shared.duration,
-        default=5.0,
-        help="how long to wait for what became of it",
-    )
-    shared.add_correlation(pub)
+    sending.add_to_publish(pub)
     retained = command_parser("retained", "the last values that are kept")
     retained.add_argument(
         "filter",
@@ -97,14 +71,7 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     clear = command_parser("clear", "have the last value of a topic forgotten")
     clear.add_argument("topic", metavar="TOPIC")
     call = command_parser("call", "ask whoever serves a topic and print the reply")
-    _add_message(call)
-    call.add_argument(
-        "--timeout",
-        metavar="2s",
-        type=shared.duration,
-        default=2.0,
-        help="how long to wait for the reply",
-    )
+    sending.add_to_call(call)
     command_parser("clients", "who is connected")
     command_parser("subs", "who is subscribed to what")
     topics = command_parser("topics", "which topics there are, and which are in use")
@@ -118,17 +85,6 @@ def add_arguments(parser: ArgumentParser, command: str) -> None:
     acl.add_argument("topic", metavar="TOPIC", help="a topic, or with subscribe a filter")
 
 
-def _add_message(parser: ArgumentParser) -> None:
-    parser.add_argument("topic", metavar="TOPIC")
-    parser.add_argument(
-        "payload",
-        metavar="PAYLOAD",
-        nargs="?",
-        help="text, a JSON object, or - to read it; without any, what is piped in",
-    )
-    parser.add_argument("--raw", action="store_true", help="send it as it is, whatever the topic")
-
-
 def run(options: Namespace) -> int:
     """Do one of them."""
     return _COMMANDS[options.bus_command](options)
@@ -137,86 +93,6 @@ def run(options: Namespace) -> int:
 def _sub(options: Namespace) -> int:
     wanted = Wanted(options.group, options.choice, options.overflow, options.replay)
     return print_events(options, options.filters, options.for_, wanted)
-
-
-def _pub(options: Namespace) -> int:
-    data = _given(options.payload)
-    payload = payload_from(options.topic, data, raw=options.raw)
-    said = Correlation(options.correlation, stage=options.stage)
-    with connected(options) as bus:
-        receipt = bus.publish_confirmed(
-            options.topic,
-            payload,
-            target=options.target,
-            correlation=said if said != Correlation() else None,
-            retain=options.retain,
-            guarantee=options.guarantee,
-            key=options.key,
-            until=options.until,
-            timeout=options.timeout,
-        )
-        away = not receipt.subscribers and _is_away(options, bus)
-    if options.json:
-        document = {
-            "schema_version": SCHEMA_VERSION,
-            "topic": options.topic,
-            "status": str(receipt.status),
-            "subscribers": receipt.subscribers,
-        }
-        Screen.out().say(json.dumps(document))
-    elif receipt.status is Status.HANDLED:
-        Screen.out().tell(f"{options.topic}: handled")
-    elif receipt.subscribers:
-        who = "1 client" if receipt.subscribers == 1 else f"{receipt.subscribers} clients"
-        Screen.out().tell(f"{options.topic}: {who} got it")
-    elif away:
-        target = harmless(options.target)
-        Screen.out().tell(f"{options.topic}: accepted, and no client called {target} is connected")
-    else:
-        Screen.out().tell(f"{options.topic}: accepted, and nobody is subscribed")
-    return Exit.OK
-
-
-def _call(options: Namespace) -> int:
-    data = _given(options.payload, "call")
-    payload = payload_from(options.topic, data, raw=options.raw)
-    with connected(options) as bus:
-        reply = bus.call(options.topic, payload, timeout=options.timeout)
-    if options.json:
-        document = {"schema_version": SCHEMA_VERSION, **reply_document(reply)}
-        Screen.out().say(json.dumps(document))
-    else:
-        Screen.out().say(harmless(essence_of(UNDECLARED, said_in(reply))))
-    return Exit.OK
-
-
-def _is_away(options: Namespace, bus: BusClient) -> bool:
-    """Whether the target is not there; a named client may see itself only, and cannot tell."""
-    if not options.target or options.as_ is not None:
-        return False
-    return all(row.identity != options.target for row in bus.clients())
-
-
-def _given(payload: str | None, command: str = "pub") -> bytes:
-    """What is to be sent.  Raises LocalProtocolError where a terminal would have to be read."""
-    if payload is None and sys.stdin.isatty():
-        raise LocalProtocolError(
-            "the payload is missing",
-            hint="give text or a JSON object, - to type it, or '' for none: "
-            f"daemoneye bus {command} --help",
-        )
-    return _input() if payload in (None, "-") else os.fsencode(payload or "")
-
-
-def _input() -> bytes:
-    """All of standard input.  Raises TooLarge for more than a message may hold: nothing is cut."""
-    data = sys.stdin.buffer.read(_LARGEST_INPUT_BYTES + 1)
-    if len(data) > _LARGEST_INPUT_BYTES:
-        raise TooLarge(
-            f"standard input holds more than {_LARGEST_INPUT_BYTES} bytes, the most of one message",
-            hint="nothing was sent; send it in parts, or say where it is",
-        )
-    return data
 
 
 def _clients(options: Namespace) -> int:
@@ -446,10 +322,10 @@ def _unknown(who: str, bus: BusClient, error: BusError) -> UnknownChild:
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "sub": _sub,
-    "pub": _pub,
+    "pub": sending.publish,
     "retained": _retained,
     "clear": _clear,
-    "call": _call,
+    "call": sending.call,
     "clients": _clients,
     "subs": _subscriptions,
     "topics": _topics,
