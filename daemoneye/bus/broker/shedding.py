@@ -1,10 +1,9 @@
 """Who pays when more waits for all clients together than may.  Pure.
 
-First identities that have more than their share, the greediest first, and that with everything
-they have: what was promised to their `block` streams is no reason to let others pay, who were
-promised no less.  Then the greediest session, whosever it is; what waits in `block` streams only
-when there is nothing else.  What is being written and the broker's own frames cannot be dropped:
-when there is too much of those alone, the greediest has to go.
+The identity for which most waits pays, and that with everything it has: what was promised to its
+`block` streams is no reason to let others pay, who were promised no less.  Within it the greediest
+session pays first, and what waits in `block` streams last.  What is being written and the broker's
+own frames cannot be dropped: when there is too much of those alone, the greediest has to go.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ class Shedding:
         """Have no more waiting than may."""
         excess = sum(map(_waiting_bytes, self._sessions)) - self._limit
         excess -= self.shed_overgrown(excess)
-        for of_block in (False, True):
-            excess -= self._drop(self._sessions, excess, of_block=of_block)
+        excess -= self._shed_beyond(0, excess)
         while excess > 0 and (staying := self._staying(self._sessions)):
             greediest = max(staying, key=_waiting_bytes)
             self.condemned[greediest] = f"{_waiting_bytes(greediest)} bytes were not read"
@@ -50,12 +48,15 @@ class Shedding:
 
     def shed_overgrown(self, excess: int) -> int:
         """Take so much, and some more, from who has more than its share; how much it was."""
+        return self._shed_beyond(self._limit // OUTBOUND_SHARE, excess)
+
+    def _shed_beyond(self, share: int, excess: int) -> int:
+        """The same from who has more than this, the greediest identity first."""
         if excess <= 0:
             return 0
         shed, theirs = 0, dict[str, list[Session]]()
         for session in self._sessions:
             theirs.setdefault(session.identity.name, []).append(session)
-        share = self._limit // OUTBOUND_SHARE
         held = [(sum(map(_waiting_bytes, each)), each) for each in theirs.values()]
         for waiting, sessions in sorted(held, key=itemgetter(0), reverse=True):
             goal = min(waiting - share, excess - shed + self._limit // SPARED_SHARE)
