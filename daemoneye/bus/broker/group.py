@@ -91,7 +91,7 @@ class Group:
         self, name: str, topic_filter: TopicFilter, choice: Choice, now: float, founder: str = ""
     ) -> None:
         self.founder = founder
-        """The identity of its first member: it and what it holds count in the share of that one."""
+        """The identity of its first member, of those it has: whose share it counts in."""
         self.name = name
         self.filter = topic_filter
         self.choice = Choice.LEAST_IN_FLIGHT if choice is Choice.DEFAULT else choice

@@ -68,6 +68,7 @@ class Groups:
     __slots__ = (
         "_by_key",
         "_deadlines",
+        "_deserted",
         "_expiries",
         "_jobs",
         "_leaving",
@@ -91,6 +92,7 @@ class Groups:
         self._tree: SubscriptionTree[Group] = SubscriptionTree()
         self._members: dict[Session, dict[int, tuple[Group, Member]]] = {}
         self._leaving: deque[Leaving] = deque()
+        self._deserted: dict[Group, None] = {}  # without members, and with something to lose
         self._numbered = 0  # members
         self._jobs = 0  # numbered
         self._deadlines: Deadlines[tuple[Group, Job]] = Deadlines(lambda each: each[1].deadline)
@@ -243,6 +245,7 @@ class Groups:
             del self._members[session]
         group, member = found
         self._part(Leaving(group, member, member.waiting()))
+        self._lose_some()
 
     def _part(self, leaving: Leaving) -> None:
         """A member is none any more, and others get what it had."""
@@ -257,9 +260,12 @@ class Groups:
         clock.wake_at(clock.now)  # its work is for others, whoever ended it
         if not group.members:
             group.left_at = self._now
+            self._deserted[group] = None
             self._parcels.clock.wake_at(self._now + self._limits.group_timeout)
-            for job in [each for each in group.queue if not each.letter.is_kept]:
-                self.drop(group, job, DISCONNECTED, "nobody is left in the group")
+        elif all(each.session.identity.name != group.founder for each in group.members.values()):
+            longest = group.members[min(group.members)].session.identity.name
+            self.room.pass_on(group.founder, longest, group.bytes)
+            group.founder = longest
 
     def leave(self, session: Session) -> None:
         """A session is over: it leaves all its groups, and waits for nothing.
@@ -280,8 +286,39 @@ class Groups:
             leaving = self._leaving.popleft()
             left -= 1 + len(leaving.member.in_flight)
             self._part(leaving)
+        self._lose_some()
         if self._leaving:
             self._parcels.clock.wake_at(self._now)
+
+    def _lose_some(self) -> None:
+        """Have groups without members lose what they need not keep, as far as a turn has time."""
+        left = DUE_IN_A_TURN
+        while self._deserted and left > 0:
+            group = next(iter(self._deserted))
+            lost = [] if group.members else self._given_up(group)
+            reason, cause = DISCONNECTED, "nobody is left in the group"
+            if self._is_abandoned(group):
+                reason = ABANDONED
+                cause = f"the group had no member for {self._limits.group_timeout:g} s"
+            for job in lost[:left]:
+                self.drop(group, job, reason, cause)
+            if len(lost) <= left:
+                del self._deserted[group]
+                if self._is_abandoned(group):
+                    self._forget(group)
+            left -= 1 + len(lost)
+        if self._deserted:
+            self._parcels.clock.wake_at(self._now)
+
+    def _given_up(self, group: Group) -> list[Job]:
+        """What it does not keep for the next member."""
+        is_over = self._is_abandoned(group)
+        waiting = (*group.queue, *group.delayed)
+        return [each for each in waiting if is_over or not each.letter.is_kept]
+
+    def _is_abandoned(self, group: Group) -> bool:
+        """Whether it has been without a member for too long."""
+        return not group.members and self._now >= group.left_at + self._limits.group_timeout
 
     def memberships(self, session: Session) -> list[tuple[Group, Member]]:
         """The groups of a session, and what it is there."""
@@ -428,8 +465,11 @@ class Groups:
         clock.wake_at(self._deadlines.next_at)
         self.expire()
         for group in list(self):
-            if not group.members:
-                self._look_at_abandoned(group)
+            if self._is_abandoned(group):
+                self._deserted[group] = None
+            elif not group.members:
+                clock.wake_at(group.left_at + self._limits.group_timeout)
+        self._lose_some()
 
     def expire(self) -> None:
         """What waits and nobody needs any more is lost, and keeps no place from others."""
@@ -440,22 +480,13 @@ class Groups:
             self.drop(*due, EXPIRED, "its time passed while it waited")
         self._parcels.clock.wake_at(self._expiries.next_at)
 
-    def _look_at_abandoned(self, group: Group) -> None:
-        given_up_at = group.left_at + self._limits.group_timeout
-        if self._now < given_up_at:
-            self._parcels.clock.wake_at(given_up_at)
-            return
-        seconds = self._limits.group_timeout
-        for job in (*group.queue, *group.delayed):
-            self.drop(group, job, ABANDONED, f"the group had no member for {seconds:g} s")
-        self._forget(group)
-
     def _forget(self, group: Group) -> None:
         """It is no more; routes that know it find that nobody takes anything there."""
         del self._by_key[group.name, group.filter.text]
         self._tree.remove(group.filter, group)
         self.due.pop(group, None)
         self.later.pop(group, None)
+        self._deserted.pop(group, None)
         self.past.add(group.work)
 
 

@@ -1,7 +1,8 @@
 """How much groups hold, in bytes, and in whose share of the room for all that is.  Pure.
 
-What waits in a group, or is in the hands of its members, counts for the identity that began it: so
-whoever begins groups that nobody works for fills no more than its own share.
+What waits in a group, or is in the hands of its members, counts for the identity that began it, or
+when that has left, for the member that is in it longest: so whoever begins groups that nobody works
+for fills no more than its own share, and none that others work for.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Room:
         self._of[founder] -= size
         if not self._of[founder]:
             del self._of[founder]
+
+    def pass_on(self, founder: str, heir: str, size: int) -> None:
+        """So much of it is in the share of another identity from now on."""
+        self.take(heir, size)
+        self.give_back(founder, size)
 
     def held(self, founder: str) -> int:
         """What the groups hold that this identity began."""

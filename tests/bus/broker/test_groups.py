@@ -8,7 +8,7 @@ import pytest
 
 from daemoneye.bus.broker.dispatch import WORK_OF_GROUPS
 from daemoneye.bus.broker.groups import DUE_IN_A_TURN, Groups
-from daemoneye.bus.frames import Answer, Choice, Credit, Guarantee, Settling, Subscribe
+from daemoneye.bus.frames import Answer, Choice, Credit, Guarantee, Settling, Subscribe, Unsubscribe
 from tests.bus.support import NOW, Bus, Client
 
 JOBS = "control.demo.jobs"
@@ -312,4 +312,83 @@ def test_what_is_still_to_be_given_back_is_not_its_own_any_more() -> None:
     client.say(Subscribe(400, JOBS, group="g1"))
     bus.pass_time(0)
     assert not any(job.place and job.place.is_gone for _, job in groups.in_flight.values())
+    check_law(bus)
+
+
+def test_a_group_that_its_founder_left_is_in_the_share_of_who_works_there() -> None:
+    bus = Bus()
+    boss, founder, other = bus.client("boss"), bus.client("founder"), bus.client("other")
+    (same,) = team(bus, "founder")
+    for each in (founder, other):
+        each.subscribe(JOBS, group="g")
+    boss.publish(JOBS, bytes(1000))
+    groups, (group,) = groups_of(bus), groups_of(bus)
+    held = group.bytes
+    assert held > 1000
+    same.say(Unsubscribe(1))
+    assert (group.founder, groups.room.held("founder")) == ("founder", held)
+    founder.say(Unsubscribe(1))
+    assert group.founder == "other"
+    assert (groups.room.held("founder"), groups.room.held("other")) == (0, held)
+    assert groups.room.bytes == held
+    check_law(bus)
+
+
+def test_what_a_group_without_members_loses_it_loses_over_turns() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    count = DUE_IN_A_TURN + 100
+    (worker,) = team(bus, "worker", credit_messages=1)
+    boss.publish(JOBS, *[b""] * count, guarantee=Guarantee.BEST_EFFORT)
+    bus.router.close(worker.session)
+    (group,) = groups_of(bus)
+    assert count - group.waiting == DUE_IN_A_TURN + 1  # and the one that was in hand
+    check_law(bus)
+    bus.pass_time(0)
+    assert group.waiting == 0
+    assert bus.router.statistics().lost == {"disconnected": count}
+    check_law(bus)
+
+
+def test_who_comes_meanwhile_gets_what_is_not_lost_yet() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = team(bus, "worker", credit_messages=1)
+    boss.publish(JOBS, *[b""] * 1000, guarantee=Guarantee.BEST_EFFORT)
+    bus.router.close(worker.session)
+    (group,) = groups_of(bus)
+    left = group.waiting
+    team(bus, "next", credit_messages=1)
+    bus.pass_time(0)
+    assert group.waiting + group.in_flight == left > 0
+    check_law(bus)
+
+
+def test_what_is_to_be_tried_later_is_lost_with_the_last_member_too() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = team(bus, "worker")
+    boss.publish(JOBS, b"x", guarantee=Guarantee.BEST_EFFORT)
+    (given,) = worker.jobs()
+    worker.settle(Settling.RETRY, given, seconds=500.0)
+    bus.router.close(worker.session)
+    assert bus.router.statistics().lost == {"disconnected": 1}
+    check_law(bus)
+
+
+def test_an_abandoned_group_gives_up_over_turns_and_is_forgotten() -> None:
+    bus = Bus()
+    boss = bus.client("boss")
+    (worker,) = team(bus, "worker", credit_messages=1)
+    boss.publish(JOBS, *[b""] * 1000)
+    bus.router.close(worker.session)
+    (group,) = groups_of(bus)
+    assert group.waiting == 1000
+    bus.router.clock.pass_time(600)
+    bus.router.keep_time(NOW)
+    assert group.waiting == 1000 - DUE_IN_A_TURN
+    assert len(groups_of(bus)) == 1
+    bus.pass_time(0)
+    assert len(groups_of(bus)) == 0
+    assert bus.router.statistics().lost == {"abandoned": 1000}
     check_law(bus)
