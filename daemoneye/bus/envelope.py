@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
@@ -107,7 +107,7 @@ class Header(NamedTuple):
     expires_at: int
     """Unix time in ns; 0 is never."""
     retained: bool = False
-    """Whether it is a retained value, said again to a new subscription."""
+    """Whether it is a retained value, said again to a new subscription, or to a new broker."""
 
 
 class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
@@ -158,7 +158,10 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
 
     @property
     def retained(self) -> bool:
-        """Whether it was published earlier, kept, and said again because we have subscribed."""
+        """Whether it was published earlier, kept, and said again.
+
+        By the broker because we have subscribed, or by its publisher because the broker is new.
+        """
         return self[3][7]
 
     @property
@@ -174,6 +177,10 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
     def carrying(self, content: Content) -> Envelope:
         """The same event with this payload, which came apart from it."""
         return Envelope((content, *self[1:]))
+
+    def repeated(self) -> Self:
+        """The same event as a retained value that is said again."""
+        return type(self)((*self[:3], self.header._replace(retained=True), *self[4:]))
 
     def after(self, lost: Mapping[str, int]) -> Envelope:
         """The same event, telling what was missed before it."""

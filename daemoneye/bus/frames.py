@@ -88,6 +88,7 @@ from daemoneye.bus.publishes import (
     packed_publish,
     parcel_stamp,
     received_at_of,
+    say_again,
     single_publishes,
 )
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
@@ -168,6 +169,7 @@ __all__ = [
     "parcel_stamp",
     "parse",
     "received_at_of",
+    "say_again",
     "single_publishes",
 ]
 

@@ -450,6 +450,14 @@ def call_stamp(delivery: int) -> bytes:
 _ARRIVAL_TAG = pb.Stamp(received_at=1).SerializeToString()[:-8]
 
 
+_SAID_AGAIN = pb.Frame(said_again=True).SerializeToString()
+
+
+def say_again(raw: bytes) -> bytes:
+    """A publish of a retained value, saying that another life of the broker was told it."""
+    return raw if raw.endswith(_SAID_AGAIN) else raw + _SAID_AGAIN
+
+
 REPLAYED_STAMP = pb.Stamp(replayed=True).SerializeToString()
 """Behind those: it is a retained value, said again to a new subscription."""
 

@@ -188,7 +188,7 @@ class AsyncWriter(Outbound):
         self.outlet.sock = sock
         if said:
             self._write(Sealed(said, 0))
-        for sealed in self.retaining.due(epoch):
+        for sealed in self.retaining.due(epoch, _now_ns()):
             if self.connected:
                 self._write(sealed)
         if self.connected:

@@ -128,12 +128,14 @@ class Gaps(Generic[Owner]):
         """The same for a retained value that may have come before; nothing of it when it has.
 
         The broker says it to a new subscription, its publisher to a new broker.  It comes again to
-        who wants all of them, and to who may have lost it.
+        who wants all of them, and to who may have lost it; never to who wants none.
         """
+        wanted = {each.options.replay for each in interests}
+        if wanted == {Replay.NONE} and events and events[0].retained:
+            return []
         if not events or not self._sequences.is_past(owner, events[-1]):
             missed = self._sequences.missed_before(owner, events[-1]) if events else 0
             return self.tell_owed(owner, interests, events, missed)
-        wants_all = any(each.options.replay is Replay.ALL for each in interests)
-        if wants_all or self._sequences.may_have_lost(owner, events[-1]):
+        if Replay.ALL in wanted or self._sequences.may_have_lost(owner, events[-1]):
             return self.tell_owed(owner, interests, events)
         return []

@@ -394,6 +394,8 @@ class Link(Generic[Owner]):
         if self._own and frame.topic in self._own and frame.retain and events:
             self._heard(frame.topic, events[-1].time_ns)
         may_repeat = frame.replayed or (gaps.repeats and frame.retain)
+        if may_repeat and frame.said_again:
+            events = [each.repeated() for each in events]
         for owner, interests in marked.items():
             for interest in interests:
                 interest.arrived(messages, size)

@@ -17,7 +17,9 @@ from itertools import count
 from typing import NamedTuple
 
 from daemoneye.bus.client.outgoing import Sealed
+from daemoneye.bus.frames import read_outer, say_again
 from daemoneye.bus.limits import Limits
+from daemoneye.framing import HEADER_BYTES, pack
 
 _TOPICS = 4 * Limits().retained_topics
 _BYTES = Limits().retained_bytes
@@ -128,15 +130,23 @@ class Retaining:
         if topic in self._values:
             self._heard[topic] = time_ns
 
-    def due(self, epoch: int) -> list[Sealed]:
-        """What a broker in this life has to be told before all else that is published."""
+    def due(self, epoch: int, now_ns: int) -> list[Sealed]:
+        """What a broker in this life has to be told before all else that is published.
+
+        Each says of itself that it was said before.  Not what has expired by now: that would be
+        told as lost to those who had it in time.
+        """
         if epoch == self._epoch:
             return []
-        return [
-            each.sealed
-            for topic, each in self._values.items()
-            if self._heard.get(topic, 0) <= each.at
-        ]
+        found: list[Sealed] = []
+        for topic, each in list(self._values.items()):
+            raw = each.sealed.data[HEADER_BYTES:]
+            expires_at = read_outer(raw).expires_at
+            if 0 < expires_at <= now_ns:
+                self.forget(topic)
+            elif self._heard.get(topic, 0) <= each.at:
+                found.append(each.sealed._replace(data=pack(say_again(raw))))
+        return found
 
     def told(self, epoch: int) -> None:
         """The broker in this life knows them."""

@@ -224,7 +224,7 @@ class Writer(Outbound):
             self.outlet.sock = sock
             if said and not self.outlet.write(said):
                 raise no_connection()
-            for sealed in self.retaining.due(epoch):
+            for sealed in self.retaining.due(epoch, _now_ns()):
                 if not self._write_out(sealed):
                     raise no_connection()
             self.retaining.told(epoch)

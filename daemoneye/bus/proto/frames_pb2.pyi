@@ -120,7 +120,7 @@ REPLAY_ALL: Replay
 REPLAY_NONE: Replay
 
 class Frame(_message.Message):
-    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "large_bytes", "parcel", "offset", "until_handled", "publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at", "delivery", "delivery_count", "replayed")
+    __slots__ = ("kind", "topic", "count", "body", "sequence", "guarantee", "target", "expires_at", "correlation", "deduplication_id", "partition_key", "retain", "content_type", "descriptors", "request", "large_bytes", "parcel", "offset", "until_handled", "said_again", "publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at", "delivery", "delivery_count", "replayed")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,7 @@ class Frame(_message.Message):
     PARCEL_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     UNTIL_HANDLED_FIELD_NUMBER: _ClassVar[int]
+    SAID_AGAIN_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_PID_FIELD_NUMBER: _ClassVar[int]
     PUBLISHER_INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +168,7 @@ class Frame(_message.Message):
     parcel: int
     offset: int
     until_handled: bool
+    said_again: bool
     publisher: str
     publisher_pid: int
     publisher_incarnation: int
@@ -175,7 +177,7 @@ class Frame(_message.Message):
     delivery: int
     delivery_count: int
     replayed: bool
-    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., large_bytes: _Optional[int] = ..., parcel: _Optional[int] = ..., offset: _Optional[int] = ..., until_handled: bool = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., publisher_role: _Optional[str] = ..., received_at: _Optional[int] = ..., delivery: _Optional[int] = ..., delivery_count: _Optional[int] = ..., replayed: bool = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., topic: _Optional[str] = ..., count: _Optional[int] = ..., body: _Optional[bytes] = ..., sequence: _Optional[int] = ..., guarantee: _Optional[_Union[Guarantee, str]] = ..., target: _Optional[str] = ..., expires_at: _Optional[int] = ..., correlation: _Optional[_Union[Correlation, _Mapping]] = ..., deduplication_id: _Optional[str] = ..., partition_key: _Optional[str] = ..., retain: bool = ..., content_type: _Optional[str] = ..., descriptors: _Optional[int] = ..., request: _Optional[int] = ..., large_bytes: _Optional[int] = ..., parcel: _Optional[int] = ..., offset: _Optional[int] = ..., until_handled: bool = ..., said_again: bool = ..., publisher: _Optional[str] = ..., publisher_pid: _Optional[int] = ..., publisher_incarnation: _Optional[int] = ..., publisher_role: _Optional[str] = ..., received_at: _Optional[int] = ..., delivery: _Optional[int] = ..., delivery_count: _Optional[int] = ..., replayed: bool = ...) -> None: ...
 
 class Stamp(_message.Message):
     __slots__ = ("publisher", "publisher_pid", "publisher_incarnation", "publisher_role", "received_at", "delivery", "delivery_count", "replayed")

@@ -182,6 +182,14 @@ def test_who_wants_all_values_gets_each_of_them() -> None:
     assert [heard.repeated("me", number) for number in (3, 4)] == [[3], [4]]
 
 
+def test_who_wants_no_values_is_told_none_by_their_publisher_either() -> None:
+    heard = Heard("me")
+    heard.interests["me"] = (interest(1, replay=Replay.NONE),)
+    again = [each.repeated() for each in run(5)]
+    assert heard.gaps.tell_repeated("me", heard.interests["me"], again) == []
+    assert heard.gaps.tell_repeated("me", heard.interests["me"], run(6)) == run(6)  # it is new
+
+
 def test_of_a_value_that_cannot_be_read_nothing_is_left() -> None:
     heard = Heard("me")
     heard.gaps.lose(("me",), {"overflow": 2}, 0)

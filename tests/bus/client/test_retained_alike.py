@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +146,28 @@ def test_a_broker_started_anew_is_told_again_and_subscribers_hear_it_once(
             assert took(events, 1) == [(b"3", False)]
         with other.subscribe("events.#") as events:
             assert took(events, 1) == [(b"meanwhile", True)]
+
+
+def test_a_broker_started_anew_makes_no_value_a_new_one(process: BrokerProcess) -> None:
+    with process.client() as source, process.client() as bus, process.client() as other:
+        source.publish_confirmed(STATE, b"old", retain=True)
+        source.publish(STATE, b"x", retain=True, expires_at=time.time() + 0.05)
+        source.publish_confirmed("events.demo.kept", b"kept", retain=True)
+        time.sleep(0.06)
+        with (
+            bus.subscribe("events.#", replay="none") as news,
+            other.subscribe("events.demo.kept", replay="all") as values,
+        ):
+            assert took(values, 1) == [(b"kept", True)]
+            for _ in range(3):  # whoever comes back first
+                restarted(process, source, bus, other)
+                wait_for(lambda: bus.retained("events.demo.kept"), "the value to be back")
+                assert took(values, 1) == [(b"kept", True)]
+            assert not bus.retained(STATE)
+            source.publish("events.demo.tick", b"3")
+            event = news.get(scaled(5))
+            assert event is not None
+            assert (event.payload, set(event.lost)) == (b"3", {"broker-restart"})
 
 
 def test_of_several_publishers_the_newest_value_outlives_the_broker(
