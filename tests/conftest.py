@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +28,12 @@ for _name in list(os.environ):
 for _name in ("XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"):
     os.environ.pop(_name, None)
 
-# A shell has what it starts in the background ignore a Ctrl-C, and a child inherits that.
+# A shell has what it starts in the background ignore a Ctrl-C, `nohup` the end of the terminal, and
+# a child inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
