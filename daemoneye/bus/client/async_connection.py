@@ -39,7 +39,7 @@ from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.jobs import AsyncJob
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import back, lost, never_again, never_sent
+from daemoneye.bus.client.notices import Refusals, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.remarks import leave, log, remark
 from daemoneye.bus.client.work import Hold, Word
@@ -378,7 +378,7 @@ class AsyncConnection:
             self._loop.call_exception_handler({"message": told, "exception": bug})
 
     async def _try_on(self) -> None:
-        backoff = Backoff()
+        backoff, refusals = Backoff(), Refusals()
         while True:
             try:
                 await self._establish()
@@ -390,6 +390,7 @@ class AsyncConnection:
                 return
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
+                remark(refusals.heard(error))
             await asyncio.sleep(backoff.wait(random.random()))
         remark(self.dialogue.notices.found_no_room(self.writer.dropped))
 

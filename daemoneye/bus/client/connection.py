@@ -33,7 +33,7 @@ from daemoneye.bus.client.insisting import Insisting
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.link import READ_BYTES, Link
-from daemoneye.bus.client.notices import back, lost, never_again, never_sent
+from daemoneye.bus.client.notices import Refusals, back, lost, never_again, never_sent
 from daemoneye.bus.client.parting import at_parting
 from daemoneye.bus.client.reader import Inbox, Reader, Sorted
 from daemoneye.bus.client.remarks import leave, log, remark
@@ -351,7 +351,7 @@ class Connection:
             self.reader.end_inbox(inbox, error)
         if cause is not None and not self._closing.is_set():
             remark(lost(cause))
-        backoff = Backoff()
+        backoff, refusals = Backoff(), Refusals()
         while True:
             if self._closing.is_set():
                 raise BusClosed("this client was closed")
@@ -364,6 +364,7 @@ class Connection:
                 raise
             except (DaemoneyeError, OSError) as error:
                 log.debug("no connection to the broker yet: %s", error)
+                remark(refusals.heard(error))
             self._closing.wait(backoff.wait(random.random()))
         if cause is not None:  # else this is the first one
             remark(back())

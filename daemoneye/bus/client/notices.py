@@ -12,8 +12,11 @@ from enum import Enum
 
 from daemoneye.bus.client.answers import reason_of
 from daemoneye.bus.frames import BadBody, Notice
-from daemoneye.errors import BusError
+from daemoneye.errors import BusError, Refused
 from daemoneye.foreign import brief
+
+REFUSALS_UNTIL_TOLD = 6
+"""With the backoff between attempts: some three seconds."""
 
 KNOWN = 256
 """How many different ones are logged, and counted by their codes."""
@@ -113,6 +116,25 @@ def lost(cause: BaseException) -> Remark:
 def back() -> Remark:
     """There is a connection again; as loud as the loss, so that whoever read of it reads this."""
     return Remark("connected to the broker again")
+
+
+class Refusals:
+    """What a broker says that does not let us in again: told when it says so for some seconds.
+
+    Not at once: a child may come before a broker that was started anew knows of it.
+    """
+
+    __slots__ = ("_in_a_row",)
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def heard(self, error: Exception) -> Remark | None:
+        """One attempt more ended so; what to log about it."""
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, Refused) else 0
+        if self._in_a_row != REFUSALS_UNTIL_TOLD:
+            return None
+        return Remark(f"{brief(str(error))}; trying again until this client is closed")
 
 
 def never_sent(messages: int) -> Remark | None:

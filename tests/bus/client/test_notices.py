@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import logging
 
-from daemoneye.bus.client.notices import KNOWN, OTHERS, Notices, Remark, Weight
+from daemoneye.bus.client.notices import (
+    KNOWN,
+    OTHERS,
+    REFUSALS_UNTIL_TOLD,
+    Notices,
+    Refusals,
+    Remark,
+    Weight,
+)
 from daemoneye.bus.envelope import BadBody, Publisher
 from daemoneye.bus.frames import Notice
+from daemoneye.errors import Refused
 
 PUBLISHER = Publisher("x", "worker", 1, 1)
 
@@ -91,3 +100,13 @@ def test_what_is_about_no_topic_has_no_gap_for_one() -> None:
     assert Notices().take(Notice("cut-off", detail="heartbeat: silent")) == Remark(
         "broker: cut-off: heartbeat: silent"
     )
+
+
+def test_who_is_refused_again_and_again_is_told_why_once() -> None:
+    refusals, refused = Refusals(), Refused("it knows no such client", reason="unknown-identity")
+    for _ in range(REFUSALS_UNTIL_TOLD - 1):
+        assert refusals.heard(refused) is None
+    assert refusals.heard(OSError("nobody there")) is None
+    told = [refusals.heard(refused) for _ in range(2 * REFUSALS_UNTIL_TOLD)]
+    (remark,) = (each for each in told if each is not None)
+    assert "it knows no such client" in remark.text
