@@ -161,7 +161,7 @@ class Calls:
         if len(mine) >= limits.calls:
             raise BackPressure(
                 f"{len(mine)} calls of {caller.identity.name} wait for replies already",
-                hint="wait for some of them first; limits.calls is the setting",
+                hint="wait for some of them first; `calls` of [bus] is the setting",
             )
 
     def _check_right(self, caller: Session, topic: str) -> None:

@@ -279,7 +279,7 @@ class Directory:
         if len(session.subscriptions) >= self.limits.subscriptions:
             raise BusError(
                 f"{session.identity.name} has {self.limits.subscriptions} subscriptions already",
-                hint="end some, or use filters with wildcards; limits.subscriptions is the setting",
+                hint="end some, or use wildcards; `subscriptions` of [bus] is the setting",
             )
 
     def _completed(self, wish: Subscribe) -> Subscribe:

@@ -185,7 +185,7 @@ class Groups:
 
         It has one that is `idle`, if there is such a group, when its share is not used up.
         """
-        hint = "use fewer, or wider filters; limits.groups is the setting"
+        hint = "use fewer, or wider filters; `groups` of [bus] is the setting"
         mine = [each for each in self if each.founder == name and each is not idle]
         if len(mine) >= self._share and not any(map(_is_idle, mine)):
             raise BusError(

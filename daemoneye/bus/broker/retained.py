@@ -157,7 +157,7 @@ class Retained:
         if not mine and self._of_identity[value.publisher] >= limits.retained_topics:
             raise BusError(
                 f"{value.publisher} has retained values on {limits.retained_topics} topics already",
-                hint="clear some, or let them expire; limits.retained_topics is the setting",
+                hint="clear some, or let them expire; `retained_topics` of [bus] is the setting",
             )
         freed = before.cost if before is not None else 0
         share = limits.retained_bytes // RETAINED_SHARE
@@ -166,12 +166,12 @@ class Retained:
             raise BusError(
                 f"{value.publisher} has {held} bytes of retained values already, and of"
                 f" {limits.retained_bytes} one may have {share}",
-                hint="clear some, or let them expire; limits.retained_bytes is the setting",
+                hint="clear some, or let them expire; `retained_bytes` of [bus] is the setting",
             )
         if self.bytes - freed + value.cost > limits.retained_bytes:
             raise BusError(
                 f"there is no room to retain {value.size} bytes on {value.topic}",
-                hint="clear some values; limits.retained_bytes is the setting",
+                hint="clear some values; `retained_bytes` of [bus] is the setting",
             )
 
     def keep(self, value: Kept) -> None:
