@@ -21,6 +21,7 @@ Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come b
     demands        what a plan, and one limit, demand of the limits
 
     envelope       an event as its subscriber sees it, a payload as its publisher gives it
+    terms          how something is wanted done, as several kinds of frame say it
     kinds          every kind of frame, as a value
     frames         frames ↔ protobuf bytes
     publishes      of publishes: encoding beside decoding, and the broker's stamp

@@ -17,9 +17,7 @@ from daemoneye.bus.envelope import NO_LOSS, Publisher
 from daemoneye.bus.kinds import (
     Answer,
     Cancel,
-    Carriage,
     Challenge,
-    Choice,
     Chunk,
     Clear,
     ClientRow,
@@ -28,20 +26,15 @@ from daemoneye.bus.kinds import (
     Goodbye,
     Hello,
     Notice,
-    Overflow,
     Ping,
     Pong,
     Proof,
     Query,
     Refusal,
     Release,
-    Replay,
     Reply,
-    Resumption,
     RetainedRow,
-    Selection,
     Settle,
-    Settling,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -52,6 +45,7 @@ from daemoneye.bus.kinds import (
     Will,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
+from daemoneye.bus.terms import Carriage, Choice, Overflow, Replay, Resumption, Selection, Settling
 from daemoneye.errors import RemoteProtocolError
 
 

@@ -25,13 +25,9 @@ from daemoneye.bus.envelope import (
     encode_payload,
 )
 from daemoneye.bus.kinds import (
-    NO_SELECTION,
-    SELECTION_CHARACTERS,
     Answer,
     Cancel,
-    Carriage,
     Challenge,
-    Choice,
     Chunk,
     Clear,
     ClientRow,
@@ -40,20 +36,15 @@ from daemoneye.bus.kinds import (
     Goodbye,
     Hello,
     Notice,
-    Overflow,
     Ping,
     Pong,
     Proof,
     Query,
     Refusal,
     Release,
-    Replay,
     Reply,
-    Resumption,
     RetainedRow,
-    Selection,
     Settle,
-    Settling,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -90,6 +81,17 @@ from daemoneye.bus.publishes import (
     received_at_of,
     say_again,
     single_publishes,
+)
+from daemoneye.bus.terms import (
+    NO_SELECTION,
+    SELECTION_CHARACTERS,
+    Carriage,
+    Choice,
+    Overflow,
+    Replay,
+    Resumption,
+    Selection,
+    Settling,
 )
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 

@@ -11,8 +11,9 @@ from textwrap import wrap
 
 from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.hierarchy import PACKAGE, TOPICS, declared_topic
-from daemoneye.bus.kinds import Choice, Overflow, Replay, TopicRow
+from daemoneye.bus.kinds import TopicRow
 from daemoneye.bus.roles import ROLES
+from daemoneye.bus.terms import Choice, Overflow, Replay
 from daemoneye.bus.topics import TopicFilter
 from daemoneye.cli import options as shared
 from daemoneye.cli import sending

@@ -15,7 +15,7 @@ from daemoneye.bus.client.jobs import Job
 from daemoneye.bus.client.subscriber import Jobs, Subscription
 from daemoneye.bus.envelope import Envelope
 from daemoneye.bus.hierarchy import BUS, is_silent
-from daemoneye.bus.kinds import Choice, Overflow, Replay
+from daemoneye.bus.terms import Choice, Overflow, Replay
 from daemoneye.cli import options as shared
 from daemoneye.cli.control import ControlClient
 from daemoneye.cli.exits import Exit

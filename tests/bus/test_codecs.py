@@ -12,9 +12,7 @@ from daemoneye.bus.frames import decode, encode
 from daemoneye.bus.kinds import (
     Answer,
     Cancel,
-    Carriage,
     Challenge,
-    Choice,
     Chunk,
     Clear,
     ClientRow,
@@ -23,20 +21,15 @@ from daemoneye.bus.kinds import (
     Goodbye,
     Hello,
     Notice,
-    Overflow,
     Ping,
     Pong,
     Proof,
     Query,
     Refusal,
     Release,
-    Replay,
     Reply,
-    Resumption,
     RetainedRow,
-    Selection,
     Settle,
-    Settling,
     StreamMark,
     Subscribe,
     SubscriptionRow,
@@ -47,6 +40,7 @@ from daemoneye.bus.kinds import (
     Will,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
+from daemoneye.bus.terms import Carriage, Choice, Overflow, Replay, Resumption, Selection, Settling
 from daemoneye.errors import LocalProtocolError, RemoteProtocolError
 
 GOLDEN: list[tuple[Value, str]] = [

@@ -17,13 +17,12 @@ from daemoneye.bus.client.bus_client import BusClient
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import BadBody, Challenge, Envelope, Value, Welcome, decode, encode
 from daemoneye.bus.handshake import Claim, Introduction
-from daemoneye.bus.kinds import Carriage
+from daemoneye.bus.terms import NO_CARRIAGE, Carriage
 from daemoneye.framing import FrameCutter, pack
 from tests.support import scaled
 
 Heard = Value | list[Envelope] | BadBody
 
-NO_CARRIAGE = Carriage()
 
 QUIET = "events.bystander.tick"
 

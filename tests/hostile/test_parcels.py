@@ -25,7 +25,7 @@ from daemoneye.bus.frames import (
     parcel_stamp,
 )
 from daemoneye.bus.handshake import Claim
-from daemoneye.bus.kinds import Carriage
+from daemoneye.bus.terms import Carriage
 from daemoneye.framing import pack
 from tests.bus.brokers import TICK, Running, broker_in_thread
 from tests.hostile.support import Bystander, Caller, descriptors_of

@@ -37,8 +37,8 @@ from daemoneye.bus.broker.streams import (
     fullness,
 )
 from daemoneye.bus.broker.transfers import Transfer, Transfers, last_word
-from daemoneye.bus.kinds import Overflow
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import Overflow
 
 MAX_BUFFERS = 64
 """How many buffers are gathered into one write; the kernel takes 1024."""

@@ -61,9 +61,8 @@ from daemoneye.bus.frames import (
 from daemoneye.bus.handshake import Return
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.roles import AGENT
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.errors import BusError, RemoteProtocolError
-
-NO_CARRIAGE = Carriage()
 
 _WITH_A_BATCH = (PUBLISH, CALL)
 """Kinds of frame whose body the broker does not look into."""

@@ -16,11 +16,11 @@ from daemoneye.bus.client.dialler import (
     say,
     too_late,
 )
-from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.endpoint import DIAL_PAUSE, dial_nowait, not_taken_in
 from daemoneye.bus.frames import Carriage, Hello, Proof, Value
 from daemoneye.bus.handshake import NO_RETURN, NONCE_BYTES, Introduction, Return
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.framing import FrameCutter
 
 

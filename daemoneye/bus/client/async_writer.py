@@ -22,7 +22,6 @@ from daemoneye.bus.client.loading import Loading
 from daemoneye.bus.client.outbound import Outbound
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
-    NO_CARRIAGE,
     Apart,
     Course,
     Outgoing,
@@ -33,6 +32,7 @@ from daemoneye.bus.client.outgoing import (
 from daemoneye.bus.client.wishes import Batch
 from daemoneye.bus.frames import Carriage, Heading, Value, encode
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.errors import BusError
 from daemoneye.framing import pack
 

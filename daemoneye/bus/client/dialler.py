@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemoneye.bus.client.link import ANEW, Resumed
-from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.endpoint import dial
 from daemoneye.bus.frames import (
     Carriage,
@@ -39,6 +38,7 @@ from daemoneye.bus.handshake import (
     Return,
 )
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.errors import BusBroken, Refused
 from daemoneye.foreign import brief
 from daemoneye.framing import FrameCutter, pack

@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from daemoneye.bus.frames import Carriage, Content, Heading, encode_large, packed_publish
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import TooLarge
 
@@ -36,8 +37,6 @@ COURSES = 1024
 
 SEQUENCES = 1 << 16
 """For how many topics the last sequence is kept."""
-
-NO_CARRIAGE = Carriage()
 
 _NEVER = 1 << 62
 _MESSAGE_BYTES = 16  # of a body, beyond the payload: tags, lengths, the time

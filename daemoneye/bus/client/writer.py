@@ -32,7 +32,6 @@ from daemoneye.bus.client.loading import Loading
 from daemoneye.bus.client.outbound import Outbound
 from daemoneye.bus.client.outgoing import (
     FLUSH_INTERVAL,
-    NO_CARRIAGE,
     Apart,
     Course,
     Outgoing,
@@ -44,6 +43,7 @@ from daemoneye.bus.client.outlet import Outlet
 from daemoneye.bus.client.turn import Turn
 from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import DeadlineExceeded
 from daemoneye.framing import pack

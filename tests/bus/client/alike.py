@@ -23,7 +23,7 @@ from daemoneye.bus.client.requests import AsyncRequest
 from daemoneye.bus.client.service import Service
 from daemoneye.bus.client.subscriber import Subscription
 from daemoneye.bus.envelope import Envelope
-from daemoneye.bus.kinds import Choice
+from daemoneye.bus.terms import Choice
 from daemoneye.errors import BusClosed
 from daemoneye.lifeline import Passport
 from tests.support import scaled

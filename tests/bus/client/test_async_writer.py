@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from daemoneye.bus.arrivals import CHUNK_BYTES
 from daemoneye.bus.client.async_waiting import home
 from daemoneye.bus.client.async_writer import AsyncWriter
-from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.client.wishes import batches
 from daemoneye.bus.frames import Carriage, Chunk, Envelope, Goodbye, Heading, Ping, Value, decode
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.errors import BusBroken, BusClosed, InvalidTopic, TooLarge
 from daemoneye.framing import FrameCutter
 from tests.bus.client.loops import in_a_loop, settle, until_true

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from daemoneye.bus.client.notices import Notices
 from daemoneye.bus.client.outbound import Outbound
-from daemoneye.bus.client.outgoing import NO_CARRIAGE, Apart, seal
+from daemoneye.bus.client.outgoing import Apart, seal
 from daemoneye.bus.frames import Carriage, Notice, Ping, Will, encode
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.framing import pack
 
 TICK = "events.demo.tick"

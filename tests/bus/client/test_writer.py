@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemoneye.bus.client.outgoing import NO_CARRIAGE
 from daemoneye.bus.client.outlet import Outlet
 from daemoneye.bus.client.turn import MOST_ASIDE
 from daemoneye.bus.client.writer import Writer
 from daemoneye.bus.frames import Carriage, Envelope, Goodbye, Heading, Ping, Value, decode, encode
 from daemoneye.bus.limits import Limits
+from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.errors import BusBroken, DeadlineExceeded, InvalidTopic, LocalProtocolError, TooLarge
 from daemoneye.framing import FrameCutter, pack
 from daemoneye.waiting import WRITABLE, Watch
