@@ -12,6 +12,7 @@ client to another passes
 
 Rules (·): no I/O, no threads, no clock; `now` is an argument, decisions come back as values.
 
+    arguments      what a caller gave, and the words to refuse it in
     topics         topics and filters: validate, matches, covers, intersection
     hierarchy      the declared topics and their payload messages
     subscriptions  the tree: who wants this topic

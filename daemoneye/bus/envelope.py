@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
+from daemoneye.bus.arguments import check_text, checked_tags, not_a
 from daemoneye.bus.topics import Topic, escaped
 from daemoneye.errors import BusError, LocalProtocolError
 
@@ -55,7 +56,10 @@ NOBODY = Publisher("", "", 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """How an event belongs to others."""
+    """How an event belongs to others.
+
+    Raises LocalProtocolError for what is no text, or tags that are no pairs of them.
+    """
 
     id: str = ""
     """Of the conversation, chosen by whoever began it."""
@@ -69,6 +73,14 @@ class Correlation:
     """More, as pairs of key and value."""
     traceparent: str = ""
     """W3C trace context."""
+
+    def __post_init__(self) -> None:
+        for name in ("id", "parent", "root", "stage", "traceparent"):
+            text = getattr(self, name)
+            if type(text) is not str or not text.isascii():  # as it mostly is: nothing is checked
+                check_text(f"{name} of a correlation", text, 'for example id="case-7"')
+        if self.tags != ():
+            object.__setattr__(self, "tags", checked_tags(self.tags))
 
     def follow(
         self,
@@ -84,6 +96,8 @@ class Correlation:
         conversation at the root hears both.  `stage` names the step; `tags` come on top of those
         there are.
         """
+        if not isinstance(tags, Mapping):
+            raise not_a("a mapping", "tags", tags, 'for example tags={"host": "a"}')
         return Correlation(
             id or self.id,
             parent=self.id,
@@ -197,7 +211,12 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
             ) from error
 
     def unpack(self, message: type[AnyMessage]) -> AnyMessage:
-        """The payload read as a protobuf message.  Raises BusError when it is none of that kind."""
+        """The payload read as a protobuf message.
+
+        Raises BusError when it is none of that kind, LocalProtocolError for what is no class of
+        messages.
+        """
+        _check_class(message)
         try:
             return message.FromString(bytes(self[0]))
         except DecodeError as error:
@@ -210,8 +229,16 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
         """The payload as what this topic carries.
 
         Raises BusError when it is none: of another topic or content type, or bytes that cannot be
-        read so.  Where its publisher gave no content type, the bytes decide.
+        read so.  Where its publisher gave no content type, the bytes decide.  Raises
+        LocalProtocolError for what is no Topic.
         """
+        if not isinstance(topic, Topic):
+            raise not_a(
+                "a Topic",
+                "what read goes by",
+                topic,
+                'make one of a topic and what it carries, like Topic("events.demo.tick", dict)',
+            )
         if self.topic != topic.text:
             raise BusError(f"an event of {self.topic} is none of {topic.text}")
         expected = content_type_of(topic)
@@ -225,6 +252,16 @@ class Envelope(tuple[Content, int, int, Header, Mapping[str, int]]):
     def __repr__(self) -> str:
         return (
             f"<Envelope {self.topic} #{self[2]} from {self.publisher.name}, {len(self[0])} bytes>"
+        )
+
+
+def _check_class(message: object) -> None:
+    if not isinstance(message, type) or not issubclass(message, Message):
+        raise not_a(
+            "a class of protobuf messages",
+            "what unpack reads",
+            message,
+            "json() reads JSON, and read(topic) what a Topic carries",
         )
 
 
@@ -281,7 +318,7 @@ def _encode_json(value: object) -> bytes:
         return json.dumps(
             value, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         ).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise LocalProtocolError(
             f"a payload is not JSON: {error}",
             hint="use what JSON knows, or bytes, or a protobuf message",
@@ -319,11 +356,12 @@ def encode_for(topic: Topic[Any], value: Any) -> tuple[Content, str]:
             f" {type(error).__name__}: {error}",
             hint=f"it carries what {_name(carried)} encodes",
         ) from error
-    if not isinstance(payload, bytes):
+    if not isinstance(payload, bytes | bytearray | memoryview):
         raise LocalProtocolError(
-            f"{_name(carried)} gives {type(payload).__name__} for {topic.text}, and not bytes"
+            f"{_name(carried)} gives {type(payload).__name__} for {topic.text}, and not bytes",
+            hint="its `encode` has to return bytes, a bytearray or a memoryview",
         )
-    return payload, content_type_of(topic)
+    return as_content(payload)[0], content_type_of(topic)
 
 
 def decode_for(topic: Topic[Carried], payload: bytes) -> Carried:

@@ -12,6 +12,7 @@ import mmap
 import os
 
 from daemoneye import system
+from daemoneye.bus.arguments import checked_flag
 from daemoneye.bus.frames import Carriage
 from daemoneye.bus.limits import Limits
 from daemoneye.system import sealed_bytes
@@ -26,8 +27,11 @@ def can_pass_memory() -> bool:
 
 
 def own_carriage(pass_memory: bool = True) -> Carriage:
-    """What this process offers as a client; without passing memory, everything goes in chunks."""
-    return Carriage(pass_memory and can_pass_memory(), LARGEST)
+    """What this process offers as a client; without passing memory, everything goes in chunks.
+
+    Raises LocalProtocolError.
+    """
+    return Carriage(checked_flag("pass_memory", pass_memory) and can_pass_memory(), LARGEST)
 
 
 def contents_of(

@@ -22,6 +22,7 @@ from struct import Struct
 
 from google.protobuf.message import DecodeError
 
+from daemoneye.bus.arguments import check_text, not_a
 from daemoneye.bus.envelope import (
     NO_LOSS,
     BadBody,
@@ -32,6 +33,7 @@ from daemoneye.bus.envelope import (
     Publisher,
 )
 from daemoneye.bus.proto import frames_pb2 as pb
+from daemoneye.bus.topics import is_level
 from daemoneye.errors import LocalProtocolError, TooLarge
 from daemoneye.framing import HEADER_BYTES, pack_length
 
@@ -87,6 +89,17 @@ class Heading:
     """All of that as the beginning of a frame."""
 
     def __post_init__(self) -> None:
+        if self.target != "":
+            check_text("target", self.target, _TARGET_HINT)
+        if self.partition_key != "":
+            check_text("key", self.partition_key, _KEY_HINT)
+        if self.correlation is not None and not isinstance(self.correlation, Correlation):
+            raise not_a(
+                "a Correlation",
+                "correlation",
+                self.correlation,
+                'for example Correlation("case-7")',
+            )
         try:
             frame = pb.Frame(
                 kind=pb.KIND_PUBLISH,
@@ -101,11 +114,25 @@ class Heading:
                 retain=self.retain,
                 until_handled=self.until_handled,
             )
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise LocalProtocolError(
-                f"a publish on {self.topic!r} cannot be said: {error}"
+                f"a publish on {self.topic!r} cannot be said: {error}",
+                hint="look at its content type, if a codec of yours names one",
             ) from error
         object.__setattr__(self, "prefix", frame.SerializeToString())
+
+
+def check_target(target: str) -> None:
+    """Refuse what is nobody's name.  Raises LocalProtocolError."""
+    if target and not is_level(target):
+        raise LocalProtocolError(
+            f"target is {target!a:.100}, and nobody can be called that", hint=_TARGET_HINT
+        )
+
+
+_TARGET_HINT = "the name of one identity, 1 to 64 of a-z, 0-9, _ and -; leave it out for all"
+
+_KEY_HINT = "the id of what has to be handled in order, for example"
 
 
 def check_heading(topic: str, size: int, key: str) -> None:
@@ -121,7 +148,7 @@ def check_heading(topic: str, size: int, key: str) -> None:
     if len(key) > MAX_KEY_CHARACTERS:
         raise LocalProtocolError(
             f"a key has at most {MAX_KEY_CHARACTERS} characters, and not {len(key)}",
-            hint="the id of what has to be handled in order, for example",
+            hint=_KEY_HINT,
         )
 
 

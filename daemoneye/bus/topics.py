@@ -67,10 +67,18 @@ class Topic(Generic[Carried]):
     """
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise InvalidTopic(
+                f"a topic is a str, and not {type(self.text).__name__}: {self.text!r:.100}",
+                hint='for example Topic("events.demo.tick", dict)',
+            )
         check_topic(self.text)
+        methods = [("encode", "decode")]
+        if isinstance(self.payload, type):
+            methods.append(("SerializeToString", "FromString"))
         if self.payload not in (bytes, dict, list) and not any(
             all(callable(getattr(self.payload, method, None)) for method in pair)
-            for pair in (("encode", "decode"), ("SerializeToString", "FromString"))
+            for pair in methods
         ):
             raise LocalProtocolError(
                 f"{self.text} cannot carry {self.payload!r:.100}",

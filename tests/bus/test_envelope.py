@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,38 @@ def test_a_conversation_of_its_own_has_the_same_root() -> None:
     asked = Correlation("case-7")
     below = asked.follow(id="case-7-files").follow("hashed", id="one", traceparent="00-2")
     assert below == Correlation("one", "case-7-files", "case-7", "hashed", (), "00-2")
+
+
+def test_a_correlation_may_be_given_its_tags_as_a_mapping() -> None:
+    given: Any = {"host": "a", "by": "me"}
+    assert Correlation("c", tags=given).tags == (("by", "me"), ("host", "a"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": 3}, "id of a correlation is a str, and not int: 3"),
+        ({"stage": None}, "stage of a correlation is a str, and not NoneType"),
+        ({"root": b"x"}, "root of a correlation is a str, and not bytes"),
+        ({"parent": "\ud800"}, "parent of a correlation is .*UTF-8 cannot say"),
+        ({"traceparent": []}, "traceparent of a correlation is a str, and not list"),
+        ({"tags": ("t1", "t2")}, "each of tags is a pair of str, and not str: 't1'"),
+        ({"tags": 7}, "tags is pairs of str, and not int: 7"),
+    ],
+)
+def test_a_correlation_is_made_of_texts(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(LocalProtocolError, match=said) as caught:
+        Correlation(**wrong)
+    assert caught.value.hint
+
+
+def test_what_follows_is_made_of_texts_too() -> None:
+    wrong: Any = ["host"]
+    with pytest.raises(LocalProtocolError, match="tags is a mapping, and not list"):
+        Correlation("c").follow(tags=wrong)
+    wrong = 3
+    with pytest.raises(LocalProtocolError, match="stage of a correlation is a str, and not int"):
+        Correlation("c").follow(wrong)
 
 
 def test_an_envelope_tells_all_of_its_event() -> None:
@@ -92,6 +126,14 @@ def test_bytes_stay_as_they_are(given_bytes: bytes) -> None:
 def test_a_message_names_its_type() -> None:
     _, content_type = encode_payload(events_pb2.Heartbeat())
     assert content_type == "application/protobuf; type=daemoneye.v1.Heartbeat"
+
+
+def test_what_is_nested_too_deep_for_json_is_refused() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(LocalProtocolError, match="a payload is not JSON"):
+        encode_payload(nested)
 
 
 def test_mappings_and_lists_become_json() -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -306,3 +307,16 @@ def test_a_typed_handle_refuses_what_cannot_travel(payload):
 def test_a_typed_handle_refuses_a_filter():
     with pytest.raises(InvalidTopic):
         Topic("events.+.tick", bytes)
+
+
+@pytest.mark.parametrize("text", [3, None, b"events.x", ["events.x"], True])
+def test_a_typed_handle_refuses_what_is_no_text(text):
+    words = f"a topic is a str, and not {type(text).__name__}: {text!r}"
+    with pytest.raises(InvalidTopic, match=re.escape(words)) as caught:
+        Topic(text, dict)
+    assert caught.value.hint
+
+
+def test_a_typed_handle_carries_a_class_of_messages_and_no_message():
+    with pytest.raises(LocalProtocolError, match="cannot carry"):
+        Topic("events.x", Duration())  # type: ignore[arg-type]  # on purpose

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemoneye.bus.arguments import check_text, not_a
 from daemoneye.bus.handshake import Claim
 from daemoneye.errors import LocalProtocolError
 from daemoneye.lifeline import Passport
@@ -35,9 +36,10 @@ class Destination:
 
         Without a name and a key we are the operator; with a name alone, the named client of the
         configuration, whose key is in the run directory.  Raises LocalProtocolError for a key
-        without a name and for a URL, NotRunning, and ConfigError when the place cannot be trusted,
-        or when there is no client of this name.
+        without a name, for a URL, and for what is of a wrong kind, NotRunning, and ConfigError when
+        the place cannot be trusted, or when there is no client of this name.
         """
+        _check(address, name, key, run_dir)
         if name is None and key is not None:
             raise LocalProtocolError("a key needs its name", hint="give both, or none of them")
         if address is not None and "://" in os.fsdecode(address):
@@ -52,7 +54,8 @@ class Destination:
         incarnation = secrets.randbits(63) | 1
 
         def claim() -> Claim:
-            return Claim(name or OPERATOR, incarnation, key or place.read_key(name or OPERATOR))
+            whom = OPERATOR if name is None else name
+            return Claim(whom, incarnation, place.read_key(whom) if key is None else key)
 
         return cls(place.bus_path if address is None else Path(address), claim)
 
@@ -61,3 +64,23 @@ class Destination:
         """The broker of a supervised child, which is itself to it."""
         claim = Claim(passport.name, passport.incarnation, passport.key)
         return cls(Path(passport.bus_address), lambda: claim)
+
+
+def _check(address: object, name: object, key: object, run_dir: object) -> None:
+    """Refuse what is of a wrong kind.  Raises LocalProtocolError."""
+    for argument, path in (("address", address), ("run_dir", run_dir)):
+        if path is None:
+            continue
+        if not isinstance(path, str | os.PathLike):
+            raise not_a("a path", argument, path, "a str or a pathlib.Path")
+        if "\0" in str(path):
+            raise LocalProtocolError(
+                f"{argument} is {str(path)!a:.100}, and no path has a NUL in it",
+                hint="a str or a pathlib.Path",
+            )
+    if name is not None:
+        check_text("name", name, "the name of a client in the configuration")
+    if key is not None and (not isinstance(key, bytes) or not key):
+        hint = "of hexadecimal digits bytes.fromhex(key); without a key it is read in run_dir"
+        what = type(key).__name__ if key else "empty"  # the key itself is not for a log
+        raise LocalProtocolError(f"key is bytes, and not {what}", hint=hint)

@@ -15,7 +15,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
-from daemoneye.bus.frames import Carriage, Content, Heading, encode_large, packed_publish
+from daemoneye.bus.frames import (
+    Carriage,
+    Content,
+    Heading,
+    check_target,
+    encode_large,
+    packed_publish,
+)
 from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.bus.topics import check_topic
 from daemoneye.errors import TooLarge
@@ -67,18 +74,21 @@ class Courses:
 
     def find(self, topic: str, content_type: str, target: str) -> Course:
         """The course for that.  Raises InvalidTopic and LocalProtocolError."""
-        course = self._found.get((topic, content_type, target))
-        if course is None:
-            course = self.make(Heading(topic, target, content_type))
-            if len(self._found) >= COURSES:
-                for key in list(self._found)[: COURSES // 2]:
-                    del self._found[key]
-            self._found[topic, content_type, target] = course
+        try:
+            return self._found[topic, content_type, target]
+        except (KeyError, TypeError):  # not known, or a target without a hash, refused below
+            check_topic(topic)
+        course = self.make(Heading(topic, target, content_type))
+        if len(self._found) >= COURSES:
+            for key in list(self._found)[: COURSES // 2]:
+                del self._found[key]
+        self._found[topic, content_type, target] = course
         return course
 
     def make(self, heading: Heading) -> Course:
-        """A course for one use.  Raises InvalidTopic."""
+        """A course for one use.  Raises InvalidTopic and LocalProtocolError."""
         check_topic(heading.topic)
+        check_target(heading.target)
         cell = self._cells.get(heading.topic)
         if cell is None:
             if len(self._cells) >= SEQUENCES:

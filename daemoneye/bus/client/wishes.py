@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypedDict
+from numbers import Real
+from typing import Any, TypedDict, cast
 
+from daemoneye.bus.arguments import check_text, checked_flag, not_a
 from daemoneye.bus.client.interests import Options
 from daemoneye.bus.envelope import (
     Content,
@@ -26,6 +28,7 @@ from daemoneye.bus.frames import (
     Selection,
     Will,
     check_heading,
+    check_target,
 )
 from daemoneye.bus.limits import MAX_WILL_BYTES, too_large_a_will
 from daemoneye.bus.topics import Topic, TopicFilter, check_topic, is_level
@@ -140,7 +143,7 @@ def will_of(topic: object, payload: Any, retain: bool) -> Will:
     check_topic(text)
     if (size := len(content) + len(content_type.encode())) > MAX_WILL_BYTES:
         raise too_large_a_will(text, size)
-    return Will(text, content, content_type, retain)
+    return Will(text, content, content_type, checked_flag("retain", retain))
 
 
 def heading_of(
@@ -159,36 +162,51 @@ def heading_of(
 
     Raises LocalProtocolError.
     """
-    try:
-        expires_ns = round(expires_at * 1e9)
-    except (OverflowError, ValueError):
+    if guarantee not in tuple(GUARANTEES):  # which asks for no hash of it
         raise LocalProtocolError(
-            f"expires_at is {expires_at!r}, and no point in time",
-            hint="give Unix time in seconds, or 0 for never",
-        ) from None
-    if guarantee not in GUARANTEES:
-        raise LocalProtocolError(
-            f"{guarantee!r} is no guarantee", hint='"best-effort" or "at-least-once"'
+            f"{guarantee!r:.100} is no guarantee", hint='"best-effort" or "at-least-once"'
         )
     if until not in ("", UNTIL_HANDLED):
         raise LocalProtocolError(
-            f"a receipt does not come when something is {until!r}",
+            f"until is {until!r:.100}, and a receipt does not come then",
             hint=f'"{UNTIL_HANDLED}", or leave it out',
         )
+    check_topic(topic)
     heading = Heading(
         topic,
         target,
         content_type,
         correlation,
-        expires_ns,
+        _point_in_time(expires_at),
         GUARANTEES[guarantee],
         partition_key=key,
-        retain=retain,
+        retain=checked_flag("retain", retain),
         until_handled=bool(until),
     )
-    check_topic(topic)
+    check_target(target)
     check_heading(topic, len(heading.prefix), key)
     return heading
+
+
+def _point_in_time(expires_at: object) -> int:
+    """Unix time in ns.  Raises LocalProtocolError."""
+    if isinstance(expires_at, bool) or not isinstance(expires_at, Real):
+        raise not_a(
+            "Unix time in seconds",
+            "expires_at",
+            expires_at,
+            "time.time() + 60 is in a minute; of a datetime it is .timestamp()",
+        )
+    try:
+        expires_ns = round(float(expires_at) * 1e9)
+    except (OverflowError, ValueError):
+        expires_ns = -1
+    if not 0 <= expires_ns < 1 << 64:
+        raise LocalProtocolError(
+            f"expires_at is {expires_at!r:.100}, and no point in time",
+            hint="give Unix time in seconds, or 0 for never",
+        )
+    return expires_ns
 
 
 def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
@@ -197,7 +215,7 @@ def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
     On a Topic they have to be what it carries.  There is at least one batch, whose topic is checked
     although it may be empty.  Raises LocalProtocolError, before any of them has gone anywhere.
     """
-    payloads = list(payloads)
+    payloads = list(payloads) if type(payloads) is list else _each_of(payloads)
     typed = topic if isinstance(topic, Topic) else None
     if typed is None and set(map(type, payloads)) <= {bytes}:
         return [Batch("", payloads)]
@@ -208,6 +226,16 @@ def batches(payloads: Iterable[Any], topic: object = "") -> list[Batch]:
             found.append(Batch(content_type, []))
         found[-1].payloads.append(bytes(payload))
     return found or [Batch("", [])]
+
+
+def _each_of(payloads: object) -> list[Any]:
+    """These payloads in a list.  Raises LocalProtocolError for one payload instead of several."""
+    one = isinstance(payloads, str | bytes | bytearray | memoryview | Mapping)
+    if one or not (isinstance(payloads, Iterable) or hasattr(type(payloads), "__getitem__")):
+        raise not_a(
+            "an iterable of them", "payloads", payloads, "give a list, also of a single payload"
+        )
+    return list(cast("Iterable[Any]", payloads))
 
 
 def serving_of(topic: str) -> Options:
@@ -221,15 +249,17 @@ def serving_of(topic: str) -> Options:
     return Options(serve=True)
 
 
+_SELECTION_HINT = 'for example stage="checked", tags={"host": "a"}'
+
+
 def selection_of(correlation_id: str, stage: str, tags: Mapping[str, str] | None) -> Selection:
     """Which correlations a subscription wants.  Raises LocalProtocolError."""
-    words = (correlation_id, stage, *(tags or {}), *(tags or {}).values())
-    for each in words:
-        if not isinstance(each, str):
-            raise LocalProtocolError(
-                f"correlations are selected by str, and not {type(each).__name__}: {each!r:.100}",
-                hint='for example stage="checked", tags={"host": "a"}',
-            )
+    if tags is not None and not isinstance(tags, Mapping):
+        raise not_a("a mapping", "tags to select by", tags, _SELECTION_HINT)
+    check_text("correlation_id to select by", correlation_id, _SELECTION_HINT)
+    check_text("stage to select by", stage, _SELECTION_HINT)
+    for each in (*(tags or {}), *(tags or {}).values()):
+        check_text("a tag to select by", each, _SELECTION_HINT)
     selection = Selection(correlation_id, stage, tuple(sorted((tags or {}).items())))
     if selection.characters > SELECTION_CHARACTERS:
         raise LocalProtocolError(
@@ -258,11 +288,12 @@ def options_of(
         raise LocalProtocolError("nothing to subscribe to", hint='give a filter, like "events.#"')
     if overflow not in OFFERED:
         raise LocalProtocolError(
-            f"{overflow!r} is no way to overflow", hint=f"known are {', '.join(OFFERED)}"
+            f"{overflow!r:.100} is no way to overflow",
+            hint=f"known are {', '.join(OFFERED)}",
         )
     if replay not in tuple(Replay):
         raise LocalProtocolError(
-            f"{replay!r} is no way to be sent retained values",
+            f"{replay!r:.100} is no way to be sent retained values",
             hint=f"known are {', '.join(Replay)}",
         )
     for each in filters:
@@ -272,7 +303,7 @@ def options_of(
                 hint='write "events.#", without a b before it',
             )
         TopicFilter(str(each))
-    if group or choice:
+    if group != "" or choice != "":
         _check_group(filters, overflow, selection, group, choice)
     return Options(
         Overflow(overflow),
@@ -288,7 +319,7 @@ def options_of(
 def _check_group(
     filters: tuple[object, ...], overflow: str, selection: Selection, group: object, choice: str
 ) -> None:
-    if choice and not group:
+    if choice != "" and group == "":
         raise LocalProtocolError(
             f"a choice is for groups, and {choice!r:.100} is given without one",
             hint='say which, as in group="workers", or leave the choice out',
@@ -296,7 +327,7 @@ def _check_group(
     if not isinstance(group, str) or not is_level(group):
         raise LocalProtocolError(
             f"{group!r:.100} cannot be the name of a group",
-            hint="1 to 64 of a-z, 0-9, `_` and `-`",
+            hint="1 to 64 of a-z, 0-9, `_` and `-`; leave it out to hear everything",
         )
     if len(filters) > 1:
         raise LocalProtocolError(
@@ -305,7 +336,8 @@ def _check_group(
         )
     if choice not in ("", *Choice):
         raise LocalProtocolError(
-            f"{choice!r} is no choice", hint=f"known are {', '.join(tuple(Choice)[1:])}"
+            f"{choice!r:.100} is no choice",
+            hint=f"known are {', '.join(tuple(Choice)[1:])}",
         )
     if selection or overflow != Overflow.DEFAULT:
         what = "selection" if selection else "overflow"

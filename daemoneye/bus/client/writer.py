@@ -41,7 +41,7 @@ from daemoneye.bus.client.outgoing import (
 )
 from daemoneye.bus.client.outlet import Outlet
 from daemoneye.bus.client.turn import Turn
-from daemoneye.bus.frames import Carriage, Content, Heading, Value, encode
+from daemoneye.bus.frames import Carriage, Content, Heading, Value, check_target, encode
 from daemoneye.bus.limits import Limits
 from daemoneye.bus.terms import NO_CARRIAGE
 from daemoneye.bus.topics import check_topic
@@ -280,6 +280,7 @@ class Writer(Outbound):
     def _put_aside(self, heading: Heading, payloads: Sequence[Content]) -> None:
         """For our own thread's turn.  Raises as `publish`, and touches nothing."""
         check_topic(heading.topic)
+        check_target(heading.target)
         longest = max(map(len, payloads), default=0)
         self._draft.takes(Course(heading, [1]), longest)
         copies = [bytes(each) for each in payloads]  # of what the caller may change by then

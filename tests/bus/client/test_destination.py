@@ -79,3 +79,9 @@ def test_a_child_is_itself() -> None:
     given = Passport("procmond", "collector", "process", 7, b"k" * 32, "/run/bus", "/run")
     claim = Destination.of_child(given).claim()
     assert (claim.identity, claim.incarnation, claim.key) == ("procmond", 7, b"k" * 32)
+
+
+def test_an_empty_name_is_not_the_operator_s(short_dir: Path) -> None:
+    RunDir(short_dir).make_keys()
+    with pytest.raises(ConfigError, match="'' cannot name a client"):
+        Destination.find(None, "", None, short_dir).claim()

@@ -341,15 +341,16 @@ def test_what_a_signal_handler_gets_wrong_is_its_own_error(wire: Wire) -> None:
     refused: list[Exception] = []
 
     def publish() -> None:
-        for topic, payload in (("events.+", b""), (TICK, bytes(1 << 20))):
+        wrong = (("events.+", b"", ""), (TICK, bytes(1 << 20), ""), (TICK, b"", "No Name"))
+        for topic, payload, target in wrong:
             try:
-                wire.writer.publish(topic, payload, "", "")
-            except (InvalidTopic, TooLarge) as error:
+                wire.writer.publish(topic, payload, "", target)
+            except (InvalidTopic, TooLarge, LocalProtocolError) as error:
                 refused.append(error)
 
     wire.connect()
     assert wire.publish_interrupted(publish, 1) == [bytes(1_000_000)]
-    assert [type(each) for each in refused] == [InvalidTopic, TooLarge]
+    assert [type(each) for each in refused] == [InvalidTopic, TooLarge, LocalProtocolError]
 
 
 def test_a_question_within_a_publish_of_the_same_thread_is_refused(wire: Wire) -> None:
